@@ -1,0 +1,77 @@
+# The front door. Each target sets up what it needs.
+SHELL := /bin/bash
+PYTHON ?= python3
+UV := .uv/bin/uv
+BIN := .venv/bin
+PARTS := packages/contracts packages/summaries packages/servicekit packages/modelkit packages/atalaia \
+         services/predictor services/drift-monitor services/feedback services/trainer
+CODE := packages services projects tests
+READY := .venv/.ready
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-wine up test test-fast test-slow lint format bench experiments contracts lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(READY) ## install everything into .venv, from the lock and its hashes
+
+$(UV): requirements-uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Atalaia needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ..." >&2; exit 2; }
+	$(PYTHON) -m venv .uv
+	.uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@touch $(UV)
+
+$(READY): $(UV) requirements.lock $(addsuffix /pyproject.toml,$(PARTS))
+	@test -x $(BIN)/python || $(UV) venv --quiet --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .venv
+	$(UV) pip sync --quiet --require-hashes --python .venv requirements.lock
+	$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv $(addprefix -e ,$(PARTS))
+	@touch $(READY)
+
+demo: $(READY) ## the loop on a year of real flights, real Kafka; ends with report.html
+	$(BIN)/atalaia demo flights
+
+demo-wine: $(READY) ## the loop on the thesis's red wine (downloads UCI's file; DATA=path uses yours)
+	$(BIN)/atalaia demo wine-quality $(if $(DATA),--data $(DATA))
+
+up: $(READY) ## broker, MLflow and services, until Ctrl-C (PROJECT=projects/flights)
+	$(BIN)/atalaia up $(if $(PROJECT),--project $(PROJECT))
+
+test: lint ## gates, then every test but the slow ones, real Kafka included
+	$(BIN)/python -m pytest -m "not slow"
+
+test-fast: $(READY) ## only the tests that start nothing
+	$(BIN)/python -m pytest -m "not slow and not kafka and not e2e"
+
+test-slow: $(READY) ## the long ones
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY) ## ruff, strict mypy, generated files up to date
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy $(addsuffix /src,$(PARTS))
+	$(BIN)/python -m contracts.generate --check
+	$(BIN)/python -m servicekit.settings_table docs/settings.md --check
+
+format: $(READY) ## let ruff put the code in order
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+bench: $(READY) ## all benchmarks; none exists before issue 4's
+	@ls bench/*.py >/dev/null 2>&1 && for b in bench/*.py; do $(BIN)/python $$b; done || echo "no benchmark yet"
+
+experiments: $(READY) ## the thesis's Figure 18 as seven MLflow runs (DATA=path to winequality-red.csv)
+	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/wine-quality/src $(BIN)/python -m wine_quality.experiments
+
+contracts: $(READY) ## write schemas, AsyncAPI and the flow diagram anew from the Python types
+	$(BIN)/python -m contracts.generate
+	$(BIN)/python -m servicekit.settings_table docs/settings.md
+
+lock: $(UV) ## resolve requirements.in into requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --python-version 3.11 requirements.in -o requirements.lock
+
+clean: ## remove what setup and runs made
+	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*

@@ -1,0 +1,1 @@
+"""The command ``atalaia``: the whole platform on one machine, and its demonstrations."""

@@ -1,0 +1,85 @@
+"""``atalaia up`` runs the platform here; ``atalaia demo`` shows it on real data."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from servicekit.errors import UserError
+
+app = typer.Typer(
+    help="Serve a model, watch it, retrain and replace it when the world drifts.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+@app.command()
+def up(
+    project: Annotated[Path, typer.Option(help="folder of the ML project to serve")] = Path("projects/flights"),
+    data: Annotated[Path | None, typer.Option(help="where everything is kept (default .atalaia/<project>)")] = None,
+) -> None:
+    """Broker, MLflow, a first model and the four services, until Ctrl-C."""
+    from atalaia.project import find_project
+    from atalaia.up import Platform
+
+    console = Console()
+    found = find_project(project)
+    folder = data or Path(".atalaia") / found.name
+    with console.status("starting") as status:
+        platform = Platform(found, folder, tick=lambda line: status.update(line))
+        platform.__enter__()
+    try:
+        for name, address in platform.addresses().items():
+            console.print(f"{name:14} {address}", highlight=False, soft_wrap=True)
+        console.print(f"serving {found.name}; Ctrl-C stops everything")
+        platform.wait()
+    finally:
+        console.print("stopping")
+        platform.stop()
+
+
+@app.command()
+def demo(
+    project: Annotated[str, typer.Argument(help="flights or wine-quality")] = "flights",
+    data: Annotated[Path | None, typer.Option(help="winequality-red.csv, where it shall not be downloaded")] = None,
+    out: Annotated[Path | None, typer.Option(help="where the report goes (default atalaia-demo-<project>)")] = None,
+) -> None:
+    """The whole loop on real data; exits 0 only if it really closed."""
+    from atalaia.demo.run import data_setting
+    from atalaia.demo.run import demo as run
+    from atalaia.project import find_project
+
+    data_setting(project, data)
+    found = find_project(project)
+    raise typer.Exit(run(found, out or Path(f"atalaia-demo-{found.name}"), Console()))
+
+
+def main() -> None:
+    """The console script. What the user can mend is one clear line and exit code 2."""
+    signal.signal(signal.SIGTERM, _terminate)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        app(standalone_mode=True)
+    except UserError as error:
+        print(f"atalaia: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        print(f"atalaia: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Demonstrations: real data replayed through the running platform, checked, and reported."""

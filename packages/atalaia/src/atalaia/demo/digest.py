@@ -1,0 +1,57 @@
+"""One number for all final window reports of a run: two runs of the same replay give the same.
+
+Random ids and registry numbers are left out (a version is its turn in serving). Statistics of drift come from
+integer counts and enter whole; sums of logarithms are added in the order labels arrived, which may move the last
+bits, so quality enters with nine digits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+
+from atalaia.demo.story import Story
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.9g}")
+
+
+def reports(story: Story) -> list[dict[str, Any]]:
+    """What enters the digest."""
+    drift = [
+        {
+            "kind": "drift",
+            "version": story.ordinal(w.version),
+            "window": [w.window_start, w.window_end],
+            "rows": w.rows,
+            "status": w.status,
+            "state": w.state,
+            "features": {
+                name: [f.statistic, f.p_value, f.p_adjusted, f.effect, f.drifted, f.missing]
+                for name, f in sorted(w.features.items())
+            },
+        }
+        for w in story.final_drift
+    ]
+    quality = [
+        {
+            "kind": "quality",
+            "version": story.ordinal(q.version),
+            "window": [q.window_start, q.window_end],
+            "as_of": q.as_of,
+            "predicted": q.predicted,
+            "labelled": q.labelled,
+            "metrics": {name: _round(value) for name, value in sorted(q.metrics.items())},
+            "confusion": q.confusion,
+        }
+        for q in story.final_quality
+    ]
+    return drift + quality
+
+
+def digest(story: Story) -> str:
+    """sha256 of :func:`reports` as sorted JSON."""
+    return hashlib.sha256(orjson.dumps(reports(story), option=orjson.OPT_SORT_KEYS)).hexdigest()

@@ -1,0 +1,154 @@
+"""Reading every topic from its beginning, and holding every message against its published schema.
+
+All messages are validated against the JSON Schema, but for ``predictions``, of which a replay makes more than
+a hundred thousand: each is decoded strictly by msgspec from the very type its schema is generated from, and
+every 50th is held against the JSON Schema as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from contracts import events
+from contracts.codec import Unreadable, decode
+from contracts.flow import load_topics
+from contracts.generate import SCHEMAS
+from jsonschema import Draft202012Validator
+from servicekit.config import Settings
+from servicekit.kafka import make_consumer
+
+from atalaia.demo.story import Story
+
+SAMPLED = {"predictions": 50}
+ATTRIBUTES = ("ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "content-type")
+
+
+@dataclass
+class Validation:
+    """What came of validating one topic."""
+
+    messages: int = 0
+    against_schema: int = 0
+    invalid: list[str] = field(default_factory=list)
+
+
+def published_schema(topic: str) -> dict[str, Any] | None:
+    """The JSON Schema kept in the repository for a topic's messages."""
+    path = SCHEMAS / f"{topic}.json"
+    return dict(orjson.loads(path.read_bytes())) if path.is_file() else None
+
+
+class Checker:
+    """Validates messages of one topic, one at a time."""
+
+    def __init__(self, topic: str, kind: type[events.Event], schema: dict[str, Any]) -> None:
+        self.kind = kind
+        self.seen = Validation()
+        self._topic, self._every = topic, SAMPLED.get(topic, 1)
+        self._validator = Draft202012Validator(schema)
+
+    def update(self, value: bytes | None, headers: Any, where: str) -> events.Event | None:
+        """The event, or None where it is not what its topic promises."""
+        self.seen.messages += 1
+        try:
+            names = {name for name, _ in headers}
+            missing = [a for a in ATTRIBUTES if a not in names]
+            if missing:
+                raise Unreadable(f"headers {', '.join(missing)} are missing")
+            event = decode(self.kind, value, headers)
+            if (self.seen.messages - 1) % self._every == 0:
+                self.seen.against_schema += 1
+                for error in self._validator.iter_errors(orjson.loads(value or b"null")):
+                    raise Unreadable(f"{error.json_path}: {error.message[:200]}")
+        except Unreadable as error:
+            if len(self.seen.invalid) < 20:
+                self.seen.invalid.append(f"{self._topic} {where}: {error}")
+            return None
+        return event
+
+
+async def read_topic(
+    settings: Settings, topic: str, each: Callable[[Any], None], tick: Callable[[int], None] = lambda n: None
+) -> int:
+    """Call ``each(record)`` for every record there is now; how many there were. 0 where there is no such topic."""
+    consumer: AIOKafkaConsumer = make_consumer(settings, group_id=None, isolation_level="read_committed")
+    await consumer.start()
+    n = 0
+    try:
+        partitions = consumer.partitions_for_topic(topic)
+        if not partitions:
+            return 0
+        assigned = [TopicPartition(topic, p) for p in sorted(partitions)]
+        consumer.assign(assigned)
+        ends = await consumer.end_offsets(assigned)
+        await consumer.seek_to_beginning()
+        open_ = {tp for tp in assigned if ends[tp] > 0}
+        while open_:
+            for tp, records in (await consumer.getmany(*open_, timeout_ms=1000, max_records=5000)).items():
+                for record in records:
+                    if record.offset < ends[tp]:
+                        each(record)
+                        n += 1
+                tick(n)
+            for tp in list(open_):
+                # position, not offset: a compacted topic may end in a gap
+                if await consumer.position(tp) >= ends[tp]:
+                    open_.discard(tp)
+    finally:
+        await consumer.stop()
+    return n
+
+
+async def read_all(
+    settings: Settings, tick: Callable[[str, int], None] = lambda topic, n: None
+) -> tuple[Story, dict[str, Validation]]:
+    """The story of everything on the topics, and what validation said."""
+    story, checked = Story(), {}
+    ids: set[str] = set()
+
+    def predictions(e: Any) -> None:
+        story.prediction_rows += len(e.predictions)
+        ids.add(e.batch_id)
+
+    takes: dict[str, Callable[[Any], None]] = {
+        "predictions": predictions,
+        "outcomes": story.outcomes.update,
+        "drift-reports": story.drift.append,
+        "quality-reports": story.quality.append,
+        "drift-alerts": story.alerts.append,
+        "training-runs": story.decisions.append,
+        "model-events": story.models.append,
+    }
+    for topic, described in load_topics().items():
+        schema = published_schema(topic)
+        if schema is None:
+            checked[topic] = Validation(invalid=[f"no schema of {topic} is published"])
+            continue
+        checker = Checker(topic, described.kind, schema)
+        take = takes.get(topic, lambda e: None)
+
+        def each(record: Any, checker: Checker = checker, take: Callable[[Any], None] = take) -> None:
+            if record.value is None and checker.kind is events.PaneCounted:
+                return  # a tombstone of a compacted topic
+            event = checker.update(record.value, record.headers, f"[{record.partition}] {record.offset}")
+            if event is not None:
+                take(event)
+
+        await read_topic(settings, topic, each, lambda n, topic=topic: tick(topic, n))  # type: ignore[misc]
+        checked[topic] = checker.seen
+        dead: list[str] = []
+        await read_topic(
+            settings,
+            described.dlq,
+            lambda record: dead.append(
+                "; ".join(f"{k}={v[:200].decode(errors='replace')}" for k, v in record.headers if "reason" in k)
+            ),
+        )
+        if dead:
+            checker.seen.invalid.append(f"{len(dead)} records on {described.dlq}, the first: {dead[0]}")
+    story.prediction_ids = len(ids)
+    return story, checked

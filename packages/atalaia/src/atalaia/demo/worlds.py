@@ -1,0 +1,213 @@
+"""The two worlds a demonstration can show: where their traffic comes from, and what has to be true at the end."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from servicekit.errors import UserError
+
+from atalaia.demo.batches import Batch, make_batch
+from atalaia.demo.figures import Scores
+from atalaia.demo.replay import Sent
+from atalaia.demo.story import Story
+from atalaia.project import Project
+
+HOUR = 3_600_000
+
+
+@dataclass
+class Check:
+    """One thing that has to be true, and what was seen."""
+
+    name: str
+    ok: bool
+    seen: str
+
+
+@dataclass
+class Evidence:
+    """All that checks look at."""
+
+    story: Story
+    sent: Sent
+    scores: Scores
+    window: int
+    policies: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def first_served(self) -> dict[str, int]:
+        """The event time of each version's first outcome."""
+        found: dict[str, int] = {}
+        for version, at in zip(self.scores.version, self.scores.time.tolist(), strict=True):
+            found[version] = min(at, found.get(version, at))
+        return found
+
+    def after_promotion(self) -> Any:
+        """Rows from the first row on that a promoted version served."""
+        first = self.first_served()
+        promoted = [first[m.version] for m in self.story.models if m.action == "promoted" and m.version in first]
+        if not promoted:
+            return np.zeros(len(self.scores.time), dtype=bool)
+        return self.scores.time >= min(promoted)
+
+
+@dataclass
+class World:
+    """A demonstration. ``traffic(project)`` gives batches and the number of rows."""
+
+    traffic: Callable[[Project], tuple[Iterator[Batch], int]]
+    upload_every: int
+    checks: Callable[[Evidence], list[Check]]
+    policies: Callable[[Project, Callable[[str], None], Evidence], dict[str, dict[str, float]]] | None = None
+
+
+@contextmanager
+def importable(project: Project) -> Iterator[None]:
+    """The project's package on the path and its folder current; its own clear error line becomes ours."""
+    said, here = StringIO(), Path.cwd()
+    sys.path.insert(0, str(project.folder / "src"))
+    try:
+        os.chdir(project.folder)
+        with redirect_stderr(said):
+            yield
+    except SystemExit:
+        lines = said.getvalue().strip().splitlines()
+        raise UserError(lines[-1].removeprefix("Error: ") if lines else "the project's data cannot be read") from None
+    finally:
+        os.chdir(here)
+        sys.path.remove(str(project.folder / "src"))
+
+
+# -- flights ---------------------------------------------------------------------------------------------
+
+
+def _flights(project: Project) -> tuple[Iterator[Batch], int]:
+    with importable(project):
+        given = list(importlib.import_module(f"{project.package}.stream").batches())
+
+    def each() -> Iterator[Batch]:
+        for b in given:
+            n = len(b.rows)
+            yield make_batch([b.event_time] * n, b.rows, b.truth, [t or 0 for t in b.label_time])
+
+    return each(), sum(len(b.rows) for b in given)
+
+
+def _flights_policies(
+    project: Project, progress: Callable[[str], None], evidence: Evidence
+) -> dict[str, dict[str, float]]:
+    """Offline, on the same departures: the January model and monthly retraining on everything so far."""
+    with importable(project):
+        module = importlib.import_module(f"{project.package}.policies")
+        table = module.run(project.folder, progress)
+        mask = evidence.after_promotion()
+        if not mask.any():
+            return {}
+        start = int(evidence.scores.time[mask].min())
+        rows = table[table["event_time"] >= start]
+        truth = rows.iloc[:, 1].to_numpy()
+        return {
+            "frozen (scikit-learn)": module.figures(truth, rows["frozen"].to_numpy()),
+            "monthly": module.figures(truth, rows["monthly"].to_numpy()),
+        }
+
+
+def _flights_checks(e: Evidence) -> list[Check]:
+    mask = e.after_promotion()
+    served, frozen = e.scores.metrics("served", mask), e.scores.metrics("frozen", mask)
+    checks = [Check("at least two promotions", len(e.story.promotions) >= 2, str(len(e.story.promotions)))]
+    if served and frozen:
+        gain = 1 - served["log_loss"] / frozen["log_loss"]
+        better = served["auc"] - frozen["auc"]
+        beside = e.policies.get("monthly", {})
+        monthly = f"; monthly {beside['log_loss']:.4f}" if beside else ""
+        checks += [
+            Check(
+                "log loss at least 2% below the frozen model's",
+                gain >= 0.02,
+                f"{served['log_loss']:.4f} against {frozen['log_loss']:.4f} ({gain:+.2%}){monthly}",
+            ),
+            Check(
+                "AUC at least 0.015 above the frozen model's",
+                better >= 0.015,
+                f"{served['auc']:.4f} against {frozen['auc']:.4f} ({better:+.4f})"
+                + (f"; monthly {beside['auc']:.4f}" if beside else ""),
+            ),
+        ]
+    else:
+        checks.append(Check("served and frozen model compared", False, "no row was served after a promotion"))
+    return checks
+
+
+# -- wine-quality ----------------------------------------------------------------------------------------
+
+
+def _wine(project: Project) -> tuple[Iterator[Batch], int]:
+    with importable(project):
+        rows = importlib.import_module(f"{project.package}.stream").rows(project.folder)
+    each = (
+        make_batch([r["event_time"]], [r["features"]], [r["truth"]], [r["label_time"]], r["phase"]) for r in rows
+    )
+    return each, len(rows)
+
+
+def _wine_checks(e: Evidence) -> list[Check]:
+    story, scores = e.story, e.scores
+    phase_of = np.array([e.sent.phases.get(p, "") for p in story.outcomes.prediction_id], dtype=object)
+    drifted = phase_of == "drifted"
+    if not drifted.any() or not story.models:
+        return [Check("traffic of both worlds was answered", False, "no outcome of the drifted phase")]
+    change = int(scores.time[drifted].min())
+    first = story.models[0].version
+    windows = story.final_drift
+    steady = [w for w in windows if w.version == first and w.window_end <= change]
+    flagged = [f for w in steady for f, d in w.features.items() if d.drifted]
+    raised = [a for a in story.alerts if a.state == "drift" and a.version == first]
+    early = [a for a in raised if change < a.window_end <= change + 2 * e.window]
+    names = sorted({f for a in early for f, d in a.features.items() if d.drifted})
+    later = [m.version for m in story.models if m.action == "promoted"]
+    renewed = [w for w in windows if w.version in later]
+    tested = [w for w in renewed if w.status != "insufficient data"]
+    bad = [f"{f} ({d.effect:.2f})" for w in renewed for f, d in w.features.items() if d.drifted]
+    before = scores.metrics("served", drifted & (scores.version == first))
+    unseen = drifted & np.isin(scores.version, later)
+    after, frozen = scores.metrics("served", unseen), scores.metrics("frozen", unseen)
+    low, high = before.get("accuracy", 0.0), after.get("accuracy", 0.0)
+    return [
+        Check(
+            "no window is flagged in the steady phase",
+            bool(steady) and not flagged and all(w.status == "ok" for w in steady),
+            f"{len(steady)} windows, flagged: {', '.join(flagged) or 'none'}",
+        ),
+        Check(
+            "an alert names alcohol and density within two windows of the change",
+            {"alcohol", "density"} <= set(names),
+            ", ".join(names) or "no alert",
+        ),
+        Check("a new version is promoted", bool(later), f"{len(later)} promoted"),
+        Check(
+            "accuracy on unseen rows of the new regime rises to 0.50 or more",
+            high >= 0.5 and high > low,
+            f"{low:.3f} on {before.get('rows', 0):.0f} rows before, {high:.3f} on {after.get('rows', 0):.0f} rows "
+            f"after (the first model on those: {frozen.get('accuracy', 0.0):.3f})",
+        ),
+        Check(
+            "no feature is flagged after the promotion",
+            bool(tested) and not bad,
+            f"{len(tested)} windows tested, flagged: {', '.join(bad) or 'none'}",
+        ),
+    ]
+
+
+WORLDS = {
+    "flights": World(_flights, 6 * HOUR, _flights_checks, _flights_policies),
+    "wine-quality": World(_wine, HOUR, _wine_checks),
+}

@@ -1,0 +1,1 @@
+"""What crosses a wire between Atalaia's services, and nothing else."""

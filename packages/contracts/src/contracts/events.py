@@ -1,0 +1,214 @@
+"""The events that cross a wire, one type a topic.
+
+All are columnar: a field documented ``[N]`` holds one entry a row. Times are integer milliseconds since
+1970-01-01 UTC, event time unless the name says otherwise. The JSON Schemas under ``schemas/`` and the
+AsyncAPI document are generated from these types, so a reader in any language needs nothing of ours.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Value = float | int | str | bool | None
+Label = float | int | str | bool
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, forbid_unknown_fields=False):
+    """Base of all events. Unknown fields are ignored, so that a producer may add some."""
+
+
+class PredictionsMade(Event, frozen=True):
+    """Topic ``predictions``: one scored batch of N rows. Key: ``batch_id``.
+
+    Row i has the opaque id ``f"{batch_id}.{i}"``.
+    """
+
+    batch_id: str
+    model: str
+    version: str
+    event_time: list[int]
+    features: dict[str, list[Value]]
+    predictions: list[Label]
+    probabilities: dict[str, list[float]] | None = None
+
+
+class GroundTruthReceived(Event, frozen=True):
+    """Topic ``ground-truth``: labels of one upload that belong to one partition.
+
+    Sent to the partition that murmur2 of the ``batch_id`` in each ``prediction_id`` gives.
+    ``label_time`` is the moment the truth became known.
+    """
+
+    upload_id: str
+    prediction_id: list[str]
+    truth: list[Label]
+    label_time: list[int]
+
+
+class OutcomesJoined(Event, frozen=True):
+    """Topic ``outcomes``: predictions with their truth. The training log.
+
+    ``corrected_from [N]`` is null for a first label, else the truth it replaces.
+    ``revision [N]`` is 0 for a first label and grows by one a correction.
+    """
+
+    model: str
+    version: str
+    prediction_id: list[str]
+    event_time: list[int]
+    label_time: list[int]
+    features: dict[str, list[Value]]
+    predictions: list[Label]
+    probabilities: dict[str, list[float]] | None
+    truth: list[Label]
+    corrected_from: list[Label | None]
+    revision: list[int]
+
+
+class PaneCounted(Event, frozen=True):
+    """Topic ``panes`` (internal, compacted): cumulative counts of one pane of one source partition.
+
+    Key: ``model/version/partition/pane_start``. ``counts[feature] = [indices, counts]``, sparse over the
+    reference's cells; ``last_offset`` and ``watermark`` are those of the source partition at that moment.
+
+    Rows that came when their window was over are in no pane but in a record of their own, key suffix
+    ``/late``: ``late`` counts them by the start of the pane that was the newest when they came.
+    """
+
+    model: str
+    version: str
+    partition: int
+    pane_start: int
+    pane_end: int
+    rows: int
+    counts: dict[str, tuple[list[int], list[int]]]
+    unseen: dict[str, dict[str, int]]
+    last_offset: int
+    watermark: int
+    late: dict[str, int] = {}
+
+
+class FeatureShape(Event, frozen=True):
+    """What a plot of one feature needs: an ECDF at ``x`` (numeric) or shares by category ``x``."""
+
+    kind: Literal["numeric", "categorical"]
+    x: list[float | str]
+    reference: list[float]
+    live: list[float]
+
+
+class FeatureDrift(Event, frozen=True):
+    """One feature's test of a window against the reference."""
+
+    test: Literal["ks", "chi2"]
+    statistic: float
+    p_value: float
+    p_adjusted: float
+    effect: float
+    effect_name: Literal["D", "cramers_v"]
+    drifted: bool
+    missing: int
+    psi: float
+    shape: FeatureShape | None = None
+
+
+class WindowTested(Event, frozen=True):
+    """Topic ``drift-reports``: one window of one model version against its reference. Key: ``model``.
+
+    ``alert_id`` names the alert that is open after this window, if one is.
+    """
+
+    model: str
+    version: str
+    window_start: int
+    window_end: int
+    final: bool
+    rows: int
+    late_rows: int
+    status: Literal["ok", "drift", "insufficient data"]
+    state: Literal["ok", "warning", "drift", "recovered"]
+    alert_id: str | None
+    alpha: float
+    correction: str
+    min_effect: float
+    features: dict[str, FeatureDrift]
+
+
+class AlertChanged(Event, frozen=True):
+    """Topic ``drift-alerts``: a state change of one (model, version, kind). Key: ``model``.
+
+    ``since`` is the event time from which the world looks different; ``offsets`` (partition -> offset) only
+    locate the evidence in ``predictions``.
+    """
+
+    alert_id: str
+    model: str
+    version: str
+    kind: Literal["virtual", "real", "quality"]
+    state: Literal["ok", "warning", "drift", "recovered"]
+    previous: Literal["ok", "warning", "drift", "recovered"]
+    since: int
+    window_start: int
+    window_end: int
+    features: dict[str, FeatureDrift]
+    offsets: dict[str, int]
+    reason: str
+
+
+class QualityReported(Event, frozen=True):
+    """Topic ``quality-reports``: quality of one window of prediction time, by what is known at ``as_of``.
+
+    Counts labels with ``label_time < as_of`` only, so a replay gives the same figures. ``revision`` numbers
+    the reports of one window. Key: ``model``.
+    """
+
+    model: str
+    version: str
+    window_start: int
+    window_end: int
+    as_of: int
+    revision: int
+    final: bool
+    predicted: int
+    labelled: int
+    coverage: float
+    label_delay_mean: float | None
+    metrics: dict[str, float]
+    confusion: dict[str, dict[str, int]] | None
+
+
+class ModelChanged(Event, frozen=True):
+    """Topic ``model-events`` (compacted): the version that serves. Key: ``model``. The truth about it."""
+
+    model: str
+    version: str
+    previous_version: str | None
+    action: Literal["installed", "promoted", "rolled_back"]
+    artifact_uri: str
+    sha256: str
+    effective_from: int
+    reason: str
+
+
+class TrainingDecided(Event, frozen=True):
+    """Topic ``training-runs``: every decision of the trainer, with its reasons. Key: ``model``."""
+
+    run_id: str
+    model: str
+    alert_id: str
+    as_of: int
+    decision: Literal["started", "waiting", "refused", "promoted", "failed"]
+    reason: str
+    since: int
+    until: int | None
+    rows: dict[str, int]
+    champion_version: str
+    challenger_version: str | None
+    metrics: dict[str, dict[str, float]]
+    gain: float | None
+    p_value: float | None
+    mlflow_run_id: str | None
+    dvc_revision: str | None
+    data_sha256: str | None

@@ -1,0 +1,1 @@
+"""What the served ML projects share: ONNX export, agreement, profile, publishing to MLflow."""

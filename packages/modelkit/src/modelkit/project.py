@@ -1,0 +1,68 @@
+"""A project's folder: parameters and the files its stages hand on. Stages run with it as working directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+import yaml
+
+DATA, MODELS, REPORTS = Path("data"), Path("models"), Path("reports")
+
+
+def params() -> dict[str, Any]:
+    """The project's ``params.yaml``."""
+    content: dict[str, Any] = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def fail(message: str) -> NoReturn:
+    """End with one clear line on standard error and exit code 2: the user can mend this."""
+    print(f"Error: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def stage(work: Callable[[], None]) -> None:
+    """Run a stage; a missing input is one clear line."""
+    for folder in (DATA, MODELS, REPORTS):
+        folder.mkdir(exist_ok=True)
+    try:
+        work()
+    except FileNotFoundError as error:
+        fail(f"{error.filename} is not there: run `dvc repro` in {os.path.basename(os.getcwd())}")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """JSON with sorted keys, so that equal content is equal bytes."""
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """What :func:`write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def live_rows(name: str) -> pd.DataFrame | None:
+    """Labelled live rows the trainer laid beside the base data, or None in the first world."""
+    path = DATA / "live" / f"{name}.parquet"
+    return pd.read_parquet(path) if path.exists() else None
+
+
+def combine(base_train: pd.DataFrame, base_test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training and test rows: base data, and live rows where there are any.
+
+    With live rows the holdout alone is the test set, because it is the newest and seen by no model; the base
+    test rows then join the training rows. A row in the holdout never trains: compared by ``prediction_id``.
+    """
+    outcomes, holdout = live_rows("outcomes"), live_rows("holdout")
+    if outcomes is None or holdout is None or holdout.empty:
+        return base_train, base_test
+    outcomes = outcomes[~outcomes["prediction_id"].isin(set(holdout["prediction_id"]))]
+    columns = list(base_train.columns)
+    train = pd.concat([base_train, base_test, outcomes[columns]], ignore_index=True)
+    return train, holdout[columns].reset_index(drop=True)

@@ -1,0 +1,121 @@
+"""The stages after a project's own data preparation, driven by its fields and its pipeline."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from summaries.profile import FieldSpec, Profile
+
+from modelkit.export import agreement, score, to_onnx
+from modelkit.project import DATA, MODELS, REPORTS, combine, live_rows, params, read_json, write_json
+
+
+def cast(frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> pd.DataFrame:
+    """The fields' columns in the fields' types: float32 before training, as the exported model computes."""
+    result = frame.copy()
+    for field in fields:
+        if field.dtype == "float32":
+            result[field.name] = result[field.name].astype("float32")
+        elif field.dtype == "string":
+            result[field.name] = result[field.name].astype(object)
+    return result
+
+
+def split_stage(target: str, fields: Sequence[FieldSpec]) -> None:
+    """Write ``train.parquet`` and ``test.parquet`` from base rows and live rows."""
+    from sklearn.model_selection import train_test_split
+
+    p = params()
+    base = pd.read_parquet(DATA / "base.parquet")
+    train, test = train_test_split(base, test_size=p["split"]["test_size"], random_state=p["seed"])
+    train, test = combine(train.reset_index(drop=True), test.reset_index(drop=True))
+    columns = [*(f.name for f in fields), target]
+    for frame in (train, test):  # a label that came through JSON may be text where the base data have numbers
+        frame[target] = frame[target].astype(base[target].dtype)
+    train[columns].to_parquet(DATA / "train.parquet", index=False)
+    test[columns].to_parquet(DATA / "test.parquet", index=False)
+
+
+def train_stage(target: str, fields: Sequence[FieldSpec], make: Callable[[dict[str, Any]], Any]) -> None:
+    """Fit the project's pipeline and export it."""
+    p = params()
+    frame = cast(pd.read_parquet(DATA / "train.parquet"), fields)
+    pipeline = make(p["train"] | {"seed": p["seed"]}).fit(frame[[f.name for f in fields]], frame[target])
+    (MODELS / "model.onnx").write_bytes(to_onnx(pipeline, fields))
+    with (MODELS / "original.pkl").open("wb") as file:  # read by the evaluate stage of the same run only
+        pickle.dump(pipeline, file)
+    write_json(MODELS / "fields.json", [f.__dict__ for f in fields])
+
+
+def _measure(truth: Any, label: Any, probabilities: Any, classes: list[str]) -> dict[str, float]:
+    from sklearn import metrics
+
+    truth, label = np.asarray(truth).astype(str), np.asarray(label).astype(str)
+    clipped = np.clip(np.asarray(probabilities, dtype=float), 1e-6, 1)
+    at = {name: i for i, name in enumerate(classes)}
+    picked = np.array([clipped[i, at[t]] if t in at else 1e-6 for i, t in enumerate(truth)])
+    found = {
+        "accuracy": float(metrics.accuracy_score(truth, label)),
+        "balanced_accuracy": float(metrics.balanced_accuracy_score(truth, label)),
+        "f1_macro": float(metrics.f1_score(truth, label, average="macro", zero_division=0)),
+        "log_loss": float(-np.log(picked).mean()),
+    }
+    if len(classes) == 2 and len(set(truth)) == 2:
+        found["auc"] = float(metrics.roc_auc_score(truth == classes[1], clipped[:, 1]))
+    return found
+
+
+def evaluate_stage(target: str, fields: Sequence[FieldSpec]) -> None:
+    """Metrics and confusion of the ONNX model on the test rows, and its agreement with the original."""
+    from sklearn.metrics import confusion_matrix
+
+    model = (MODELS / "model.onnx").read_bytes()
+    with (MODELS / "original.pkl").open("rb") as file:
+        pipeline = pickle.load(file)
+    test = cast(pd.read_parquet(DATA / "test.parquet"), fields)
+    classes = [str(c) for c in pipeline.classes_]
+    label, probabilities = score(model, test, fields)
+    write_json(REPORTS / "metrics.json", _measure(test[target], label, probabilities, classes))
+    matrix = confusion_matrix(test[target].astype(str), label.astype(str), labels=classes)
+    write_json(
+        REPORTS / "confusion.json",
+        {t: {c: int(matrix[i, j]) for j, c in enumerate(classes)} for i, t in enumerate(classes)},
+    )
+    write_json(REPORTS / "agreement.json", agreement(pipeline, model, test, fields))
+    write_json(MODELS / "classes.json", classes)
+
+
+def profile_stage(target: str, fields: Sequence[FieldSpec]) -> None:
+    """The reference: rows since the change where the trainer gave some, else all base rows.
+
+    Outputs come from rows the model was not fitted on: the held-out ones.
+    """
+    model = (MODELS / "model.onnx").read_bytes()
+    classes: list[str] = read_json(MODELS / "classes.json")
+    since = live_rows("reference")
+    if since is not None and len(since):
+        world, unseen = cast(since, fields), cast(since[since["holdout"]], fields)
+    else:
+        world = cast(pd.read_parquet(DATA / "base.parquet"), fields)
+        unseen = cast(pd.read_parquet(DATA / "test.parquet"), fields)
+    label, probabilities = score(model, unseen, fields)
+    profile = Profile.build(
+        {f.name: _column(world, f) for f in fields},
+        list(fields),
+        predictions=[str(v) for v in label],
+        probabilities={c: probabilities[:, i] for i, c in enumerate(classes)},
+        target=target,
+        classes=classes,
+        task="classification",
+    )
+    write_json(MODELS / "profile.json", profile.to_dict())
+
+
+def _column(frame: pd.DataFrame, field: FieldSpec) -> Any:
+    if field.dtype == "string":
+        return [None if v is None or v != v else str(v) for v in frame[field.name]]
+    return frame[field.name].to_numpy()

@@ -1,0 +1,1 @@
+"""What every service needs at its edges: settings, Kafka clients, health and metrics, the model registry."""

@@ -1,0 +1,52 @@
+"""All settings, read once from environment variables prefixed ``ATALAIA_``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting of every service; a project's ``service.env`` gives those that belong to it."""
+
+    model_config = SettingsConfigDict(env_prefix="ATALAIA_", extra="ignore")
+
+    kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port, comma separated")
+    mlflow: str = Field("http://127.0.0.1:5000", description="MLflow tracking and registry server")
+    host: str = Field("127.0.0.1", description="address the HTTP servers bind")
+    predictor_port: int = Field(8000, description="port of the predictor")
+    feedback_port: int = Field(8001, description="port of feedback")
+    drift_monitor_port: int = Field(8002, description="port of the drift-monitor")
+    trainer_port: int = Field(8003, description="port of the trainer")
+    model: str = Field(
+        "model", description="name of the registered model this deployment serves and retrains"
+    )
+    project: Path = Field(
+        Path("."), description="folder of the ML project the trainer clones (dvc.yaml inside)"
+    )
+    data_dir: Path = Field(Path(".atalaia"), description="where services keep clones and local state")
+    partitions: int = Field(12, description="partitions of the partitioned topics; fixed when they are made")
+    event_time_required: bool = Field(False, description="refuse predictions without event_time")
+    window_ms: int = Field(3_600_000, gt=0, description="size of a window, milliseconds of event time")
+    step_ms: int = Field(0, ge=0, description="distance of window starts; 0: window_ms (tumbling)")
+    grace_ms: int = Field(60_000, ge=0, description="how long after its end a window still takes late rows")
+    window_origin_ms: int = Field(0, description="event time that window starts are counted from")
+    min_rows: int = Field(100, gt=0, description="fewer rows in a window: insufficient data")
+    alpha: float = Field(0.01, gt=0, lt=1, description="significance after correction across features")
+    correction: str = Field("bh", pattern="^(bh|bonferroni|none)$", description="bh, bonferroni or none")
+    min_effect: float = Field(0.1, ge=0, description="smallest effect (D or Cramer's V) that counts as drift")
+    alert_windows: int = Field(1, gt=0, description="drifted windows in a row that raise an alert")
+    label_horizon_ms: int = Field(
+        30 * 86_400_000, gt=0, description="a prediction older than this expires unlabelled"
+    )
+    label_complete: float = Field(
+        0.95, gt=0, le=1, description="coverage that makes a window fit for training"
+    )
+    min_train_rows: int = Field(
+        200, gt=0, description="labelled rows since the change point a training needs"
+    )
+    min_gain: float = Field(0.0, ge=0, description="gain on the project's metric a challenger must exceed")
+    promote_p_value: float = Field(0.05, gt=0, lt=1, description="paired test's p-value a promotion needs")
+    max_body_bytes: int = Field(8_000_000, gt=0, description="larger request bodies are refused (413)")

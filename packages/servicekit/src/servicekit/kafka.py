@@ -1,0 +1,148 @@
+"""Kafka clients as all services use them, and one way to publish an event."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
+from aiokafka.structs import RecordMetadata
+from contracts.codec import encode
+from contracts.events import Event
+
+from servicekit.config import Settings
+from servicekit.errors import UserError
+
+MAX_REQUEST_BYTES = 1_048_576
+_MAX_REASON = 500
+
+
+def no_broker(bootstrap: str) -> UserError:
+    """What to say when nothing answers."""
+    return UserError(
+        f"No Kafka broker answers at {bootstrap}. Start one there, or set ATALAIA_KAFKA=host:port."
+    )
+
+
+_hush_lock = threading.Lock()
+_hushes: list[int] = []
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Within, aiokafka does not log what the caller says in one clear line. May be nested."""
+    logger = logging.getLogger("aiokafka")
+    with _hush_lock:
+        _hushes.append(_hushes[0] if _hushes else logger.level)
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        with _hush_lock:
+            level = _hushes.pop()
+            if not _hushes:
+                logger.setLevel(level)
+
+
+async def answers(bootstrap: str, patience: float = 2.0) -> bool:
+    """Whether a broker that takes part in a cluster answers; raises ``ValueError`` for what is no address."""
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=int(patience * 1000))
+    try:
+        with hushed():
+            await asyncio.wait_for(client.bootstrap(), patience)
+        # A broker that has not joined yet answers too, but names none, not even itself.
+        return bool(client.cluster.brokers())
+    except (KafkaError, OSError, TimeoutError):
+        return False
+    finally:
+        await client.close()
+
+
+async def wait_for_kafka(bootstrap: str, timeout: float = 30.0) -> None:  # noqa: ASYNC109  it words the error
+    """Return once a broker answers; raises :class:`UserError` when none has after ``timeout`` seconds."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + timeout
+    try:
+        while not await answers(bootstrap, min(2.0, max(0.2, deadline - clock()))):
+            if clock() >= deadline:
+                raise no_broker(bootstrap)
+            await asyncio.sleep(min(0.2, max(0.0, deadline - clock())))
+    except ValueError as error:
+        raise UserError(
+            f"ATALAIA_KAFKA={bootstrap} cannot be used: {error}. Write it as host:port."
+        ) from None
+
+
+async def make_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
+    """A started producer that is acknowledged by all replicas, idempotent and does not linger.
+
+    Raises :class:`UserError` where no broker answers.
+    """
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka,
+        client_id=client_id,
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_request_size=MAX_REQUEST_BYTES,
+    )
+    try:
+        with hushed():
+            await producer.start()
+    except KafkaConnectionError:
+        await producer.stop()
+        raise no_broker(settings.kafka) from None
+    return producer
+
+
+def make_consumer(
+    settings: Settings, *topics: str, group_id: str | None = None, **kw: Any
+) -> AIOKafkaConsumer:
+    """A consumer that reads from the beginning where it has no committed offset; the caller starts it."""
+    options: dict[str, Any] = {"auto_offset_reset": "earliest", "enable_auto_commit": False, **kw}
+    return AIOKafkaConsumer(*topics, bootstrap_servers=settings.kafka, group_id=group_id, **options)
+
+
+async def publish(
+    producer: AIOKafkaProducer,
+    topic: str,
+    event: Event,
+    *,
+    source: str,
+    key: str | None = None,
+    partition: int | None = None,
+    ce_id: str | None = None,
+) -> RecordMetadata:
+    """Send one event and wait for the acknowledgement; the result names its partition and offset."""
+    value, headers = encode(event, source=source, ce_id=ce_id)
+    raw = key.encode() if key is not None else None
+    sent: RecordMetadata = await producer.send_and_wait(
+        topic, value, key=raw, partition=partition, headers=headers
+    )
+    return sent
+
+
+async def to_dlq(producer: AIOKafkaProducer, topic: str, record: Any, reason: str) -> None:
+    """Put a record that cannot be read on ``<topic>.dlq``, as it came, with reason and origin in headers.
+
+    One that would be too large with these stays at its origin, and the DLQ gets the headers alone.
+    The caller counts it.
+    """
+    given = getattr(record, "headers", None) or ()
+    headers = [(str(name), value) for name, value in (given.items() if isinstance(given, Mapping) else given)]
+    origin = f"{topic}/{getattr(record, 'partition', '?')}/{getattr(record, 'offset', '?')}"
+    headers += [("dlq_reason", reason[:_MAX_REASON].encode()), ("dlq_origin", origin.encode())]
+    key, value = getattr(record, "key", None), getattr(record, "value", None)
+    if key is None and value is None:
+        value = b""  # aiokafka sends no record without both
+    try:
+        await producer.send_and_wait(f"{topic}.dlq", value, key=key, headers=headers)
+    except MessageSizeTooLargeError:
+        headers = [*headers[-2:], ("dlq_value", b"too large; see dlq_origin")]
+        await producer.send_and_wait(f"{topic}.dlq", b"", headers=headers)

@@ -1,0 +1,104 @@
+"""The MLflow registry as the services see it: a version is ONNX bytes, a checksum, a signature and a profile.
+
+Blocking: call it through ``asyncio.to_thread``. MLflow is imported at the first use: that takes seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from servicekit.errors import UserError
+
+CHAMPION = "champion"
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """All that a service needs of one registered version."""
+
+    model: str
+    version: str
+    onnx: bytes
+    sha256: str
+    artifact_uri: str
+    profile: dict[str, Any]
+    signature: list[dict[str, Any]]
+
+
+class Registry:
+    """Versions of registered models on an MLflow server."""
+
+    def __init__(self, mlflow_uri: str) -> None:
+        self.uri = mlflow_uri
+        self._client: Any = None
+
+    def client(self) -> Any:
+        """The MLflow client, made at the first call."""
+        if self._client is None:
+            import mlflow
+
+            mlflow.set_tracking_uri(self.uri)
+            mlflow.set_registry_uri(self.uri)
+            self._client = mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        return self._client
+
+    def champion(self, model: str) -> str | None:
+        """The version that bears the alias ``champion``, if one does."""
+        client = self.client()
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(client.get_model_version_by_alias(model, CHAMPION).version)
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+
+    def set_champion(self, model: str, version: str) -> None:
+        """Move the alias."""
+        self.client().set_registered_model_alias(model, CHAMPION, version)
+
+    def versions(self, model: str) -> list[str]:
+        """All versions, oldest first."""
+        found = self.client().search_model_versions(f"name='{model}'")
+        return sorted((str(v.version) for v in found), key=int)
+
+    def tags(self, model: str, version: str) -> dict[str, str]:
+        """The tags of a version."""
+        return dict(self.client().get_model_version(model, version).tags)
+
+    def profile(self, model: str, version: str) -> dict[str, Any]:
+        """The profile of a version, without its model."""
+        run_id = self.client().get_model_version(model, version).run_id
+        with tempfile.TemporaryDirectory() as folder:
+            path = self.client().download_artifacts(run_id, "profile.json", folder)
+            content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+        return content
+
+    def bundle(self, model: str, version: str) -> ModelBundle:
+        """Fetch a version whole; raises :class:`UserError` where the checksum differs from the tag's."""
+        client = self.client()
+        import mlflow
+
+        described = client.get_model_version(model, version)
+        uri = f"models:/{model}/{version}"
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=self.uri))
+            onnx = next(path.rglob("*.onnx")).read_bytes()
+            signature = mlflow.models.Model.load(str(path)).signature
+        checksum = hashlib.sha256(onnx).hexdigest()
+        stated = described.tags.get("sha256")
+        if stated and stated != checksum:
+            raise UserError(
+                f"{uri}: the stored model has sha256 {checksum}, its tag says {stated}. Register it anew."
+            )
+        fields = [
+            {"name": c.name, "type": getattr(c.type, "name", str(c.type)), "optional": not c.required}
+            for c in (signature.inputs if signature else [])
+        ]
+        return ModelBundle(model, version, onnx, checksum, uri, self.profile(model, version), fields)

@@ -1,0 +1,244 @@
+"""A model version's profile: its fields, and what the world looked like when it was made.
+
+It travels with the version as JSON. The monitor counts live rows over its cells; the predictor takes names,
+types and ranges from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from summaries.categories import Categories
+from summaries.cells import Cells
+from summaries.labels import text
+
+SCHEMA_VERSION = 1
+Task = Literal["classification", "regression"]
+FieldDtype = Literal["float32", "int64", "string", "bool"]
+Kind = Literal["numeric", "categorical"]
+Column = ArrayLike | Sequence[object]
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """What a feature is: declared by the project, not learned from data.
+
+    ``min`` and ``max`` are what can be, in ``unit``, not what the reference happened to hold: a value outside
+    them is an error, a new value inside them is news. An integer that only names something may be declared
+    ``categorical``.
+    """
+
+    name: str
+    dtype: FieldDtype
+    unit: str = ""
+    description: str = ""
+    min: float | None = None
+    max: float | None = None
+    optional: bool = False
+    kind: Kind | None = None
+
+    def __post_init__(self) -> None:
+        if self.dtype not in ("float32", "int64", "string", "bool"):
+            raise ValueError(f"{self.name}: dtype is float32, int64, string or bool, not {self.dtype!r}")
+        textual = self.dtype in ("string", "bool")
+        if self.kind is None:
+            object.__setattr__(self, "kind", "categorical" if textual else "numeric")
+        elif self.kind not in ("numeric", "categorical") or (textual and self.kind == "numeric"):
+            raise ValueError(f"{self.name}: a {self.dtype} is not {self.kind}")
+
+
+@dataclass(frozen=True)
+class Field:
+    """A feature or an output, with the counts of its reference."""
+
+    spec: FieldSpec
+    reference: Cells | Categories
+
+    @property
+    def name(self) -> str:
+        """The feature's name, or ``prediction:<target>``, or ``probability:<class>``."""
+        return self.spec.name
+
+    @classmethod
+    def build(cls, spec: FieldSpec, values: Column, known: Iterable[object] = ()) -> Field:
+        """Count ``values``; raises ``ValueError`` naming the field where they are not what ``spec`` says."""
+        try:
+            if spec.kind == "categorical":
+                return cls(spec, Categories.from_reference(cast("Iterable[object]", values), known))
+            cells = Cells.from_reference(values, cast("Literal['float32', 'int64']", spec.dtype))
+        except ValueError as error:
+            raise ValueError(f"{spec.name}: {error}") from None
+        for low in cells.edges[:1]:
+            if spec.min is not None and low < spec.min:
+                raise ValueError(f"{spec.name}: {low} is below the declared minimum {spec.min}")
+        for high in cells.edges[-1:]:
+            if spec.max is not None and high > spec.max:
+                raise ValueError(f"{spec.name}: {high} is above the declared maximum {spec.max}")
+        return cls(spec, cells)
+
+    def index(self, values: Column) -> NDArray[np.int64]:
+        """The cell of each value; raises ``ValueError`` naming the field."""
+        try:
+            if isinstance(self.reference, Cells):
+                return self.reference.index(values)
+            return self.reference.index(cast("Iterable[object]", values))
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON."""
+        s = self.spec
+        return {
+            "name": s.name,
+            "dtype": s.dtype,
+            "kind": s.kind,
+            "unit": s.unit,
+            "description": s.description,
+            "min": s.min,
+            "max": s.max,
+            "optional": s.optional,
+            "reference": self.reference.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Field:
+        """The field that :meth:`to_dict` wrote."""
+        spec = FieldSpec(**{key: data[key] for key in FieldSpec.__dataclass_fields__ if key in data})
+        reader = Cells.from_dict if spec.kind == "numeric" else Categories.from_dict
+        return cls(spec, reader(data["reference"]))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The fields and the reference of one model version.
+
+    >>> profile = Profile.build(
+    ...     {"alcohol": [9.4, 9.8, 9.8]}, [FieldSpec("alcohol", "float32", unit="% vol", min=0)],
+    ...     predictions=[5, 5, 6], probabilities=None, target="quality", classes=[5, 6],
+    ...     task="classification")
+    >>> sorted(profile.monitored())
+    ['alcohol', 'prediction:quality']
+    >>> cells = profile.index_batch({"alcohol": [9.8, 11.0]}, predictions=[6, 5])
+    >>> {name: at.tolist() for name, at in cells.items()}
+    {'alcohol': [3, 4], 'prediction:quality': [1, 0]}
+    >>> Profile.from_dict(profile.to_dict()) == profile
+    True
+    """
+
+    target: str
+    task: Task
+    classes: list[str] | None
+    rows: int
+    features: list[Field]
+    outputs: list[Field]
+
+    @classmethod
+    def build(
+        cls,
+        columns: Mapping[str, Column],
+        schema: Sequence[FieldSpec],
+        predictions: Column,
+        probabilities: Mapping[str, Column] | None,
+        target: str,
+        classes: Sequence[object] | None,
+        task: Task,
+    ) -> Profile:
+        """Count a reference sample.
+
+        ``predictions`` and ``probabilities`` come from rows the model was not fitted on, so they may be of
+        another number than the rows of ``columns``; they should be the served model's own, float for float.
+        """
+        absent = [spec.name for spec in schema if spec.name not in columns]
+        if absent:
+            raise ValueError(f"no column for {', '.join(absent)}")
+        lengths = {spec.name: _length(columns[spec.name]) for spec in schema}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"columns differ in length: {lengths}")
+        if task not in ("classification", "regression"):
+            raise ValueError(f"task is classification or regression, not {task!r}")
+        if not schema:
+            raise ValueError("a model has features")
+        rows = next(iter(lengths.values()))
+        features = [Field.build(spec, columns[spec.name]) for spec in schema]
+        if task == "regression":
+            spec = FieldSpec(f"prediction:{target}", "float32", description="predicted value")
+            return cls(target, task, None, rows, features, [Field.build(spec, predictions)])
+        names = [cast("str", text(name)) for name in (() if classes is None else classes)]
+        if len(names) < 2 or None in names or len(set(names)) != len(names):
+            raise ValueError(f"a classification has two or more distinct classes, not {classes}")
+        spec = FieldSpec(f"prediction:{target}", "string", description="predicted class")
+        outputs = [Field.build(spec, predictions, known=names)]
+        if probabilities is not None:
+            # Of two classes one probability says it all.
+            given = {text(name): column for name, column in probabilities.items()}
+            for name in names[-1:] if len(names) == 2 else names:
+                if name not in given:
+                    raise ValueError(f"no probability of class {name}")
+                spec = FieldSpec(f"probability:{name}", "float32", description="probability of the class")
+                outputs.append(Field.build(spec, given[name]))
+        return cls(target, task, names, rows, features, outputs)
+
+    def monitored(self) -> dict[str, Cells | Categories]:
+        """The reference of each feature and output, by name; their ``counts`` are the reference counts."""
+        return {field.name: field.reference for field in [*self.features, *self.outputs]}
+
+    def index_batch(
+        self,
+        features: Mapping[str, Column],
+        predictions: Column,
+        probabilities: Mapping[str, Column] | None = None,
+    ) -> dict[str, NDArray[np.int64]]:
+        """The cells of a batch's rows, by monitored name. A column that is not there is missing in all rows.
+
+        Raises ``ValueError`` naming the field where a column holds infinities or the wrong type.
+        """
+        n = _length(predictions)
+        columns: dict[str, Column] = {**features, f"prediction:{self.target}": predictions}
+        for name, column in (probabilities or {}).items():
+            columns[f"probability:{name}"] = column
+        cells = {}
+        for field in [*self.features, *self.outputs]:
+            if field.name not in columns:
+                cells[field.name] = np.full(n, field.reference.missing, dtype=np.int64)
+                continue
+            cells[field.name] = field.index(columns[field.name])
+            if len(cells[field.name]) != n:
+                raise ValueError(f"{field.name}: {len(cells[field.name])} values in a batch of {n}")
+        return cells
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON, read back exactly by :meth:`from_dict`."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "target": self.target,
+            "task": self.task,
+            "classes": self.classes,
+            "rows": self.rows,
+            "features": [field.to_dict() for field in self.features],
+            "outputs": [field.to_dict() for field in self.outputs],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Profile:
+        """The profile that :meth:`to_dict` wrote; refuses another schema version."""
+        if data.get("schema_version") != SCHEMA_VERSION:
+            raise ValueError(
+                f"profile schema_version is {data.get('schema_version')!r}, not {SCHEMA_VERSION}"
+            )
+        return cls(
+            target=data["target"],
+            task=data["task"],
+            classes=data["classes"],
+            rows=data["rows"],
+            features=[Field.from_dict(field) for field in data["features"]],
+            outputs=[Field.from_dict(field) for field in data["outputs"]],
+        )
+
+
+def _length(column: Column) -> int:
+    return len(cast("Sequence[object]", column))

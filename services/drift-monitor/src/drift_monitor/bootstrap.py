@@ -1,0 +1,156 @@
+"""Puts the monitor together: settings in, adapters picked, state restored, everything started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from servicekit import metrics
+from servicekit.config import Settings
+from servicekit.errors import UserError
+from servicekit.http import Health, make_ops_routes, serve
+from servicekit.kafka import make_producer, to_dlq, wait_for_kafka
+from servicekit.registry import Registry
+from servicekit.topics import ensure_topics
+from starlette.applications import Starlette
+
+from drift_monitor.consumes import http, predictions
+from drift_monitor.consumes.drift_reports import read_reports
+from drift_monitor.consumes.model_events import ModelEvents
+from drift_monitor.consumes.panes import read_panes
+from drift_monitor.domain.decision import Rule
+from drift_monitor.domain.windows import Grid
+from drift_monitor.monitor import Edges, Monitor
+from drift_monitor.produces import drift_alerts, drift_reports, panes
+from drift_monitor.profiles import FetchedProfiles
+from drift_monitor.topic_log import Ends
+
+log = logging.getLogger(__name__)
+TICK_SECONDS = 0.2
+Fetch = Callable[[str, str], dict[str, Any]]
+
+
+async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | None = None) -> None:
+    """Run until ``stop`` is set; raises what made it fail."""
+    try:
+        grid = Grid(
+            settings.window_origin_ms,
+            settings.window_ms,
+            settings.step_ms or settings.window_ms,
+            settings.grace_ms,
+        )
+    except ValueError as error:
+        raise UserError(f"ATALAIA_STEP_MS, ATALAIA_WINDOW_MS: {error}.") from None
+    rule = Rule(
+        settings.alpha, settings.correction, settings.min_effect, settings.min_rows, settings.alert_windows
+    )
+    await wait_for_kafka(settings.kafka)
+    await ensure_topics(settings.kafka, settings.partitions)
+    async with AsyncExitStack() as stack:
+        producer = await make_producer(settings, "drift-monitor")
+        stack.push_async_callback(producer.stop)
+        panes_producer = await _panes_producer(settings)
+        stack.push_async_callback(panes_producer.stop)
+        ends = Ends(settings, predictions.TOPIC)
+        stack.push_async_callback(ends.stop)
+        partitions = await ends.start()
+
+        async def dead_letter(topic: str, record: Any, reason: str) -> None:
+            await to_dlq(producer, topic, record, reason)
+
+        # The two know each other: changes go to the monitor, which waits until they are read.
+        model_events = ModelEvents(settings, lambda event: monitor.changed(event), dead_letter)
+        edges = Edges(
+            profiles=FetchedProfiles(fetch_profile or Registry(settings.mlflow).profile),
+            publish_panes=panes.make_publish(panes_producer),
+            publish_alert=drift_alerts.make_publish(producer),
+            publish_report=drift_reports.make_publish(producer),
+            end_offsets=ends.get,
+            model_events_read=model_events.read,
+        )
+        monitor = Monitor(grid, rule, partitions, edges)
+        app = predictions.make_app(settings)
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        predictions.read_predictions(app, monitor, dead_letter, failed)
+        tasks = await _start_http(stack, settings, monitor, app, ends)
+
+        stack.push_async_callback(model_events.stop)
+        await model_events.start()
+        tasks.append(asyncio.create_task(model_events.follow()))
+        stack.callback(tasks[-1].cancel)
+        await model_events.read()
+        committed = await ends.committed(settings, predictions.GROUP)
+        monitor.restore(await read_panes(settings), await read_reports(settings), committed)
+        log.info("restored %d model(s), going on at %s", len(monitor.owners), dict(committed))
+
+        stack.push_async_callback(app.stop)
+        await app.start()
+        tasks.append(asyncio.create_task(_tick(monitor)))
+        stack.callback(tasks[-1].cancel)
+        stopping = asyncio.create_task(stop.wait())
+        stack.callback(stopping.cancel)
+        watched: set[asyncio.Future[Any]] = {*tasks, stopping, failed}
+        done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+        for ended in done - {stopping}:
+            await ended  # raises what ended it
+
+
+async def _tick(monitor: Monitor) -> None:
+    """Look for windows that are over after each chunk, and every so often: traffic may have ended."""
+    while True:
+        await monitor.decide()
+        try:
+            await asyncio.wait_for(monitor.ready.wait(), TICK_SECONDS)
+        except TimeoutError:
+            continue
+        finally:
+            monitor.ready.clear()
+
+
+async def _start_http(
+    stack: AsyncExitStack, settings: Settings, monitor: Monitor, app: Any, ends: Ends
+) -> list[asyncio.Task[None]]:
+    """Health, metrics, status and flush; up before the state is restored, ready after."""
+
+    async def kafka() -> bool:
+        return bool(await asyncio.wait_for(ends.get(), 5))
+
+    def reading() -> bool:
+        return bool(app.started) and not app.crashed and bool(app.consumer.assignment())
+
+    routes = [
+        *make_ops_routes(Health(kafka=kafka, predictions=reading)),
+        *http.make_routes(monitor, settings.model),
+    ]
+    stop = asyncio.Event()
+    serving = asyncio.create_task(
+        serve(Starlette(routes=routes), settings.host, settings.drift_monitor_port, stop)
+    )
+
+    async def close() -> None:
+        stop.set()
+        await asyncio.wait({serving})
+
+    stack.push_async_callback(close)
+    metrics.DRIFT_STATE.labels(settings.model, "virtual").set(0)
+    await asyncio.sleep(0)  # lets it bind, so that an occupied port is told at once
+    if serving.done():
+        await serving
+    return [serving]
+
+
+async def _panes_producer(settings: Settings) -> AIOKafkaProducer:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=settings.kafka,
+        client_id="drift-monitor-panes",
+        acks="all",
+        enable_idempotence=True,
+        linger_ms=0,
+        max_request_size=panes.MAX_BYTES,
+    )
+    await producer.start()
+    return producer

@@ -1,0 +1,1 @@
+"""What comes in, one module a topic."""

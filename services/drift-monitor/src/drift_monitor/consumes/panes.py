@@ -1,0 +1,27 @@
+"""``panes``, compacted: what was counted before, read whole at the start, before any agent runs.
+
+One worker counts all partitions, and its owner takes each pane as it is written. Several workers will share
+the partitions, and the owner will go on reading this topic; ``Owner.replace`` is made for that: it takes a
+pane only by a higher offset, so receiving one twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from contracts.codec import decode
+from contracts.events import PaneCounted
+from servicekit.config import Settings
+
+from drift_monitor.topic_log import read_whole
+
+TOPIC = "panes"
+
+
+async def read_panes(settings: Settings) -> list[PaneCounted]:
+    """Each pane as last written. The topic is ours: what cannot be read is an error, not a dead letter."""
+    newest: dict[bytes, bytes] = {}
+    async for record in read_whole(settings, TOPIC):
+        if record.value is None:
+            newest.pop(record.key, None)
+        else:
+            newest[record.key] = record.value
+    return [decode(PaneCounted, value) for value in newest.values()]

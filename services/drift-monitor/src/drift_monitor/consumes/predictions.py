@@ -1,0 +1,98 @@
+"""``predictions``, in chunks, through Faust: decode, count, acknowledge."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import faust
+from contracts.codec import Unreadable, decode
+from contracts.events import PredictionsMade
+from servicekit import metrics
+from servicekit.config import Settings
+
+from drift_monitor.domain.panes import Record
+from drift_monitor.monitor import Monitor
+
+log = logging.getLogger(__name__)
+TOPIC = "predictions"
+GROUP = "drift-monitor"
+CHUNK_RECORDS = 1000
+CHUNK_SECONDS = 0.2
+
+
+def make_app(settings: Settings) -> Any:
+    """Faust as a reader and nothing more: no web server, no tables, no topics of its own."""
+    return faust.App(
+        GROUP,
+        broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka.split(",")),
+        store="memory://",
+        web_enabled=False,
+        autodiscover=False,
+        datadir=str(settings.data_dir / "drift-monitor"),
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        # A dead worker's partitions move within so many seconds.
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=3.0,
+        broker_commit_interval=1.0,
+        consumer_auto_offset_reset="earliest",
+    )
+
+
+def read_predictions(
+    app: Any,
+    monitor: Monitor,
+    to_dlq: Callable[[str, Any, str], Awaitable[None]],
+    failed: asyncio.Future[None],
+) -> None:
+    """Declare the agent that feeds the monitor.
+
+    Faust restarts an agent that raises and goes on behind the chunk that it lost; so a failure ends the
+    program instead, and what was not acknowledged is read again.
+    """
+    topic = app.topic(TOPIC, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw",
+                      internal=False, allow_empty=True)  # fmt: skip
+
+    async def predictions(stream: Any) -> None:
+        async for events in stream.noack_take(CHUNK_RECORDS, within=CHUNK_SECONDS):
+            try:
+                await absorb(monitor, [event.message for event in events], to_dlq)
+            except Exception as error:
+                log.exception("a chunk of predictions could not be counted")
+                if not failed.done():
+                    failed.set_exception(error)
+                await asyncio.Event().wait()  # until the program ends
+            for event in events:
+                event.ack()
+
+    app.agent(topic, name="predictions")(predictions)
+
+
+async def absorb(
+    monitor: Monitor, messages: list[Any], to_dlq: Callable[[str, Any, str], Awaitable[None]]
+) -> None:
+    """Decode a chunk and count it; what cannot be read goes to the dead-letter topic."""
+    records: list[Record] = []
+    unreadable: list[tuple[Any, str]] = []
+    positions: dict[int, int] = {}
+    for message in messages:
+        positions[message.partition] = max(positions.get(message.partition, 0), message.offset + 1)
+        try:
+            event = decode(PredictionsMade, message.value, _headers(message.headers))
+            records.append(Record(message.partition, message.offset, event))
+        except Unreadable as error:
+            unreadable.append((message, str(error)))
+    refused = await monitor.absorb(records, positions)
+    by_place = {(message.partition, message.offset): message for message in messages} if refused else {}
+    unreadable += [(by_place[record.partition, record.offset], reason) for record, reason in refused]
+    for message, reason in unreadable:
+        log.warning("%s/%d/%d is not readable: %s", TOPIC, message.partition, message.offset, reason)
+        await to_dlq(TOPIC, message, reason)
+        metrics.DLQ_RECORDS.labels(TOPIC).inc()
+
+
+def _headers(headers: Any) -> Any:
+    return headers.items() if isinstance(headers, dict) else headers

@@ -1,0 +1,1 @@
+"""What the monitor decides, and why; knows no framework."""

@@ -1,0 +1,264 @@
+"""The owner of a model: sums panes to windows, tests each once, and keeps the alert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+import numpy as np
+from contracts.codec import derived_id
+from contracts.events import AlertChanged, FeatureDrift, ModelChanged, PaneCounted, WindowTested
+from numpy.typing import NDArray
+from summaries.profile import Profile
+
+from drift_monitor.domain.alerts import AlertState
+from drift_monitor.domain.decision import Rule, judge
+from drift_monitor.domain.panes import PaneKey
+from drift_monitor.domain.versions import Era, Versions, version_order
+from drift_monitor.domain.watermark import Watermark
+from drift_monitor.domain.windows import Grid, Window
+
+KIND = "virtual"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One window's outcome in the order of publication: alerts, then reports, the serving version's last."""
+
+    window: Window
+    era: Era | None
+    state: AlertState
+    alerts: list[AlertChanged] = field(default_factory=list)
+    reports: list[WindowTested] = field(default_factory=list)
+
+
+class Owner:
+    """All there is to know of one model, from its panes alone."""
+
+    def __init__(self, model: str, grid: Grid, rule: Rule, partitions: Iterable[int]) -> None:
+        self.model = model
+        self.grid = grid
+        self.rule = rule
+        self.watermark = Watermark(partitions)
+        self.versions = Versions()
+        self.decided_through: int | None = None
+        self._alerts: dict[Era, AlertState] = {}
+        self._panes: dict[PaneKey, PaneCounted] = {}
+        self._late: dict[PaneKey, PaneCounted] = {}
+        self._first: int | None = None
+
+    # --- what it learns
+
+    def replace(self, pane: PaneCounted) -> None:
+        """Take a pane's newer counts; an older or the same one changes nothing."""
+        key = PaneKey.of(pane)
+        known = self._panes.get(key) or self._late.get(key)
+        if known is not None and known.last_offset >= pane.last_offset:
+            return
+        self.watermark.see(pane.partition, pane.watermark)
+        if key.late:
+            self._late[key] = pane
+            return
+        if pane.rows:
+            self.versions.seen(pane.version, pane.pane_start)
+        self._first = pane.pane_start if self._first is None else min(self._first, pane.pane_start)
+        if self.decided_through is None or self.grid.last_window(pane.pane_start).end > self.decided_through:
+            self._panes[key] = pane
+
+    def changed(self, event: ModelChanged) -> None:
+        """Another version serves."""
+        self.versions.changed(event)
+
+    def reported(self, report: WindowTested) -> None:
+        """Restore from an own report: the window is decided, and the alert stands where it stood.
+
+        A window counts as decided once the serving version's report, its last, is out.
+        """
+        era = self.versions.era(report.window_end)
+        if not report.final or era is None or era.version != report.version:
+            return
+        if self.decided_through is not None and report.window_end <= self.decided_through:
+            return
+        drifted = None if report.status == "insufficient data" else report.status == "drift"
+        self._alerts[era] = self._after(era, drifted, report.window_start)
+        self._forget(report.window_end)
+
+    # --- what it decides
+
+    def next_window(self) -> Window | None:
+        """The oldest undecided window; none before the first row."""
+        if self.decided_through is not None:
+            return self.grid.after(self.grid.ending(self.decided_through))
+        return None if self._first is None else self.grid.first_window(self._first)
+
+    def due(self) -> Window | None:
+        """The next window, if it is over."""
+        window = self.next_window()
+        return window if window is not None and self.watermark.get() >= self.grid.closes_at(window) else None
+
+    def wants_end_offsets(self) -> bool:
+        """Whether the next window may be over, if idle partitions have nothing more."""
+        window = self.next_window()
+        return window is not None and self.watermark.wants(self.grid.closes_at(window))
+
+    def rows(self, window: Window) -> dict[str, int]:
+        """Rows of a window by version."""
+        found: dict[str, int] = {}
+        for key, pane in self._within(window):
+            found[key.version] = found.get(key.version, 0) + pane.rows
+        return found
+
+    def testable(self, window: Window) -> list[str]:
+        """The versions whose profile deciding a window needs."""
+        return [version for version, rows in self.rows(window).items() if rows >= self.rule.min_rows]
+
+    def decide(self, window: Window, profiles: Mapping[str, Profile]) -> Decided:
+        """Test a window; :meth:`commit` it once it is published."""
+        era = self.versions.era(window.end)
+        serving = era.version if era is not None else None
+        reports = [
+            self._report(window, version, profiles, AlertState())
+            for version in sorted(self._present(window), key=version_order)
+            if version != serving
+        ]
+        if era is None:
+            return Decided(window, None, AlertState(), [], reports)
+        before = self._alerts.get(era, AlertState())
+        tested = self._report(window, era.version, profiles, before)
+        drifted = None if tested.status == "insufficient data" else tested.status == "drift"
+        state = self._after(era, drifted, window.start)
+        alerts = []
+        if state.state != before.state:
+            alerts.append(self._alert(window, era.version, before, state, tested))
+        told = msgspec.structs.replace(tested, state=state.state, alert_id=self._open_id(era.version, state))
+        return Decided(window, era, state, alerts, [*reports, told])
+
+    def commit(self, decided: Decided) -> None:
+        """What was decided is published."""
+        if decided.era is not None:
+            self._alerts[decided.era] = decided.state
+        self._forget(decided.window.end)
+
+    def alert(self) -> tuple[str | None, AlertState, str | None]:
+        """The version that serves now, its state, and its open alert."""
+        era = self.versions.latest()
+        if era is None:
+            return None, AlertState(), None
+        state = self._alerts.get(era, AlertState())
+        return era.version, state, self._open_id(era.version, state)
+
+    # --- how
+
+    def _within(self, window: Window) -> list[tuple[PaneKey, PaneCounted]]:
+        return [(key, pane) for key, pane in self._panes.items() if window.start <= key.start < window.end]
+
+    def _present(self, window: Window) -> set[str]:
+        """The versions with rows in a window, or late ones to tell."""
+        late = {key.version for key in self._late}
+        return {*self.rows(window), *(version for version in late if self._late_rows(window, version))}
+
+    def _forget(self, decided: int) -> None:
+        self.decided_through = decided
+        for key in [key for key in self._panes if self.grid.last_window(key.start).end <= decided]:
+            del self._panes[key]
+
+    def _after(self, era: Era, drifted: bool | None, start: int) -> AlertState:
+        since = start if era.since is None else max(start, era.since)
+        state = self._alerts.get(era, AlertState())
+        return state.after(drifted=drifted, start=since, alert_windows=self.rule.alert_windows)
+
+    def _alert_id(self, version: str, state: AlertState) -> str:
+        return derived_id(self.model, version, KIND, state.since)
+
+    def _open_id(self, version: str, state: AlertState) -> str | None:
+        return self._alert_id(version, state) if state.opened else None
+
+    def _late_rows(self, window: Window, version: str) -> int:
+        """Rows that came while the window's last step was the newest, for windows that were over by then."""
+        newest = range(window.end - self.grid.step, window.end)
+        return sum(
+            rows
+            for key, ledger in self._late.items()
+            if key.version == version
+            for start, rows in ledger.late.items()
+            if int(start) in newest
+        )
+
+    def _sum(self, window: Window, version: str, profile: Profile) -> dict[str, NDArray[np.int64]]:
+        """The counts of a window: its panes, of all partitions, added up."""
+        total = {name: np.zeros(ref.size, dtype=np.int64) for name, ref in profile.monitored().items()}
+        for key, pane in self._within(window):
+            if key.version == version:
+                for name, (indices, counts) in pane.counts.items():
+                    total[name][indices] += counts
+        return total
+
+    def _report(
+        self,
+        window: Window,
+        version: str,
+        profiles: Mapping[str, Profile],
+        state: AlertState,
+    ) -> WindowTested:
+        """A version's report."""
+        rule = self.rule
+        mine = [pane for key, pane in self._within(window) if key.version == version]
+        rows = sum(pane.rows for pane in mine)
+        features: dict[str, FeatureDrift] = {}
+        if rows >= rule.min_rows:
+            profile = profiles[version]
+            features = judge(profile.monitored(), self._sum(window, version, profile), rule)
+        status: Literal["ok", "drift", "insufficient data"] = "insufficient data"
+        if rows >= rule.min_rows:
+            status = "drift" if any(feature.drifted for feature in features.values()) else "ok"
+        return WindowTested(
+            model=self.model,
+            version=version,
+            window_start=window.start,
+            window_end=window.end,
+            final=True,
+            rows=rows,
+            late_rows=self._late_rows(window, version),
+            status=status,
+            state=state.state,
+            alert_id=self._open_id(version, state),
+            alpha=rule.alpha,
+            correction=rule.correction,
+            min_effect=rule.min_effect,
+            features=features,
+        )
+
+    def _alert(
+        self, window: Window, version: str, before: AlertState, state: AlertState, tested: WindowTested
+    ) -> AlertChanged:
+        named = (
+            state if state.since is not None else before
+        )  # a warning that came to nothing has no since any more
+        drifted = {name: feature for name, feature in tested.features.items() if feature.drifted}
+        offsets: dict[str, int] = {}
+        for key, pane in self._within(window):
+            if key.version == version:
+                offsets[str(key.partition)] = max(offsets.get(str(key.partition), -1), pane.last_offset)
+        reason = f"{before.state} -> {state.state}: " + (
+            ", ".join(
+                f"{name} ({f.effect_name} {f.effect:.3f}, p {f.p_adjusted:.2g})"
+                for name, f in sorted(drifted.items())
+            )
+            or "no feature drifted"
+        )
+        return AlertChanged(
+            alert_id=self._alert_id(version, named),
+            model=self.model,
+            version=version,
+            kind="virtual",
+            state=state.state,
+            previous=before.state,
+            since=named.since if named.since is not None else window.start,
+            window_start=window.start,
+            window_end=window.end,
+            features=drifted,
+            offsets=offsets,
+            reason=reason,
+        )

@@ -1,0 +1,143 @@
+"""Puts the service together: the only place that picks adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from typing import Any
+
+from contracts.events import QualityReported
+from servicekit import metrics
+from servicekit.config import Settings
+from servicekit.http import Health, serve
+from servicekit.kafka import make_producer, wait_for_kafka
+from servicekit.registry import Registry
+from servicekit.topics import ensure_topics
+
+from feedback.agents import make_faust
+from feedback.consumes import ground_truth as truth_in
+from feedback.consumes import http, model_events, predictions
+from feedback.domain.quality_windows import Task
+from feedback.domain.uploads import Labels
+from feedback.domain.windows import Windows
+from feedback.joiner import Fetch, Joiner
+from feedback.kafka_log import KafkaLog
+from feedback.produces import ground_truth as truth_out
+
+log = logging.getLogger(__name__)
+REGISTRY_SECONDS = 30.0
+
+
+def make_fetch(registry: Registry) -> Fetch:
+    """Asks the registry for the task of a version whose records do not show it; None where it cannot say."""
+
+    async def fetch(model: str, version: str) -> Task | None:
+        try:
+            profile = await asyncio.wait_for(
+                asyncio.to_thread(registry.profile, model, version), REGISTRY_SECONDS
+            )
+            return Task(str(profile["task"]), tuple(map(str, profile.get("classes") or ())))
+        except Exception as error:  # noqa: BLE001  without a registry, the records must do
+            log.warning("no profile of %s version %s (%s): going by the records", model, version, error)
+            return None
+
+    return fetch
+
+
+def observe(what: str, value: Any) -> None:
+    """Prometheus's view of what the joiner does."""
+    match what, value:
+        case "report", QualityReported() as report if report.as_of == report.window_end:
+            metrics.LABEL_COVERAGE.labels(report.model).set(report.coverage)
+            for name, figure in report.metrics.items():
+                metrics.QUALITY.labels(report.model, name).set(figure)
+        case "decided", int():
+            metrics.DECIDED_THROUGH.labels("feedback").set(value / 1000)
+        case "outcomes", int():
+            metrics.LABELS.labels("outcome").inc(value)
+        case "unreadable", str():
+            metrics.DLQ_RECORDS.labels(value).inc()
+
+
+async def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, or until a part fails."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await wait_for_kafka(settings.kafka)
+    await ensure_topics(settings.kafka, settings.partitions)
+    async with contextlib.AsyncExitStack() as stack:
+        producer = await make_producer(settings, "feedback")
+        stack.push_async_callback(producer.stop)
+        kafka = KafkaLog(settings, producer)
+        await kafka.start()
+        stack.push_async_callback(kafka.stop)
+        await kafka.check(settings.partitions)
+        joiner = Joiner(
+            kafka,
+            windows=Windows(
+                settings.window_ms, settings.step_ms or settings.window_ms, settings.window_origin_ms
+            ),
+            grace=settings.grace_ms,
+            horizon=settings.label_horizon_ms,
+            partitions=settings.partitions,
+            fetch_task=make_fetch(Registry(settings.mlflow)),
+            observe=observe,
+        )
+
+        async def send(labels: Labels, upload_id: str) -> None:
+            await truth_out.send(producer, settings.partitions, labels, upload_id)
+            metrics.LABELS.labels("received").inc(len(labels.prediction_id))
+
+        async def broker_answers() -> bool:
+            return bool(await asyncio.wait_for(kafka.ends("model-events"), 5.0))
+
+        health = Health(kafka=broker_answers, join=lambda: joiner.ready)
+        app = http.make_app(joiner, send, health, max_body_bytes=settings.max_body_bytes)
+        parts = [
+            asyncio.create_task(serve(app, settings.host, settings.feedback_port, stop), name="http"),
+            asyncio.create_task(_join(settings, joiner), name="join"),
+        ]
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({*parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        await stopping
+        parts[1].cancel()
+        done = await asyncio.gather(*parts, return_exceptions=True)
+        for outcome in done:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+                raise outcome
+
+
+async def _join(settings: Settings, joiner: Joiner) -> None:
+    """Restore, then read, join and report until cancelled; raises what a part raised."""
+    await joiner.restore()
+    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def fail(error: BaseException) -> None:
+        if not failed.done():
+            failed.set_exception(error)
+
+    app = make_faust(settings)
+    predictions.make_agent(app, joiner.take_predictions, fail)
+    truth_in.make_agent(app, joiner.take_ground_truth, fail)
+    app.finalize()
+    parts: list[asyncio.Future[Any]] = [
+        failed,
+        asyncio.create_task(joiner.run()),
+        asyncio.create_task(model_events.follow(settings, joiner)),
+    ]
+    try:
+        await app.start()
+        parts.append(asyncio.ensure_future(app.wait_until_stopped()))
+        done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        for part in done:
+            part.result()
+        raise RuntimeError(f"the reader of Kafka stopped: {app.crash_reason!r}")
+    finally:
+        for part in parts:
+            part.cancel()
+        await app.stop()

@@ -1,0 +1,12 @@
+"""Topic ``ground-truth``: chunks go to the joiner, and are acknowledged once their outcomes are in Kafka."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from feedback.agents import Fail, Take, follow
+
+
+def make_agent(app: Any, take: Take, fail: Fail) -> Any:
+    """The Faust agent that reads ``ground-truth``."""
+    return follow(app, "ground-truth", take, fail)

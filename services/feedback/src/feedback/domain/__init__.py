@@ -1,0 +1,1 @@
+"""The join and its counts; knows no framework."""

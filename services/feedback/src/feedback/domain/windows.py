@@ -1,0 +1,39 @@
+"""Windows of event time: window k is [origin + k·step, origin + k·step + size); its end is a boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The grid of windows.
+
+    >>> hourly = Windows(size=60, step=60, origin=0)
+    >>> hourly.starts(59), hourly.boundary_after(59), hourly.boundary_after(60)
+    ([0], 60, 120)
+    >>> Windows(size=60, step=20, origin=0).starts(65)
+    [20, 40, 60]
+    """
+
+    size: int
+    step: int
+    origin: int = 0
+
+    def starts(self, time: int) -> list[int]:
+        """Starts of the windows that hold ``time``, ascending."""
+        last = (time - self.origin) // self.step
+        first = (time - self.origin - self.size) // self.step + 1
+        return [self.origin + k * self.step for k in range(first, last + 1)]
+
+    def boundary_after(self, time: int) -> int:
+        """The first boundary B with ``time < B``: the first report that may count a label of that time."""
+        return self.origin + ((time - self.origin - self.size) // self.step + 1) * self.step + self.size
+
+    def boundary_from(self, time: int) -> int:
+        """The first boundary B with ``time <= B``."""
+        return self.boundary_after(time - 1)
+
+    def boundary_until(self, time: int) -> int:
+        """The last boundary B with ``B <= time``."""
+        return self.boundary_after(time) - self.step

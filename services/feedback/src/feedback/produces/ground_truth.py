@@ -1,0 +1,30 @@
+"""Topic ``ground-truth``: one record an upload and partition."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiokafka import AIOKafkaProducer
+from contracts.codec import derived_id
+from servicekit.kafka import publish
+
+from feedback.domain.uploads import Labels, split
+
+TOPIC = "ground-truth"
+
+
+async def send(producer: AIOKafkaProducer, partitions: int, labels: Labels, upload_id: str) -> None:
+    """Split by the partition of the prediction, publish; returns when Kafka has acknowledged all."""
+    await asyncio.gather(
+        *(
+            publish(
+                producer,
+                TOPIC,
+                event,
+                source="feedback",
+                partition=partition,
+                ce_id=derived_id(TOPIC, upload_id, i),
+            )
+            for i, (partition, event) in enumerate(split(labels, upload_id, partitions))
+        )
+    )

@@ -1,0 +1,1 @@
+"""Serves the champion and publishes every prediction to Kafka."""

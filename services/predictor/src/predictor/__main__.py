@@ -1,0 +1,29 @@
+"""``python -m predictor``: the service, set by environment variables ``ATALAIA_*``."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+
+from servicekit.config import Settings
+from servicekit.errors import UserError
+
+from predictor.bootstrap import run
+
+
+def main() -> int:
+    """Run; 2 where the user can mend what is wrong, said in one line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("aiokafka", "faust", "mode"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    try:
+        asyncio.run(run(Settings()))
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

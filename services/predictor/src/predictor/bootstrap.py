@@ -1,0 +1,50 @@
+"""Puts the service together: the only place that picks adapters."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from servicekit.config import Settings
+from servicekit.http import Health, serve
+from servicekit.kafka import make_producer, wait_for_kafka
+from servicekit.registry import Registry
+from servicekit.topics import ensure_topics
+
+from predictor.consumes import http, model_events
+from predictor.domain.service import Predictor
+from predictor.produces.predictions import make_publish
+
+
+async def run(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT: what is under way is answered, then the producer is flushed."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await wait_for_kafka(settings.kafka)
+    await ensure_topics(settings.kafka, settings.partitions)
+    producer = await make_producer(settings, "predictor")
+    try:
+        predictor = Predictor(make_publish(producer))
+
+        async def broker_answers() -> bool:
+            return bool(await asyncio.wait_for(producer.partitions_for("predictions"), 5.0))
+
+        app = http.make_app(
+            predictor,
+            Health(kafka=broker_answers, model=lambda: predictor.ready),
+            max_body_bytes=settings.max_body_bytes,
+            event_time_required=settings.event_time_required,
+        )
+        following = asyncio.create_task(model_events.follow(settings, predictor, Registry(settings.mlflow)))
+        serving = asyncio.create_task(serve(app, settings.host, settings.predictor_port, stop))
+        done, _ = await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        following.cancel()
+        results = await asyncio.gather(following, serving, return_exceptions=True)
+        for outcome in results:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+                raise outcome
+    finally:
+        await producer.stop()

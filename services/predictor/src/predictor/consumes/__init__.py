@@ -1,0 +1,1 @@
+"""What comes in: requests over HTTP, and which version serves."""

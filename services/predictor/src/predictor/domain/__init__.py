@@ -1,0 +1,1 @@
+"""Checking a request, scoring it, and swapping models. No framework."""

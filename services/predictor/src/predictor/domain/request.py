@@ -1,0 +1,157 @@
+"""A request's rows, checked against the served model's fields, as columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from contracts.events import Value
+from summaries.profile import FieldSpec
+
+MAX_ERRORS = 20
+FUTURE_MS = 5 * 60_000
+_INT64 = 2**63
+_FLOAT32_MAX = 3.4028234663852886e38
+
+
+class Invalid(ValueError):
+    """A request that is refused whole; ``errors`` names each field and what is wrong with it."""
+
+    def __init__(self, errors: list[dict[str, Any]]) -> None:
+        first = errors[0]
+        super().__init__(f"{first['field']}: {first['message']}")
+        self.errors = errors
+
+
+@dataclass(frozen=True)
+class Columns:
+    """N checked rows: ``features[name] [N]`` and ``event_time [N]`` (ms)."""
+
+    features: dict[str, list[Value]]
+    event_time: list[int]
+
+    def part(self, start: int, end: int) -> Columns:
+        """Rows ``start`` to ``end``."""
+        return Columns({name: column[start:end] for name, column in self.features.items()}, self.event_time[start:end])
+
+
+def value_error(field: FieldSpec, value: Any) -> str | None:
+    """What is wrong with a value of a field; None where nothing is."""
+    if value is None:
+        return None if field.optional else "must not be null"
+    kind = type(value)
+    if field.dtype == "float32":
+        if kind is not float and kind is not int:
+            return f"must be a number, not {_called(value)}"
+        if not math.isfinite(value):
+            return "must be finite"
+        if abs(value) > _FLOAT32_MAX:
+            return "is too large for a 32-bit float"
+    elif field.dtype == "int64":
+        if kind is not int:
+            return f"must be an integer, not {_called(value)}"
+        if not -_INT64 <= value < _INT64:
+            return "is too large for a 64-bit integer"
+    elif field.dtype == "bool":
+        if kind is not bool:
+            return f"must be true or false, not {_called(value)}"
+    elif kind is not str:
+        return f"must be a string, not {_called(value)}"
+    if field.kind == "numeric":
+        if field.min is not None and value < field.min:
+            return f"must be at least {field.min:g}{_unit(field)}"
+        if field.max is not None and value > field.max:
+            return f"must be at most {field.max:g}{_unit(field)}"
+    return None
+
+
+def _unit(field: FieldSpec) -> str:
+    return f" {field.unit}" if field.unit else ""
+
+
+def _called(value: Any) -> str:
+    names = {bool: "a boolean", str: "a string", float: "a number", int: "an integer", list: "an array", dict: "an object"}
+    return names.get(type(value), type(value).__name__)
+
+
+def check(
+    rows: Sequence[Any], event_time: Any, fields: Sequence[FieldSpec], *, now: int, required: bool, single: bool
+) -> Columns:
+    """The rows as columns; raises :class:`Invalid` naming every field that is wrong (the first 20).
+
+    ``event_time``: ISO 8601 or ms, one for all rows or one each; ``now`` (ms) where it is absent and may be.
+    """
+    errors: list[dict[str, Any]] = []
+
+    def wrong(row: int, field: str, message: str) -> None:
+        if len(errors) < MAX_ERRORS:
+            errors.append({"field": field, "message": message} | ({} if single else {"row": row}))
+
+    if not rows:
+        raise Invalid([{"field": "rows", "message": "must hold at least one row"}])
+    features: dict[str, list[Value]] = {field.name: [] for field in fields}
+    for i, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            wrong(i, "features" if single else "rows", f"must be an object, not {_called(row)}")
+            continue
+        known = 0
+        for field in fields:
+            name = field.name
+            if name in row:
+                known += 1
+                value = row[name]
+                message = value_error(field, value)
+                if message:
+                    wrong(i, name, message)
+                else:
+                    features[name].append(value)
+            elif field.optional:
+                features[name].append(None)
+            else:
+                wrong(i, name, "is missing")
+        if known != len(row):
+            for name in row:
+                if name not in features:
+                    wrong(i, str(name), "is not a feature of this model")
+    times = _times(event_time, len(rows), now, required, wrong)
+    if errors:
+        raise Invalid(errors)
+    return Columns(features, times)
+
+
+def _times(given: Any, n: int, now: int, required: bool, wrong: Any) -> list[int]:
+    if given is None:
+        if required:
+            wrong(0, "event_time", "is required by this project")
+        return [now] * n
+    each = given if isinstance(given, list) else [given]
+    if len(each) not in (1, n) or (isinstance(given, list) and len(each) != n):
+        wrong(0, "event_time", f"has {len(each)} entries for {n} rows")
+        return [now] * n
+    found = []
+    for i, value in enumerate(each):
+        at = parse_time(value)
+        if at is None:
+            wrong(i, "event_time", "must be an ISO 8601 time with offset, or milliseconds since 1970")
+        elif at > now + FUTURE_MS:
+            wrong(i, "event_time", "is more than five minutes in the future")
+        else:
+            found.append(at)
+    return found * n if len(each) == 1 and n > 1 else found
+
+
+def parse_time(value: Any) -> int | None:
+    """Milliseconds of an ISO 8601 text with offset or of a number of ms; None where it is neither."""
+    if type(value) is int and 0 <= value < 2**53:
+        return value
+    if isinstance(value, str):
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        if at.tzinfo is not None and at.year >= 1970:
+            return round(at.timestamp() * 1000)
+    return None

@@ -1,0 +1,54 @@
+"""Picks the adapters and runs the loop until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from servicekit.config import Settings
+from servicekit.http import Health, serve
+from servicekit.kafka import make_consumer, make_producer, wait_for_kafka
+from servicekit.registry import Registry
+from servicekit.topics import ensure_topics
+
+from trainer.consumes.http import make_app
+from trainer.domain.knowledge import Knowledge
+from trainer.loop import TAKES, Loop
+from trainer.pipeline import Pipeline
+
+
+async def run(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT; raises ``UserError`` for what the user can mend."""
+    pipeline = Pipeline(settings)
+    pipeline.check()
+    await wait_for_kafka(settings.kafka)
+    await ensure_topics(settings.kafka, settings.partitions)
+    stop = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    producer = await make_producer(settings, "trainer")
+    consumer = make_consumer(settings, *TAKES, client_id="trainer")
+    await consumer.start()
+    loop = Loop(settings, Knowledge(settings.model), consumer, producer, Registry(settings.mlflow), pipeline)
+
+    async def kafka() -> bool:
+        await consumer.topics()
+        return True
+
+    health = Health(kafka=kafka, caught_up=loop.caught_up.is_set)
+    tasks = [
+        asyncio.create_task(loop.read(), name="read"),
+        asyncio.create_task(loop.decide(), name="decide"),
+        asyncio.create_task(serve(make_app(loop, health), settings.host, settings.trainer_port), name="http"),
+        asyncio.create_task(stop.wait(), name="stop"),
+    ]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()  # a task that ended by itself has failed: say how
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await consumer.stop()
+        await producer.stop()

@@ -1,0 +1,19 @@
+"""Topic ``training-runs``: the trainer's own past decisions, read back at a start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from contracts.codec import decode
+from contracts.events import TrainingDecided
+
+from trainer.domain.knowledge import Knowledge
+
+TOPIC = "training-runs"
+
+
+def take(value: bytes | None, headers: Iterable[tuple[str, bytes]], knowledge: Knowledge) -> None:
+    """Parse a record and tell the knowledge; raises ``Unreadable``."""
+    event = decode(TrainingDecided, value, headers)
+    if event.model == knowledge.model:
+        knowledge.history.record(event)

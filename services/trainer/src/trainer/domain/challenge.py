@@ -1,0 +1,151 @@
+"""Champion against challenger on the same unseen rows, paired.
+
+Accuracy is compared by McNemar's exact test (McNemar 1947): of the rows on which exactly one of the two is
+right, is it the challenger more often than a fair coin would have it? Losses (log loss, squared error) are
+compared by the paired bootstrap (Efron 1979). Both one-sided: the question is whether to change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, lgamma, log
+
+import numpy as np
+from numpy.typing import NDArray
+from summaries.labels import text
+
+from trainer.domain.columns import Array
+
+Floats = NDArray[np.float64]
+EPSILON = float(np.finfo(np.float64).eps)  # as scikit-learn and summaries.quality clip a probability of 0
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What one model says about the holdout: a prediction a row, probabilities by class if it has them."""
+
+    predictions: Array
+    probabilities: dict[str, Floats] | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the challenger wins, by how much, and why in plain words."""
+
+    promoted: bool
+    gain: float
+    p_value: float
+    metrics: dict[str, dict[str, float]]
+    reason: str
+
+
+def mcnemar(champion_right: Array, challenger_right: Array) -> float:
+    """Exact one-sided p-value: chance of at least as many rows won by the challenger if both were as good.
+
+    >>> round(mcnemar(np.array([0, 0, 0, 0, 1]), np.array([1, 1, 1, 1, 1])), 4)
+    0.0625
+    """
+    won = int(np.sum(~champion_right.astype(bool) & challenger_right.astype(bool)))
+    lost = int(np.sum(champion_right.astype(bool) & ~challenger_right.astype(bool)))
+    n = won + lost
+    if n == 0:
+        return 1.0
+    tail = (exp(lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1) - n * log(2)) for k in range(won, n + 1))
+    return min(1.0, sum(tail))
+
+
+def paired_bootstrap(gain: Floats, margin: float, seed: int = 0, resamples: int = RESAMPLES) -> float:
+    """One-sided p-value of a mean gain above ``margin``: share of resamples whose mean is not above it."""
+    if not len(gain):
+        return 1.0
+    generator = np.random.default_rng(seed)
+    not_above = 0
+    for _ in range(resamples):
+        sample = generator.integers(0, len(gain), len(gain))
+        not_above += float(gain[sample].mean()) <= margin
+    return (not_above + 1) / (resamples + 1)
+
+
+def names_of(labels: Array) -> NDArray[np.str_]:
+    """The classes that labels name: 5, 5.0 and "5" are one."""
+    return np.array([text(label) or "" for label in labels.tolist()], dtype=np.str_)
+
+
+def log_losses(truth: NDArray[np.str_], probabilities: dict[str, Floats]) -> Floats:
+    """-log of the probability given to the truth, row by row; a class the model does not know has none."""
+    given = np.zeros(len(truth))
+    for name, column in probabilities.items():
+        mask = truth == text(name)
+        given[mask] = np.asarray(column, dtype=np.float64)[mask]
+    return -np.log(np.clip(given, EPSILON, 1.0))
+
+
+def auc(positive: Array, score: Floats) -> float:
+    """Area under the ROC curve, by ranks (Mann-Whitney); ties count half."""
+    _, inverse, counts = np.unique(score, return_inverse=True, return_counts=True)
+    ends = np.cumsum(counts)
+    ranks = (ends - (counts - 1) / 2)[inverse]
+    n1 = int(positive.sum())
+    n0 = len(positive) - n1
+    return float((ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)) if n1 and n0 else float("nan")
+
+
+def _measure(truth: Array, scored: Scored, task: str) -> dict[str, float]:
+    if task == "regression":
+        error = np.asarray(scored.predictions, dtype=np.float64) - truth.astype(np.float64)
+        return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean()))}
+    names = names_of(truth)
+    metrics = {"accuracy": float((names_of(scored.predictions) == names).mean())}
+    if scored.probabilities:
+        metrics["log_loss"] = float(log_losses(names, scored.probabilities).mean())
+        if len(scored.probabilities) == 2:
+            last = list(scored.probabilities)[-1]
+            area = auc(names == text(last), np.asarray(scored.probabilities[last], dtype=np.float64))
+            if area == area:
+                metrics["auc"] = area
+    return metrics
+
+
+def challenge(
+    truth: Array,
+    champion: Scored,
+    challenger: Scored,
+    *,
+    metric: str,
+    task: str,
+    min_gain: float,
+    promote_p_value: float,
+    seed: int = 0,
+) -> Verdict:
+    """Decide. Metrics: ``accuracy``, ``log_loss`` (classification), ``mae``, ``rmse`` (regression)."""
+    metrics = {
+        name: _measure(truth, s, task) for name, s in (("champion", champion), ("challenger", challenger))
+    }
+    if metric not in metrics["champion"] or metric not in metrics["challenger"]:
+        raise ValueError(f"metric {metric!r} cannot be computed; there are {sorted(metrics['champion'])}")
+    was, is_ = metrics["champion"][metric], metrics["challenger"][metric]
+    if metric == "accuracy":
+        gain, names = is_ - was, names_of(truth)
+        p_value = mcnemar(names_of(champion.predictions) == names, names_of(challenger.predictions) == names)
+        test = "McNemar"
+    else:
+        gain = was - is_
+        old, new = (_losses(truth, scored, metric) for scored in (champion, challenger))
+        p_value = paired_bootstrap(old - new, min_gain if metric != "rmse" else 0.0, seed)
+        test = "paired bootstrap"
+    figures = f"{metric} {is_:.4f} against the champion's {was:.4f} on {len(truth)} unseen rows"
+    if gain <= min_gain:
+        reason = f"not better: {figures} (gain {gain:+.4f}, must exceed {min_gain:g})"
+    elif p_value > promote_p_value:
+        reason = f"not proven: {figures} ({test} p = {p_value:.4f}, must be at most {promote_p_value:g})"
+    else:
+        return Verdict(True, gain, p_value, metrics, f"better: {figures} ({test} p = {p_value:.4f})")
+    return Verdict(False, gain, p_value, metrics, reason)
+
+
+def _losses(truth: Array, scored: Scored, metric: str) -> Floats:
+    if metric == "log_loss":
+        return log_losses(names_of(truth), scored.probabilities or {})
+    error = np.asarray(scored.predictions, dtype=np.float64) - truth.astype(np.float64)
+    return np.abs(error) if metric == "mae" else error**2

@@ -1,0 +1,111 @@
+"""What the monitor and feedback have said about each boundary, and whether it is all there.
+
+A boundary B is complete for the serving version when the monitor's final report of the window ending at B
+is here, the alert that it names, feedback's word as of B, and every outcome that word counted. Decisions
+at B use nothing said as of later boundaries, so they do not depend on who was faster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from contracts.events import AlertChanged, QualityReported, WindowTested
+
+from trainer.domain.ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Alert:
+    """An alert that is open at a boundary; ``since``: from there the world looks different."""
+
+    alert_id: str
+    kind: str
+    since: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Tested:
+    rows: int
+    state: str
+    alert_id: str | None
+
+
+class Evidence:
+    """Reports and alerts of one model, by boundary."""
+
+    def __init__(self) -> None:
+        self._tested: dict[str, dict[int, _Tested]] = {}
+        self._alerts: dict[str, list[AlertChanged]] = {}
+        # (window, version) -> [(as_of, predicted, labelled)], and boundary -> versions reported as of it
+        self._quality: dict[tuple[int, int, str], list[tuple[int, int, int]]] = {}
+        self._said: dict[int, set[str]] = {}
+
+    def tested(self, report: WindowTested) -> None:
+        """Take in a drift report; provisional ones decide nothing."""
+        if report.final:
+            said = _Tested(report.rows, report.state, report.alert_id)
+            self._tested.setdefault(report.version, {})[report.window_end] = said
+
+    def alerted(self, alert: AlertChanged) -> None:
+        """Take in a state change of an alert."""
+        self._alerts.setdefault(alert.alert_id, []).append(alert)
+
+    def measured(self, report: QualityReported) -> None:
+        """Take in a quality report."""
+        key = (report.window_start, report.window_end, report.version)
+        self._quality.setdefault(key, []).append((report.as_of, report.predicted, report.labelled))
+        if report.window_end == report.as_of:
+            self._said.setdefault(report.as_of, set()).add(report.version)
+
+    def _as_of(self, boundary: int) -> dict[tuple[int, int], tuple[int, int]]:
+        """(predicted, labelled) of each window by what was known at the boundary, all versions together."""
+        total: dict[tuple[int, int], tuple[int, int]] = {}
+        for (start, end, _), said in self._quality.items():
+            known = [report for report in said if report[0] <= boundary]
+            if end <= boundary and known:
+                _, predicted, labelled = max(known)
+                before = total.get((start, end), (0, 0))
+                total[start, end] = (before[0] + predicted, before[1] + labelled)
+        return total
+
+    def due(self, version: str, after: int | None, ledger: Ledger) -> int | None:
+        """The next boundary after ``after`` that is complete for ``version``; boundaries are not jumped."""
+        later = [b for b in self._tested.get(version, {}) if after is None or b > after]
+        if not later:
+            return None
+        boundary = min(later)
+        tested = self._tested[version][boundary]
+        said = self._said.get(boundary, set())
+        # A version without rows yet is unknown to feedback, whose word for the window is then another's.
+        if not (version in said or (said and tested.rows == 0)):
+            return None
+        if tested.alert_id is not None and tested.alert_id not in self._alerts:
+            return None
+        known = self._as_of(boundary)
+        if (ledger.labelled(list(known), boundary) < [labelled for _, labelled in known.values()]).any():
+            return None
+        return boundary
+
+    def open_alert(self, version: str, boundary: int) -> Alert | None:
+        """The alert in state drift that the report of the window ending at ``boundary`` names."""
+        tested = self._tested.get(version, {}).get(boundary)
+        if tested is None or tested.alert_id is None or tested.state != "drift":
+            return None
+        changes = [a for a in self._alerts.get(tested.alert_id, []) if a.window_end <= boundary]
+        if not changes:
+            return None
+        newest = changes[-1]
+        return Alert(newest.alert_id, newest.kind, min(a.since for a in changes), newest.reason)
+
+    def cut(self, boundary: int, complete: float) -> int | None:
+        """End of the newest window that has ``complete`` of its labels as of the boundary.
+
+        Late labels are not a random sample (a late plane labels late): rows after the cut would lie.
+        """
+        ends = [
+            end
+            for (_, end), (predicted, labelled) in self._as_of(boundary).items()
+            if predicted > 0 and labelled >= complete * predicted
+        ]
+        return max(ends, default=None)

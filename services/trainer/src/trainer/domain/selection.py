@@ -1,0 +1,60 @@
+"""Which rows a training may use, which decide the challenge, and which describe the world now.
+
+Rows since the change point are the world now: the reference. Their newest quarter is held out: neither
+model has seen them. Everything before the holdout, older rows too, is for training: measured on the
+flights, everything so far beats the last month alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.domain.ledger import Rows
+
+SHARE, LEAST, MOST = 0.25, 0.2, 0.3
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Rows for the training, the challenge and the reference, by event time."""
+
+    train: Rows
+    holdout: Rows
+    reference: Rows
+    reference_held_out: NDArray[np.bool_]
+    since: int
+    until: int
+
+    def counts(self) -> dict[str, int]:
+        """How many rows there are of each, for the record."""
+        return {"train": len(self.train), "holdout": len(self.holdout), "labelled": len(self.reference)}
+
+
+def split_point(event_time: NDArray[np.int64]) -> int:
+    """Index at which the newest quarter begins.
+
+    Moved, between 20% and 30%, to the nearest change of event time, so that rows of one moment stay together.
+    """
+    n = len(event_time)
+    aim = round(n * (1 - SHARE))
+    changes = np.flatnonzero(np.diff(event_time)) + 1
+    changes = changes[(changes >= n * (1 - MOST)) & (changes <= n * (1 - LEAST))]
+    if not len(changes):
+        return aim
+    return int(changes[np.argmin(np.abs(changes - aim))])
+
+
+def select(rows: Rows, since: int, cut: int) -> Selection:
+    """Split ``rows`` (sorted, all before ``cut``); the champion was trained up to ``trained_until``."""
+    now = rows.event_time >= since
+    reference = rows.take(now)
+    first = split_point(reference.event_time)
+    held = np.zeros(len(reference), dtype=bool)
+    held[first:] = True
+    position = np.flatnonzero(now)[first:]
+    train = np.ones(len(rows), dtype=bool)
+    train[position] = False
+    return Selection(rows.take(train), reference.take(held), reference, held, since, cut)

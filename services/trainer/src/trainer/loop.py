@@ -1,0 +1,299 @@
+"""The trainer's loop: read everything, consider each boundary once, train, decide, say so.
+
+Reading and deciding are two tasks; a training is a subprocess, so the status answers meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from contracts.codec import Unreadable
+from contracts.events import ModelChanged, TrainingDecided
+from servicekit.config import Settings
+from servicekit.kafka import to_dlq
+from servicekit.metrics import DECIDED_THROUGH, DLQ_RECORDS, TRAININGS
+from servicekit.registry import ModelBundle, Registry
+
+from trainer import scoring
+from trainer.consumes import (
+    drift_alerts,
+    drift_reports,
+    model_events,
+    outcomes,
+    quality_reports,
+    training_runs,
+)
+from trainer.domain.challenge import Verdict, challenge
+from trainer.domain.consider import consider
+from trainer.domain.evidence import Alert
+from trainer.domain.history import run_id
+from trainer.domain.knowledge import Knowledge
+from trainer.domain.selection import Selection, select
+from trainer.pipeline import Pipeline, PipelineFailed, Trained
+from trainer.produces import model_events as promotions
+from trainer.produces import training_runs as decisions
+
+log = logging.getLogger("trainer")
+Take = Callable[[bytes | None, Iterable[tuple[str, bytes]], Knowledge], None]
+TAKES: dict[str, Take] = {
+    module.TOPIC: module.take
+    for module in (drift_alerts, drift_reports, quality_reports, outcomes, model_events, training_runs)
+}
+
+
+@dataclass(frozen=True)
+class _Champion:
+    """What a training needs to know about the version that serves."""
+
+    bundle: ModelBundle
+    trained_until: int | None
+
+
+class Loop:
+    """One model's trainer."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        knowledge: Knowledge,
+        consumer: AIOKafkaConsumer,
+        producer: AIOKafkaProducer,
+        registry: Registry,
+        pipeline: Pipeline,
+    ) -> None:
+        self.settings, self.knowledge, self.registry, self.pipeline = settings, knowledge, registry, pipeline
+        self._consumer, self._producer = consumer, producer
+        self._news, self.caught_up = asyncio.Event(), asyncio.Event()
+        self._champions: dict[str, _Champion] = {}
+        self.running = False
+        self.open_alert: Alert | None = None
+
+    # reading ---------------------------------------------------------------------------------------------
+
+    async def read(self) -> None:
+        """Take in all topics from the beginning, for ever; a record that cannot be read goes to the DLQ."""
+        partitions = sorted(self._consumer.assignment())  # without a group: all there are
+        ends = await self._consumer.end_offsets(partitions)
+        while True:
+            batches = await self._consumer.getmany(timeout_ms=200, max_records=500)
+            for partition, records in batches.items():
+                for record in records:
+                    await self._take(partition.topic, record)
+            if not self.caught_up.is_set():
+                behind = [p for p in partitions if await self._consumer.position(p) < ends[p]]
+                if not behind:
+                    self.caught_up.set()
+                    log.info("caught up: %d outcomes", len(self.knowledge.ledger))
+            if batches:
+                self._news.set()
+
+    async def _take(self, topic: str, record: Any) -> None:
+        try:
+            TAKES[topic](record.value, record.headers, self.knowledge)
+        except (Unreadable, TypeError) as error:
+            DLQ_RECORDS.labels(topic).inc()
+            await to_dlq(self._producer, topic, record, str(error))
+
+    # deciding --------------------------------------------------------------------------------------------
+
+    async def decide(self) -> None:
+        """Consider boundaries as they become complete, for ever."""
+        await self.caught_up.wait()
+        await self._repair_alias()
+        self.knowledge.considered_through = self.knowledge.history.considered_through
+        interrupted = self.knowledge.history.unfinished()
+        if interrupted is not None:
+            log.warning("taking up the training that was interrupted: %s", interrupted.run_id)
+            self.open_alert = Alert(interrupted.alert_id, "virtual", interrupted.since, interrupted.reason)
+            await self._train(interrupted, again=True)
+            self.knowledge.considered_through = interrupted.as_of
+        while True:
+            boundary = self.knowledge.due()
+            if boundary is None:
+                await self._news.wait()
+                self._news.clear()
+                continue
+            await self.consider(boundary)
+            self.knowledge.considered_through = boundary
+            DECIDED_THROUGH.labels("trainer").set(boundary / 1000)
+
+    async def _repair_alias(self) -> None:
+        """``model-events`` is the truth; a crash may have come between it and the registry."""
+        serving = self.knowledge.serving
+        if serving is None:
+            return
+        try:
+            alias = await asyncio.to_thread(self.registry.champion, serving.model)
+            if alias != serving.version:
+                log.warning(
+                    "the registry's champion is %s, model-events say %s: repaired", alias, serving.version
+                )
+                await asyncio.to_thread(self.registry.set_champion, serving.model, serving.version)
+        except Exception as error:  # noqa: BLE001  whatever the registry raises, serving does not hang on it
+            log.warning("the registry's alias could not be checked: %s", error)
+
+    async def _champion(self, version: str) -> _Champion:
+        """Fetched once a version, and asked for until the registry answers: nothing is decided before."""
+        delay = 0.5
+        while version not in self._champions:
+            try:
+                bundle = await asyncio.to_thread(self.registry.bundle, self.settings.model, version)
+                tags = await asyncio.to_thread(self.registry.tags, self.settings.model, version)
+                until = tags.get("trained_until")
+                self._champions[version] = _Champion(bundle, int(until) if until else None)
+            except Exception as error:  # noqa: BLE001  the registry may be away; the boundary waits
+                log.warning("version %s cannot be fetched, trying again in %.1f s: %s", version, delay, error)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, 30.0)
+        return self._champions[version]
+
+    async def consider(self, boundary: int) -> None:
+        """What the domain says about a boundary, done."""
+        serving, settings = self.knowledge.serving, self.settings
+        assert serving is not None
+        self.open_alert = alert = self.knowledge.evidence.open_alert(serving.version, boundary)
+        if alert is None:
+            return
+        champion = await self._champion(serving.version)
+        since = max(alert.since, champion.trained_until or alert.since)
+        cut = self.knowledge.evidence.cut(boundary, settings.label_complete)
+        labelled = self.knowledge.ledger.count(since, cut, boundary) if cut is not None else 0
+        last = self.knowledge.history.last(alert.alert_id)
+        step = consider(labelled, settings.min_train_rows, settings.label_complete, last)
+        if step is None:
+            return
+        decision = TrainingDecided(
+            run_id=run_id(settings.model, alert.alert_id, boundary),
+            model=settings.model,
+            alert_id=alert.alert_id,
+            as_of=boundary,
+            decision=step.decision,
+            reason=step.reason,
+            since=since,
+            until=cut,
+            rows={"labelled": labelled, "needed": settings.min_train_rows},
+            champion_version=serving.version,
+            challenger_version=None,
+            metrics={},
+            gain=None,
+            p_value=None,
+            mlflow_run_id=None,
+            dvc_revision=None,
+            data_sha256=None,
+        )
+        if step.decision == "waiting":
+            await self._record(decision)
+            return
+        self.running = True
+        await self._record(decision)
+        await self._train(decision)
+
+    async def _train(self, started: TrainingDecided, again: bool = False) -> None:
+        """From ``started`` to promoted, refused or failed. Taken up again after a crash, it ends the same."""
+        self.running = True
+        try:
+            decision = await self._challenged(started, again)
+        except Exception as error:
+            if not isinstance(error, PipelineFailed):
+                log.exception("training %s", started.run_id)
+            reason = f"failed: {error}" if str(error) else f"failed: {type(error).__name__}"
+            decision = msgspec.structs.replace(started, decision="failed", reason=reason)
+        await self._record(decision)
+        if decision.decision == "promoted":
+            self.open_alert = None
+        self.running = False
+
+    async def _challenged(self, started: TrainingDecided, again: bool) -> TrainingDecided:
+        settings = self.settings
+        champion = await self._champion(started.champion_version)
+        assert started.until is not None  # without a cut no training starts
+        # Not in a thread: the reader adds to the ledger meanwhile.
+        rows = self.knowledge.ledger.get(as_of=started.as_of, until=started.until)
+        selection = select(rows, started.since, started.until)
+        trained_until = int(selection.train.event_time[-1]) + 1 if len(selection.train) else started.since
+        tags = {
+            "alert_id": started.alert_id,
+            "as_of": str(started.as_of),
+            "since": str(started.since),
+            "trained_until": str(trained_until),
+            "test_until": str(selection.until),
+            "champion_version": started.champion_version,
+        }
+        trained = await asyncio.to_thread(self._registered, started.run_id) if again else None
+        if trained is None:
+            target = champion.bundle.profile["target"]
+            trained = await self.pipeline.train(started.run_id, selection, target, tags)
+        challenger = await asyncio.to_thread(self.registry.bundle, settings.model, trained.version)
+        verdict = await asyncio.to_thread(self._compare, champion.bundle, challenger, selection)
+        if verdict.promoted:
+            await self._promote(started, trained, challenger, verdict)
+        return msgspec.structs.replace(
+            started,
+            decision="promoted" if verdict.promoted else "refused",
+            rows=started.rows | selection.counts(),
+            reason=verdict.reason,
+            challenger_version=trained.version,
+            metrics=verdict.metrics,
+            gain=verdict.gain,
+            p_value=verdict.p_value,
+            mlflow_run_id=trained.mlflow_run_id,
+            dvc_revision=trained.dvc_revision,
+            data_sha256=trained.data_sha256,
+        )
+
+    def _registered(self, run_id: str) -> Trained | None:
+        """The version that an interrupted run had registered already, its tags completed."""
+        client = self.registry.client()
+        for version in reversed(self.registry.versions(self.settings.model)):
+            described = client.get_model_version(self.settings.model, version)
+            tags = client.get_run(described.run_id).data.tags
+            if tags.get("training_run") == run_id:
+                for name, value in tags.items():
+                    if not name.startswith("mlflow.") and name not in described.tags:
+                        client.set_model_version_tag(self.settings.model, version, name, value)
+                return Trained(version, described.run_id, tags["dvc_revision"], tags["data_sha256"])
+        return None
+
+    def _compare(self, champion: ModelBundle, challenger: ModelBundle, selection: Selection) -> Verdict:
+        old, new = (scoring.score(b.onnx, b.profile, selection.holdout) for b in (champion, challenger))
+        return challenge(
+            selection.holdout.truth,
+            old,
+            new,
+            metric=self.pipeline.metric,
+            task=challenger.profile["task"],
+            min_gain=self.settings.min_gain,
+            promote_p_value=self.settings.promote_p_value,
+        )
+
+    async def _promote(
+        self, started: TrainingDecided, trained: Trained, won: ModelBundle, verdict: Verdict
+    ) -> None:
+        """First the record that is the truth, then the alias that follows it."""
+        serving = self.knowledge.serving
+        if serving is None or serving.version != trained.version:
+            event = ModelChanged(
+                model=started.model,
+                version=trained.version,
+                previous_version=started.champion_version,
+                action="promoted",
+                artifact_uri=won.artifact_uri,
+                sha256=won.sha256,
+                effective_from=started.as_of,
+                reason=verdict.reason,
+            )
+            await promotions.promote(self._producer, event, started.run_id)
+            self.knowledge.changed(event)
+        await self._repair_alias()
+
+    async def _record(self, decision: TrainingDecided) -> None:
+        await decisions.record(self._producer, decision)
+        self.knowledge.history.record(decision)
+        TRAININGS.labels(decision.decision).inc()
+        log.info("as of %d: %s", decision.as_of, decision.reason)

@@ -1,0 +1,239 @@
+"""The project's own pipeline, run in the trainer's own clone: snapshot, commit, ``dvc repro``, publish.
+
+The user's checkout is read, never written. Each run is a branch of the clone, cut from the project as it is
+now; what the run was trained on and what came out of it (``dvc.lock``) are committed there.
+
+What a project promises: ``params.yaml`` names its ``package`` and ``metric``; ``dvc repro`` reads
+``data/live/{outcomes,holdout,reference}.parquet`` where they exist; ``python -m <package>.publish`` registers
+the result under ``ATALAIA_MODEL`` with the tags in ``ATALAIA_TAGS`` and prints ``version`` and ``run_id`` as
+JSON in its last line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from servicekit.config import Settings
+from servicekit.errors import UserError
+
+from trainer.domain.ledger import Rows
+from trainer.domain.selection import Selection
+
+_IDENTITY = {
+    f"GIT_{role}_{part}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for part, value in (("NAME", "atalaia-trainer"), ("EMAIL", "trainer@atalaia.invalid"))
+}
+
+
+_GUARD = Path(__file__).with_name("guard.py")
+
+
+class PipelineFailed(RuntimeError):
+    """A step of the pipeline ended with an error; the message names it and quotes its last words."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A registered version, and what made it."""
+
+    version: str
+    mlflow_run_id: str
+    dvc_revision: str
+    data_sha256: str
+
+
+class Pipeline:
+    """One project's clone under ``ATALAIA_DATA_DIR/trainer/<model>``. Runs one training at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.project = settings.project.resolve()
+        self.folder = (settings.data_dir / "trainer" / settings.model).resolve()
+        self.clone = self.folder / "clone"
+        self.work = self.clone  # the project's folder inside the clone
+        self.package = ""
+        self.metric = "log_loss"
+        self._env = {
+            **os.environ,
+            **_IDENTITY,
+            "ATALAIA_MLFLOW": settings.mlflow,
+            "ATALAIA_MODEL": settings.model,
+            "MLFLOW_TRACKING_URI": settings.mlflow,
+            "DVC_NO_ANALYTICS": "1",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+        }
+
+    def check(self) -> None:
+        """Read what the project says about itself; raises ``UserError`` where it is no project."""
+        path = self.project / "params.yaml"
+        try:
+            params: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+            self.package, self.metric = str(params["package"]), str(params.get("metric", self.metric))
+        except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{path} must name the project's Python package (key `package`); "
+                f"set ATALAIA_PROJECT to the project's folder ({type(error).__name__}: {error})"
+            ) from error
+        if not (self.project / "dvc.yaml").is_file():
+            raise UserError(f"{self.project} has no dvc.yaml; set ATALAIA_PROJECT to the project's folder")
+
+    async def _run(
+        self, what: str, *command: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> str:
+        """Standard output of a command; raises :class:`PipelineFailed`. Ends the command when cancelled."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(_GUARD), *command),
+            cwd=cwd or self.work,
+            env={**self._env, **(env or {})},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for the trainer, which ends its training itself
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            # Not communicate(): that would close standard input, which tells the guard that we are gone.
+            out, err = await asyncio.gather(process.stdout.read(), process.stderr.read())
+            await process.wait()
+        finally:
+            process.stdin.close()
+            await process.wait()
+        with (self.folder / "last-run.log").open("ab") as file:
+            file.write(b"$ " + " ".join(command).encode() + b"\n" + out + err)
+        if process.returncode:
+            words = (err.strip() or out.strip()).decode(errors="replace").splitlines()
+            # DVC's own last word only says which command failed; the command said why.
+            telling = [w for w in words if "error" in w.lower() and "failed to reproduce" not in w]
+            said = (telling or words or [""])[-1]
+            raise PipelineFailed(f"{what} ended with exit code {process.returncode}: {said.strip()[:400]}")
+        return out.decode()
+
+    async def _git(self, *arguments: str, cwd: Path | None = None) -> str:
+        quiet = ("-c", "core.hooksPath=/dev/null", "-c", "commit.gpgsign=false")
+        return (await self._run(f"git {arguments[0]}", "git", *quiet, *arguments, cwd=cwd)).strip()
+
+    async def prepare(self) -> None:
+        """Make the clone if it is not there, else take up what the project has become since."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # A killed git leaves its lock behind; the clone is ours alone.
+        (self.clone / ".git" / "index.lock").unlink(missing_ok=True)
+        top, inside = await self._committed()
+        if not (self.clone / ".git").exists():
+            fresh = self.folder / "clone.new"
+            await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
+            if top is not None:
+                await self._git("clone", "--quiet", "--no-hardlinks", str(top), str(fresh), cwd=self.folder)
+            else:
+                await asyncio.to_thread(_copy, self.project, fresh)
+                await self._git("init", "--quiet", "-b", "main", cwd=fresh)
+                if not (fresh / ".dvc").exists():
+                    await self._run("dvc init", sys.executable, "-m", "dvc", "init", "--quiet", cwd=fresh)
+                await self._git("add", "-A", ".", cwd=fresh)
+                await self._git("commit", "--quiet", "-m", "The project as it was found", cwd=fresh)
+            await self._git("branch", "-f", "project", "HEAD", cwd=fresh)
+            fresh.rename(self.clone)  # all or nothing: a clone that is there is whole
+        elif top is not None:
+            await self._git("fetch", "--quiet", "origin", "+HEAD:refs/heads/project", cwd=self.clone)
+        self.work = self.clone / inside if top is not None else self.clone
+        self._env["PYTHONPATH"] = os.pathsep.join(
+            [str(self.work / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        )
+        self._share_cache()
+
+    async def _committed(self) -> tuple[Path | None, Path]:
+        """The top of the git repository that holds the project, if it is committed there."""
+        try:
+            top = Path(await self._git("rev-parse", "--show-toplevel", cwd=self.project)).resolve()
+            inside = self.project.relative_to(top)
+            await self._git("cat-file", "-e", f"HEAD:{(inside / 'dvc.yaml').as_posix()}", cwd=self.project)
+        except (PipelineFailed, ValueError):
+            return None, Path()
+        return top, inside
+
+    def _share_cache(self) -> None:
+        """One DVC cache for the project and its clone: a stage that has run is not run again."""
+        dvc = next(
+            (f / ".dvc" for f in (self.work, *self.work.parents) if (f / ".dvc").is_dir()), self.work / ".dvc"
+        )
+        theirs = self.project / ".dvc" / "config.local"
+        if theirs.is_file():
+            text = theirs.read_text(encoding="utf-8")
+        else:
+            text = f"[cache]\n    dir = {self.folder.parent / 'dvc-cache'}\n"
+        dvc.mkdir(exist_ok=True)
+        (dvc / "config.local").write_text(text, encoding="utf-8")
+
+    async def train(self, run_id: str, selection: Selection, target: str, tags: Mapping[str, str]) -> Trained:
+        """Run the pipeline on a selection and register what comes out; the alias is not touched."""
+        (self.folder / "last-run.log").unlink(missing_ok=True)
+        await self.prepare()
+        await self._git(
+            "checkout", "--quiet", "--force", "-B", f"training/{run_id}", "project", cwd=self.clone
+        )
+        data_sha256 = await asyncio.to_thread(self._snapshot, selection, target)
+        await self._run("dvc repro", sys.executable, "-m", "dvc", "repro")
+        await self._git("add", "-A", ".", cwd=self.work)
+        message = f"Training {run_id}\n\n" + "\n".join(f"{name}: {value}" for name, value in tags.items())
+        await self._git("commit", "--quiet", "--allow-empty", "-m", message, cwd=self.work)
+        revision = await self._git("rev-parse", "HEAD", cwd=self.work)
+        all_tags = {**tags, "training_run": run_id, "dvc_revision": revision, "data_sha256": data_sha256}
+        out = await self._run(
+            "publish",
+            sys.executable,
+            "-m",
+            f"{self.package}.publish",
+            env={"ATALAIA_TAGS": json.dumps(all_tags)},
+        )
+        try:
+            said = json.loads(out.strip().splitlines()[-1])
+            return Trained(str(said["version"]), str(said["run_id"]), revision, data_sha256)
+        except (ValueError, KeyError, IndexError, TypeError):
+            raise PipelineFailed(
+                "publish ended well, but its last line is not JSON with version and run_id"
+            ) from None
+
+    def _snapshot(self, selection: Selection, target: str) -> str:
+        data = self.work / "data" / "live"  # a dependency of the project's split and profile stages
+        data.mkdir(parents=True, exist_ok=True)
+        for name, rows in (("outcomes", selection.train), ("holdout", selection.holdout)):
+            _write(data / f"{name}.parquet", rows, target)
+        _write(data / "reference.parquet", selection.reference, target, holdout=selection.reference_held_out)
+        digest = hashlib.sha256()
+        for name in ("outcomes", "holdout", "reference"):
+            digest.update((data / f"{name}.parquet").read_bytes())
+        return digest.hexdigest()
+
+
+def _write(path: Path, rows: Rows, target: str, **extra: Any) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        {
+            **{name: pa.array(column) for name, column in sorted(rows.features.items())},
+            target: pa.array(rows.truth),
+            "event_time": pa.array(rows.event_time),
+            "label_time": pa.array(rows.label_time),
+            "prediction_id": pa.array(rows.prediction_id.tolist(), pa.string()),
+            **{name: pa.array(column) for name, column in extra.items()},
+        }
+    )
+    pq.write_table(table, path)
+
+
+def _copy(project: Path, target: Path) -> None:
+    ignored = shutil.ignore_patterns(".git", "__pycache__", "*.pyc", "mlruns", "tmp", "cache", "config.local")
+    shutil.copytree(project, target, ignore=ignored)

@@ -1,0 +1,16 @@
+"""Topic ``training-runs``: every decision of the trainer, with its reasons."""
+
+from __future__ import annotations
+
+from aiokafka import AIOKafkaProducer
+from contracts.codec import derived_id
+from contracts.events import TrainingDecided
+from servicekit.kafka import publish
+
+TOPIC = "training-runs"
+
+
+async def record(producer: AIOKafkaProducer, decision: TrainingDecided) -> None:
+    """Returns when all replicas have it."""
+    ce_id = derived_id(TOPIC, decision.run_id, decision.decision)
+    await publish(producer, TOPIC, decision, source="trainer", key=decision.model, ce_id=ce_id)

@@ -1,0 +1,251 @@
+"""Panes and windows: what is counted, and that it is counted once."""
+
+from typing import Any
+
+import numpy as np
+from contracts.events import ModelChanged, PaneCounted, PredictionsMade, WindowTested
+from drift_monitor.domain.decision import Rule
+from drift_monitor.domain.owner import Owner
+from drift_monitor.domain.panes import Counter, PaneKey, Record
+from drift_monitor.domain.watermark import NEVER
+from drift_monitor.domain.windows import Grid, Window
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from summaries.profile import FieldSpec, Profile
+
+RULE = Rule(alpha=0.01, correction="bh", min_effect=0.1, min_rows=5, alert_windows=1)
+GRID = Grid(origin=0, size=60, step=20, grace=0)
+SCHEMA = [FieldSpec("x", "float32"), FieldSpec("c", "string")]
+PROFILE = Profile.build(
+    {"x": [1.0, 2.0, 3.0, 4.0], "c": ["a", "b", "a", "b"]},
+    SCHEMA,
+    [0, 1, 0, 1],
+    None,
+    "y",
+    [0, 1],
+    "classification",
+)
+PROFILES = {("m", v): PROFILE for v in "12"}
+
+
+def made(times: list[int], xs: list[Any] | None = None, version: str = "1") -> PredictionsMade:
+    """A batch."""
+    xs = xs if xs is not None else [float(t % 5) for t in times]
+    return PredictionsMade(
+        batch_id="b",
+        model="m",
+        version=version,
+        event_time=times,
+        predictions=[t % 2 for t in times],
+        features={"x": xs, "c": ["a" if t % 3 else "new" for t in times]},
+    )
+
+
+def owner(partitions: int = 1, grid: Grid = GRID) -> Owner:
+    """An owner that knows version 1 to serve."""
+    mine = Owner("m", grid, RULE, range(partitions))
+    mine.changed(installed("1", 0))
+    return mine
+
+
+def installed(version: str, effective_from: int, previous: str | None = None) -> ModelChanged:
+    """A version takes over."""
+    return ModelChanged(
+        model="m",
+        version=version,
+        previous_version=previous,
+        action="installed",
+        artifact_uri="",
+        sha256="",
+        effective_from=effective_from,
+        reason="",
+    )
+
+
+def state(panes: list[PaneCounted]) -> dict[Any, Any]:
+    """The newest of each pane, without what depends on the chunks."""
+    newest = {PaneKey.of(p): p for p in sorted(panes, key=lambda p: p.last_offset)}
+    return {k: (p.rows, p.late, p.counts, p.unseen) for k, p in newest.items()}
+
+
+Log = list[tuple[int, list[int], str]]
+LOG = st.lists(
+    st.tuples(
+        st.integers(0, 1), st.lists(st.integers(0, 200), min_size=1, max_size=5), st.sampled_from("12")
+    ),
+    max_size=25,
+)
+
+
+def records(log: Log) -> list[Record]:
+    """Records with an offset in their partition."""
+    offsets = [0, 0]
+    found = []
+    for partition, times, version in log:
+        found.append(Record(partition, offsets[partition], made(times, version=version)))
+        offsets[partition] += 1
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(LOG, st.data())
+def test_chunks_crashes_and_replays_change_no_count(log: Log, data: st.DataObject) -> None:
+    """Any chunks, any crash between writes, any replay: panes equal those of one pass, late rows too."""
+    log_records = records(log)
+    once, _ = Counter(GRID).absorb(log_records, PROFILES, {})
+    counter, written, acknowledged = Counter(GRID), [], 0
+    position = 0
+    while position < len(log_records):
+        size = data.draw(st.integers(1, 6))
+        panes, _ = counter.absorb(log_records[position : position + size], PROFILES, {})
+        position += size
+        if data.draw(st.booleans()):  # killed after some writes; goes on where it last acknowledged
+            written += panes[: data.draw(st.integers(0, len(panes)))]
+            counter, position = Counter(GRID), acknowledged
+            for pane in written:
+                counter.restore(pane)
+        else:
+            written += panes
+            acknowledged = data.draw(st.sampled_from([acknowledged, position]))
+    assert state(written) == state(once)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 300), min_size=1, max_size=60))
+def test_hopping_windows_are_sums_of_panes(times: list[int]) -> None:
+    """A window's counts are those of its rows, counted directly."""
+    times = sorted(times)
+    panes, _ = Counter(GRID).absorb([Record(0, 0, made(times))], PROFILES, {})
+    mine = owner()
+    for pane in panes:
+        mine.replace(pane)
+    for start in range(-40, 300, 20):
+        window = Window(start, start + 60)
+        inside = [t for t in times if window.start <= t < window.end]
+        assert mine.rows(window).get("1", 0) == len(inside)
+        for name, cells in PROFILE.index_batch(
+            {"x": [float(t % 5) for t in inside]}, [t % 2 for t in inside]
+        ).items():
+            if name == "x":
+                size = PROFILE.monitored()["x"].size
+                assert (mine._sum(window, "1", PROFILE)["x"] == np.bincount(cells, minlength=size)).all()
+
+
+def test_late_rows_are_told_and_not_counted() -> None:
+    """A row whose window is over by its partition's clock is told by the newest window, and not in its own."""
+    grid = Grid(0, 60, 60, 10)
+    counter = Counter(grid)
+    panes, _ = counter.absorb(
+        [Record(0, i, made([t])) for i, t in enumerate([5, 69, 6, 70, 7])], PROFILES, {}
+    )
+    assert [(p.pane_start, p.rows, p.late) for p in panes] == [(0, 2, {}), (0, 0, {"60": 1}), (60, 2, {})]
+    mine = owner(grid=grid)
+    for pane in panes:
+        mine.replace(pane)
+    assert [(r.rows, r.late_rows) for r in decide_all(mine, 130)] == [(2, 0), (2, 1)]
+
+
+def test_a_row_of_a_decided_window_is_late_whatever_its_partitions_clock() -> None:
+    """An idle partition that wakes up with old rows changes no decided window."""
+    panes, _ = Counter(Grid(0, 60, 60, 0)).absorb([Record(1, 0, made([5]))], PROFILES, {"m": 60})
+    assert [(p.pane_start, p.rows, p.late) for p in panes] == [(0, 0, {"60": 1})]
+
+
+def test_a_record_the_profile_does_not_fit_is_refused_alone() -> None:
+    """One bad record of a chunk is named with its reason; the others count."""
+    bad = made([1], xs=["four"])
+    panes, refused = Counter(GRID).absorb(
+        [Record(0, 0, made([1])), Record(0, 1, bad), Record(0, 2, made([2]))], PROFILES, {}
+    )
+    assert [(record.offset, "x:" in reason) for record, reason in refused] == [(1, True)]
+    assert [(p.rows, p.last_offset) for p in panes] == [(2, 2)]
+
+
+def test_only_a_higher_offset_replaces_a_pane() -> None:
+    """Receiving a pane twice, or an old one late, changes nothing."""
+    counter, mine = Counter(GRID), owner()
+    old, _ = counter.absorb([Record(0, 0, made([1]))], PROFILES, {})
+    new, _ = counter.absorb([Record(0, 1, made([1, 2]))], PROFILES, {})
+    for pane in [*new, *old, *new]:
+        mine.replace(pane)
+    assert mine.rows(Window(0, 60)) == {"1": 3}
+
+
+def decide_all(mine: Owner, until: int) -> list[WindowTested]:
+    """All reports up to a watermark."""
+    mine.watermark.flush(until)
+    reports = []
+    while (window := mine.due()) is not None:
+        decided = mine.decide(window, {"1": PROFILE, "2": PROFILE})
+        mine.commit(decided)
+        reports += decided.reports
+    return reports
+
+
+def test_every_window_has_a_report_of_the_serving_version() -> None:
+    """Windows without a row are reported too, and say that the data are insufficient."""
+    mine = owner(grid=Grid(0, 60, 60, 0))
+    for pane in Counter(Grid(0, 60, 60, 0)).absorb(
+        [Record(0, 0, made([5])), Record(0, 1, made([250]))], PROFILES, {}
+    )[0]:
+        mine.replace(pane)
+    reports = decide_all(mine, 300)
+    assert [(r.window_start, r.rows, r.status) for r in reports] == [
+        (start, rows, "insufficient data") for start, rows in [(0, 1), (60, 0), (120, 0), (180, 0), (240, 1)]
+    ]
+    assert mine.decided_through == 300
+
+
+def test_a_promotion_starts_at_ok_and_the_old_version_reports_but_alerts_no_more() -> None:
+    """The window a new version takes over in is its own; the old one's rows are reported, without a state."""
+    grid = Grid(0, 60, 60, 0)
+    counter, mine = Counter(grid), owner(grid=grid)
+    drifted = [9.0] * 50
+    log = [
+        made(list(range(50)), drifted),
+        made(list(range(60, 110)), drifted),
+        made(list(range(110, 160)), drifted, version="2"),
+    ]
+    for pane in counter.absorb([Record(0, i, batch) for i, batch in enumerate(log)], PROFILES, {})[0]:
+        mine.replace(pane)
+    mine.changed(installed("2", 110, previous="1"))
+    reports = decide_all(mine, 180)
+    assert [(r.window_start, r.version, r.rows, r.state) for r in reports] == [
+        (0, "1", 50, "drift"),
+        (60, "1", 50, "ok"),
+        (60, "2", 10, "drift"),
+        (120, "2", 40, "drift"),
+    ]
+    assert reports[1].alert_id is None
+    assert reports[2].alert_id not in (None, reports[0].alert_id)
+    assert mine.alert()[1].since == 110
+
+
+def test_restored_from_its_reports_an_owner_goes_on_as_before() -> None:
+    """Reports and panes are all the state there is."""
+    grid = Grid(0, 60, 60, 0)
+    counter, mine, restored = Counter(grid), owner(grid=grid), owner(grid=grid)
+    panes, _ = counter.absorb(
+        [Record(0, i, made(list(range(s, s + 50)), [9.0] * 50)) for i, s in enumerate([0, 60])], PROFILES, {}
+    )
+    for pane in panes:
+        mine.replace(pane)
+    reports = decide_all(mine, 60)
+    for pane in panes:
+        restored.replace(pane)
+    for report in [*reports, *reports]:
+        restored.reported(report)
+    assert restored.decided_through == 60
+    assert restored.alert() == mine.alert()
+    assert decide_all(restored, 120) == decide_all(mine, 120)
+
+
+def test_without_model_events_the_highest_version_serves() -> None:
+    """A model served elsewhere has no events; its highest version seen is the one that serves."""
+    mine = Owner("m", Grid(0, 60, 60, 0), RULE, [0])
+    log = [made([1], version="2"), made([61], version="10")]
+    profiles = {("m", "2"): PROFILE, ("m", "10"): PROFILE}
+    for pane in Counter(mine.grid).absorb([Record(0, i, b) for i, b in enumerate(log)], profiles, {})[0]:
+        mine.replace(pane)
+    assert [(r.window_start, r.version) for r in decide_all(mine, 120)] == [(0, "2"), (60, "10")]
+    assert mine.watermark.get() > NEVER

@@ -1,0 +1,263 @@
+"""The monitor on a real broker: it reports what scipy says of the rows, whatever happens to the worker."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from contracts.codec import decode, partition_of
+from contracts.events import AlertChanged, ModelChanged, PredictionsMade, WindowTested
+from scipy.stats import chi2_contingency, ks_2samp
+from servicekit.broker import EmbeddedKafka, free_port
+from servicekit.config import Settings
+from servicekit.kafka import make_producer, publish
+from servicekit.topics import ensure_topics
+from summaries.profile import FieldSpec, Profile
+
+pytestmark = pytest.mark.kafka
+PARTITIONS = 3
+WINDOW = 1000
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedKafka]:
+    """One broker for the module."""
+    with EmbeddedKafka() as kafka:
+        yield kafka
+
+
+class World:
+    """Rows of two features; the monitor's view of them must be scipy's."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = np.random.default_rng(seed)
+        self.reference = self.rows(800, shift=0.0)
+        self.batches: list[PredictionsMade] = []
+
+    def rows(self, n: int, shift: float) -> dict[str, list[Any]]:
+        """n rows, rounded so that ties are many."""
+        x = np.round(self.random.normal(shift, 1, n), 1).astype(np.float32).tolist()
+        place = self.random.choice(["JFK", "LGA", "EWR"], n).tolist()
+        return {"x": x, "place": place}
+
+    def profile(self) -> dict[str, Any]:
+        """The reference as a registry would give it."""
+        schema = [FieldSpec("x", "float32"), FieldSpec("place", "string")]
+        predictions = (np.array(self.reference["x"]) > 0).astype(int).tolist()
+        return Profile.build(
+            self.reference, schema, predictions, None, "y", [0, 1], "classification"
+        ).to_dict()
+
+    def batch(self, model: str, window: int, n: int, shift: float, version: str = "1") -> PredictionsMade:
+        """A batch somewhere in a window."""
+        features = self.rows(n, shift)
+        times = np.sort(self.random.integers(window * WINDOW, (window + 1) * WINDOW, n)).tolist()
+        made = PredictionsMade(
+            batch_id=uuid.UUID(int=int(self.random.integers(2**62))).hex,
+            model=model,
+            version=version,
+            event_time=times,
+            features=features,
+            predictions=[int(x > 0) for x in features["x"]],
+        )
+        self.batches.append(made)
+        return made
+
+    def in_window(self, window: int) -> dict[str, list[Any]]:
+        """All rows whose event time lies in a window."""
+        found: dict[str, list[Any]] = {"x": [], "place": []}
+        for batch in self.batches:
+            for i, t in enumerate(batch.event_time):
+                if t // WINDOW == window:
+                    for name in found:
+                        found[name].append(batch.features[name][i])
+        return found
+
+
+class Worker:
+    """The monitor as a process."""
+
+    def __init__(self, broker: EmbeddedKafka, model: str, profiles: Path) -> None:
+        self.port = free_port()
+        self.profiles = profiles
+        self.env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "ATALAIA_KAFKA": broker.bootstrap,
+            "ATALAIA_MODEL": model,
+            "ATALAIA_PARTITIONS": str(PARTITIONS),
+            "ATALAIA_WINDOW_MS": str(WINDOW),
+            "ATALAIA_GRACE_MS": "0",
+            "ATALAIA_MIN_ROWS": "30",
+            "ATALAIA_DRIFT_MONITOR_PORT": str(self.port),
+            "ATALAIA_DATA_DIR": str(profiles),
+        }
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start it."""
+        script = str(Path(__file__).with_name("worker.py"))
+        self.process = await asyncio.create_subprocess_exec(
+            sys.executable, script, str(self.profiles), env=self.env
+        )
+
+    async def end(self, how: signal.Signals) -> int:
+        """End it."""
+        assert self.process is not None
+        self.process.send_signal(how)
+        return await self.process.wait()
+
+    async def get(self, path: str, body: Any = None) -> Any:
+        """Ask it."""
+        data = json.dumps(body).encode() if body is not None else None
+
+        def ask() -> Any:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", data, 30) as answer:
+                return json.loads(answer.read())
+
+        return await asyncio.to_thread(ask)
+
+    async def until(self, condition: Callable[[dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
+        """Its status once it fulfils a condition."""
+        deadline = time.monotonic() + seconds
+        status: dict[str, Any] = {}
+        while time.monotonic() < deadline:
+            try:
+                status = await self.get("/api/v1.0/status")
+                if condition(status):
+                    return status
+            except OSError:
+                pass
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"still {status}")
+
+
+async def read_all(broker: EmbeddedKafka, topic: str, kind: Any, model: str) -> list[Any]:
+    """All events of one model on a topic."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        at = TopicPartition(topic, 0)
+        consumer.assign([at])
+        await consumer.seek_to_beginning(at)
+        end = (await consumer.end_offsets([at]))[at]
+        found = []
+        while await consumer.position(at) < end:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += [decode(kind, record.value, record.headers) for record in records]
+        return [event for event in found if event.model == model]
+    finally:
+        await consumer.stop()
+
+
+async def start(
+    broker: EmbeddedKafka, world: World, model: str, folder: Path
+) -> tuple[AIOKafkaProducer, Worker]:
+    """Topics, a producer, an installed model and a worker."""
+    await ensure_topics(broker.bootstrap, PARTITIONS)
+    producer = await make_producer(Settings(kafka=broker.bootstrap), "test")
+    installed = ModelChanged(
+        model=model,
+        version="1",
+        previous_version=None,
+        action="installed",
+        artifact_uri="",
+        sha256="",
+        effective_from=0,
+        reason="",
+    )
+    await publish(producer, "model-events", installed, source="test", key=model)
+    (folder / f"{model}-1.json").write_text(json.dumps(world.profile()))
+    worker = Worker(broker, model, folder)
+    await worker.start()
+    return producer, worker
+
+
+async def send(producer: AIOKafkaProducer, batch: PredictionsMade) -> None:
+    """As the predictor does."""
+    partition = partition_of(batch.batch_id, PARTITIONS)
+    await publish(producer, "predictions", batch, source="test", key=batch.batch_id, partition=partition)
+
+
+def check(world: World, report: WindowTested) -> None:
+    """A report says what scipy says."""
+    rows = world.in_window(report.window_start // WINDOW)
+    assert report.rows == len(rows["x"])
+    assert report.late_rows == 0
+    if report.rows < 30:
+        assert report.status == "insufficient data"
+        return
+    expected = ks_2samp(np.array(world.reference["x"], np.float32), np.array(rows["x"], np.float32))
+    assert report.features["x"].statistic == expected.statistic
+    names = ["JFK", "LGA", "EWR"]
+    table = [[world.reference["place"].count(n) for n in names], [rows["place"].count(n) for n in names]]
+    chi2 = chi2_contingency(table, correction=False)
+    assert report.features["place"].statistic == pytest.approx(chi2.statistic, rel=1e-12)
+    assert report.features["place"].p_value == pytest.approx(chi2.pvalue, rel=1e-9)
+
+
+async def test_reports_equal_scipy_and_an_alert_comes_before_the_report_that_names_it(
+    broker: EmbeddedKafka, tmp_path: Path
+) -> None:
+    """Predictions on Kafka become one exact report a window, an alert at the drift, and a flush ends it."""
+    world = World(1)
+    producer, worker = await start(broker, world, "exact", tmp_path)
+    try:
+        for window in range(4):
+            for _ in range(30):
+                await send(producer, world.batch("exact", window, 4, shift=1.0 if window >= 2 else 0.0))
+        await producer.send_and_wait("predictions", b"{not json", partition=1)
+        await worker.until(lambda status: status["decided_through"] == 3 * WINDOW)
+        status = await worker.get("/api/v1.0/flush", {"until": 4 * WINDOW})
+        assert status["decided_through"] == 4 * WINDOW
+        assert status["state"] == "drift"
+        reports = await read_all(broker, "drift-reports", WindowTested, "exact")
+        assert [report.window_start for report in reports] == [0, 1000, 2000, 3000]
+        for report in reports:
+            check(world, report)
+        assert [report.features["x"].drifted for report in reports] == [False, False, True, True]
+        assert reports[2].features["x"].shape is not None
+        assert reports[2].features["place"].shape is None
+        (alert,) = await read_all(broker, "drift-alerts", AlertChanged, "exact")
+        assert (alert.state, alert.since, alert.alert_id) == ("drift", 2000, reports[2].alert_id)
+        assert [report.alert_id for report in reports] == [None, None, alert.alert_id, alert.alert_id]
+        assert "x" in alert.features
+        assert await worker.end(signal.SIGTERM) == 0
+    finally:
+        await producer.stop()
+        if worker.process and worker.process.returncode is None:
+            await worker.end(signal.SIGKILL)
+
+
+async def test_a_killed_worker_changes_no_count(broker: EmbeddedKafka, tmp_path: Path) -> None:
+    """A worker killed -9 three times in the midst of windows ends with the counts of one pass over the log."""
+    world = World(2)
+    producer, worker = await start(broker, world, "killed", tmp_path)
+    try:
+        for window in range(8):
+            for i in range(60):
+                await send(producer, world.batch("killed", window, 3, shift=0.0))
+                if window in (1, 3, 5) and i == 30:
+                    await worker.until(lambda status, w=window: status["decided_through"] == w * WINDOW)  # type: ignore[misc]
+                    await worker.end(signal.SIGKILL)
+                    await worker.start()
+        await worker.until(lambda status: status["decided_through"] == 7 * WINDOW, 90)
+        await worker.get("/api/v1.0/flush", {"until": 8 * WINDOW})
+        reports = await read_all(broker, "drift-reports", WindowTested, "killed")
+        assert [report.window_start // WINDOW for report in reports] == list(range(8))
+        for report in reports:
+            check(world, report)
+    finally:
+        await producer.stop()
+        if worker.process and worker.process.returncode is None:
+            await worker.end(signal.SIGKILL)

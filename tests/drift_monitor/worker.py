@@ -1,0 +1,32 @@
+"""A monitor as a process of its own that can be killed; its registry is one JSON file a version."""
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from drift_monitor.bootstrap import run
+from servicekit.config import Settings
+
+PROFILES = Path(sys.argv[1])
+
+
+def fetch(model: str, version: str) -> dict[str, Any]:
+    """The profile from its file; raises where there is none yet."""
+    content: dict[str, Any] = json.loads((PROFILES / f"{model}-{version}.json").read_text())
+    return content
+
+
+async def main() -> None:
+    """Run until SIGTERM."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await run(Settings(), stop, fetch)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO)
+    asyncio.run(main())

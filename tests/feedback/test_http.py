@@ -1,0 +1,300 @@
+"""HTTP answers: 202 after Kafka has the labels, and problems that name field and row."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+from contracts.codec import encode, partition_of, prediction_id
+from contracts.events import (
+    Event,
+    GroundTruthReceived,
+    ModelChanged,
+    OutcomesJoined,
+    PredictionsMade,
+    QualityReported,
+)
+from feedback.agents import Received
+from feedback.consumes.http import make_app
+from feedback.domain.uploads import Labels, split
+from feedback.domain.windows import Windows
+from feedback.joiner import Joiner
+from servicekit.http import Health
+
+NOW = 1_700_000_000_000
+PARTITIONS = 3
+ID = prediction_id(f"{7:032x}", 0)
+
+
+class FakeLog:
+    """Kafka as lists: what is published is kept, what was appended is replayed."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, list[list[Received]]] = {}
+
+    def append(self, topic: str, event: Event | bytes, partition: int = 0) -> Received:
+        """One more record."""
+        value, headers = (event, []) if isinstance(event, bytes) else encode(event, source="test")
+        records = self.topics.setdefault(topic, [[] for _ in range(PARTITIONS)])[partition]
+        records.append(Received(partition, len(records), None, value, headers))
+        return records[-1]
+
+    async def publish_outcomes(self, partition: int, events: Sequence[OutcomesJoined]) -> None:
+        for event in events:
+            self.append("outcomes", event, partition)
+
+    async def publish_report(self, report: QualityReported) -> None:
+        self.append("quality-reports", report)
+
+    async def unreadable(self, topic: str, record: Any, reason: str) -> None:
+        origin = f"{topic}/{record.partition}/{record.offset}".encode()
+        records = self.topics.setdefault(f"{topic}.dlq", [[] for _ in range(PARTITIONS)])[0]
+        records.append(Received(0, len(records), None, record.value, [("dlq_origin", origin)]))
+
+    async def ends(self, *topics: str) -> dict[tuple[str, int], int]:
+        return {(t, p): len(r) for t in topics for p, r in enumerate(self.topics.get(t, []))}
+
+    async def replay(self, topic: str) -> AsyncIterator[Sequence[Any]]:
+        for records in self.topics.get(topic, []):
+            yield list(records)
+
+    def size(self, topic: str) -> int:
+        """How many records a topic has."""
+        return sum(map(len, self.topics.get(topic, [])))
+
+
+async def no_registry(model: str, version: str) -> None:
+    """A registry that knows nothing."""
+
+
+def make_joiner(kafka: FakeLog) -> Joiner:
+    """A joiner on a fake log."""
+    return Joiner(
+        kafka,
+        windows=Windows(1000, 1000),
+        grace=0,
+        horizon=10_000,
+        partitions=PARTITIONS,
+        fetch_task=no_registry,
+    )
+
+
+class Site:
+    """The application on a fake Kafka."""
+
+    def __init__(self) -> None:
+        self.kafka = FakeLog()
+        self.joiner = make_joiner(self.kafka)
+        self.joiner.ready = True
+        self.sent: list[Labels] = []
+        self.down = False
+        app = make_app(self.joiner, self.send, Health(), max_body_bytes=10_000, now=lambda: NOW)
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://feedback")
+
+    async def send(self, labels: Labels, upload_id: str) -> None:
+        if self.down:
+            raise ConnectionError("no broker")
+        self.sent.append(labels)
+
+
+@pytest.fixture
+def site() -> Site:
+    """A fresh application."""
+    return Site()
+
+
+async def test_one_label_is_accepted_and_known_now(site: Site) -> None:
+    """A label without label_time became known at the moment of the request."""
+    answer = await site.http.post("/api/v1.0/feedback/", json={"prediction_id": ID, "truth": "late"})
+    assert answer.status_code == 202
+    assert answer.json()["accepted"] == 1
+    assert site.sent == [Labels([ID], ["late"], [NOW])]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {
+            "labels": [
+                {"prediction_id": ID, "truth": 1, "label_time": 5},
+                {"prediction_id": ID, "truth": True},
+            ]
+        },
+        {"prediction_id": [ID, ID], "truth": [1, True], "label_time": ["1970-01-01T00:00:00.005Z", None]},
+    ],
+)
+async def test_many_labels_come_as_rows_or_as_columns(site: Site, body: dict[str, Any]) -> None:
+    """Both forms of a batch mean the same; times are milliseconds or ISO 8601."""
+    answer = await site.http.post("/api/v1.0/feedback/batch", json=body)
+    assert answer.json()["accepted"] == 2
+    assert site.sent == [Labels([ID, ID], [1, True], [5, NOW])]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field", "row"),
+    [
+        ("", {"truth": 1}, "prediction_id", None),
+        ("", {"prediction_id": ID}, "truth", None),
+        ("", {"prediction_id": ID, "truth": None}, "truth", None),
+        ("", {"prediction_id": ID, "truth": [1]}, "truth", None),
+        ("", {"prediction_id": ID.upper()[:-1] + "x", "truth": 1}, "prediction_id", None),
+        ("", {"prediction_id": 5, "truth": 1}, "prediction_id", None),
+        ("", {"prediction_id": ID, "truth": 1, "label_time": "yesterday"}, "label_time", None),
+        ("", {"prediction_id": ID, "truth": 1, "label_time": NOW + 400_000}, "label_time", None),
+        ("", {"prediction_id": ID, "truth": 1, "label_time": True}, "label_time", None),
+        ("", {"prediction_id": ID, "truth": 1, "colour": "red"}, "colour", None),
+        ("batch", {"labels": [{"prediction_id": ID, "truth": 1}, {"prediction_id": ID}]}, "truth", 1),
+        ("batch", {"labels": [{"prediction_id": "x", "truth": 1}]}, "prediction_id", 0),
+        ("batch", {"labels": []}, "labels", None),
+        ("batch", {"prediction_id": [ID]}, "truth", None),
+        ("batch", {"prediction_id": [ID, "y"], "truth": [1, 2]}, "prediction_id", 1),
+        ("batch", {"prediction_id": [ID, ID], "truth": [1]}, "truth", None),
+        ("batch", {"prediction_id": [ID], "truth": [1], "label_time": [None, None]}, "label_time", None),
+        ("batch", {"prediction_id": [], "truth": []}, "prediction_id", None),
+    ],
+)
+async def test_bad_labels_are_refused_by_field_and_row(
+    site: Site, path: str, body: dict[str, Any], field: str, row: int | None
+) -> None:
+    """422 is a problem document naming the field, and the row of a batch; nothing is sent."""
+    answer = await site.http.post(f"/api/v1.0/feedback/{path}", json=body)
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.json().get("field"), answer.json().get("row")) == (field, row)
+    assert site.sent == []
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"{", b'{"prediction_id": "x", "truth": NaN}'])
+async def test_a_body_that_is_no_json_object_is_refused(site: Site, body: bytes) -> None:
+    """What cannot be parsed is 422, never 500."""
+    for path in ("", "batch"):
+        answer = await site.http.post(f"/api/v1.0/feedback/{path}", content=body)
+        assert answer.status_code == 422
+
+
+async def test_a_label_that_kafka_does_not_take_is_not_accepted(site: Site) -> None:
+    """Without Kafka's acknowledgement the answer is 503; too large a body gets 413, an unknown path 404."""
+    site.down = True
+    answer = await site.http.post("/api/v1.0/feedback/", json={"prediction_id": ID, "truth": "late"})
+    assert (answer.status_code, answer.json()["status"]) == (503, 503)
+    answer = await site.http.post("/api/v1.0/feedback/batch", content=b" " * 20_000)
+    assert answer.status_code == 413
+    answer = await site.http.get("/nowhere")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_the_state_of_an_id_is_told(site: Site) -> None:
+    """unknown, then pending, then joined with its truth; a malformed id is 422, and 503 while restoring."""
+    path = f"/api/v1.0/feedback/{ID}"
+    assert (await site.http.get(path)).json()["state"] == "unknown"
+    await site.joiner.take_predictions([site.kafka.append("predictions", batch())])
+    assert (await site.http.get(path)).json()["state"] == "pending"
+    await site.joiner.take_ground_truth([site.kafka.append("ground-truth", truth("yes"))])
+    answer = (await site.http.get(path)).json()
+    assert answer == {"prediction_id": ID, "state": "joined", "truth": "yes", "label_time": 10, "revision": 0}
+    assert (await site.http.get("/api/v1.0/feedback/x.1")).status_code == 422
+    site.joiner.ready = False
+    assert (await site.http.get(path)).status_code == 503
+
+
+def batch(number: int = 7, time: int = 5, version: str = "1") -> PredictionsMade:
+    """One row."""
+    return PredictionsMade(
+        batch_id=f"{number:032x}",
+        model="m",
+        version=version,
+        event_time=[time],
+        features={"x": [1.0]},
+        predictions=["yes"],
+        probabilities={"no": [0.25], "yes": [0.75]},
+    )
+
+
+def truth(word: str, number: int = 7, time: int = 10) -> GroundTruthReceived:
+    """One label."""
+    text = prediction_id(f"{number:032x}", 0)
+    return GroundTruthReceived(upload_id="u", prediction_id=[text], truth=[word], label_time=[time])
+
+
+async def test_a_flush_decides_what_a_replay_left_open(site: Site) -> None:
+    """Flush reports the windows up to `until`, though no newer prediction came; a bad body is 422."""
+    await site.joiner.take_predictions([site.kafka.append("predictions", batch())])
+    await site.joiner.take_ground_truth([site.kafka.append("ground-truth", truth("yes"))])
+    with running(site.joiner.run):
+        answer = await site.http.post("/api/v1.0/flush", json={"until": 2500})
+        assert answer.json() == {"decided_through": 2000}
+        assert (await site.http.post("/api/v1.0/flush", json={"until": "x"})).status_code == 422
+    assert (await site.http.get("/api/v1.0/status")).json()["decided_through"] == 2000
+    assert site.kafka.size("quality-reports") == 2
+
+
+@contextmanager
+def running(function: Callable[[], Coroutine[Any, Any, None]]) -> Iterator[None]:
+    """Run a coroutine function beside the block."""
+    task = asyncio.ensure_future(function())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def test_a_restart_on_the_same_log_publishes_nothing_twice() -> None:
+    """A second life finds outcomes, reports and dead letters in the log; it adds only what was missing."""
+    kafka = FakeLog()
+    first = make_joiner(kafka)
+    await first.restore()
+    await first.take_predictions([kafka.append("predictions", e) for e in (batch(), batch(8, 1500), b"?")])
+    await first.take_ground_truth([kafka.append("ground-truth", truth("yes"))])
+    while await first.advance():
+        pass
+    assert first.status()["decided_through"] == 1000
+    kafka.append("ground-truth", truth("no", 8, 1600), 1)  # acknowledged, then the joiner died
+    sizes = {t: kafka.size(t) for t in ("outcomes", "quality-reports", "predictions.dlq")}
+    second = make_joiner(kafka)
+    await second.restore()
+    while await second.advance():
+        pass
+    assert kafka.size("outcomes") == sizes["outcomes"] + 1
+    assert kafka.size("quality-reports") == sizes["quality-reports"]
+    assert kafka.size("predictions.dlq") == sizes["predictions.dlq"] == 1
+    assert second.status()["decided_through"] == 1000
+    again = [r for records in kafka.topics["predictions"] for r in records]
+    await second.take_predictions(again)  # the group had committed less: below the position, skipped
+    assert second.status()["predicted"] == 2
+    assert second.status()["repeated_batches"] == 0
+
+
+async def test_the_serving_version_comes_from_model_events() -> None:
+    """The window that ends at a boundary is reported for the version that model-events names."""
+    kafka = FakeLog()
+    joiner = make_joiner(kafka)
+    await joiner.take_predictions([kafka.append("predictions", e) for e in (batch(), batch(8, 2500))])
+    event = ModelChanged(
+        model="m", version="2", previous_version="1", action="promoted", artifact_uri="", sha256="",
+        effective_from=0, reason="",
+    )  # fmt: skip
+    record = kafka.append("model-events", event)
+    for _ in range(10):
+        await joiner.advance()
+    assert joiner.status()["decided_through"] is None  # model-events is not read to its end yet
+    await joiner.take_model_events([record])
+    while await joiner.advance():
+        pass
+    assert joiner.serving == {"m": "2"}
+    assert joiner.status()["decided_through"] == 2000
+
+
+def test_labels_are_split_by_the_partition_of_their_prediction() -> None:
+    """Each record holds the labels of one partition, and together they hold all."""
+    ids = [prediction_id(f"{n:032x}", r) for n in range(50) for r in range(2)]
+    events = split(Labels(ids, [True] * 100, list(range(100))), "u", 12)
+    for partition, event in events:
+        assert {partition_of(text[:32], 12) for text in event.prediction_id} == {partition}
+    assert sorted(i for _, e in events for i in e.prediction_id) == sorted(ids)
+    many = split(Labels([ids[0]] * 30_000, ["late"] * 30_000, [0] * 30_000), "u", 12)
+    assert len(many) > 1
+    assert all(len(encode(event, source="feedback")[0]) < 900_000 for _, event in many)

@@ -1,0 +1,264 @@
+"""The service as a process on real Kafka: nothing is lost or said twice over a kill -9."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, MessageSizeTooLargeError
+from contracts.codec import decode, partition_of, prediction_id
+from contracts.events import Event, OutcomesJoined, PredictionsMade, QualityReported
+from feedback import kafka_log
+from servicekit.broker import EmbeddedKafka, free_port
+from servicekit.config import Settings
+from servicekit.kafka import make_consumer, make_producer, publish
+from servicekit.topics import ensure_topics
+
+pytestmark = pytest.mark.kafka
+HOUR = 3_600_000
+ROOT = Path(__file__).parents[2]
+
+
+class Service:
+    """``python -m feedback`` in a process of its own."""
+
+    def __init__(self, kafka: str, port: int, log: Path) -> None:
+        self.port, self.log = port, log
+        self.env = {
+            **os.environ,
+            "ATALAIA_KAFKA": kafka,
+            "ATALAIA_FEEDBACK_PORT": str(port),
+            "ATALAIA_WINDOW_MS": str(HOUR),
+            "ATALAIA_MLFLOW": "http://127.0.0.1:9",
+        }
+        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start, and wait until it is ready."""
+        with self.log.open("ab") as out:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "feedback", env=self.env, stdout=out, stderr=out
+            )
+
+        async def ready() -> bool:
+            assert self.process is not None
+            assert self.process.returncode is None, self.log.read_text()
+            try:
+                return (await self.http.get("/health/ready")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await until(ready)
+
+    async def end(self, how: signal.Signals) -> int:
+        """Send a signal and wait for the end."""
+        assert self.process is not None
+        if self.process.returncode is None:
+            self.process.send_signal(how)
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+    async def status(self) -> dict[str, Any]:
+        """The service's counts."""
+        answer: dict[str, Any] = (await self.http.get("/api/v1.0/status")).json()
+        return answer
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
+    """Poll a condition until it holds; fails at the deadline."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "not within the deadline"
+        await asyncio.sleep(0.05)
+
+
+async def read_all(kafka: str, topic: str, kind: type[Event]) -> list[tuple[str, Any]]:
+    """All events of a topic with their ce_id."""
+    consumer = make_consumer(Settings(kafka=kafka), topic)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        await consumer.seek_to_beginning()
+        found = []
+        while any([await consumer.position(at) < end for at, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += [
+                    (dict(r.headers)["ce_id"].decode(), decode(kind, r.value, r.headers)) for r in records
+                ]
+        return found
+    finally:
+        await consumer.stop()
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[Service]:
+    """The service beside a broker of its own."""
+    broker = await asyncio.to_thread(EmbeddedKafka(tmp_path / "kafka").start)
+    running = Service(broker.bootstrap, free_port(), tmp_path / "feedback.log")
+    try:
+        await ensure_topics(broker.bootstrap, 12)
+        await running.start()
+        yield running
+    finally:
+        await running.http.aclose()
+        if running.process is not None:
+            await running.end(signal.SIGKILL)
+        await asyncio.to_thread(broker.stop)
+
+
+async def test_labels_are_joined_once_over_a_kill(service: Service) -> None:
+    """Over a kill -9 of the joiner every label is joined once, and each boundary reported once, in order."""
+    kafka = service.env["ATALAIA_KAFKA"]
+    producer = await make_producer(Settings(kafka=kafka), "test")
+    await producer.send_and_wait("predictions", b"no JSON", partition=3)
+
+    async def predict(numbers: range) -> None:
+        """Batches of two rows, ten an hour."""
+        for n in numbers:
+            time_ = n * HOUR // 10
+            event = PredictionsMade(
+                batch_id=f"{n:032x}",
+                model="m",
+                version="1",
+                event_time=[time_, time_ + 1],
+                features={"x": [1.0, 2.0]},
+                predictions=["yes", "no"],
+                probabilities={"no": [0.2, 0.7], "yes": [0.8, 0.3]},
+            )
+            partition = partition_of(event.batch_id, 12)
+            await publish(
+                producer, "predictions", event, source="test", key=event.batch_id, partition=partition
+            )
+
+    async def label(numbers: range, truth: str) -> None:
+        """Truth of both rows, known half an hour later."""
+        rows = [(n, row) for n in numbers for row in (0, 1)]
+        answer = await service.http.post(
+            "/api/v1.0/feedback/batch",
+            json={
+                "prediction_id": [prediction_id(f"{n:032x}", row) for n, row in rows],
+                "truth": [truth] * len(rows),
+                "label_time": [n * HOUR // 10 + HOUR // 2 for n, _ in rows],
+            },
+        )
+        assert answer.status_code == 202, answer.text
+        assert answer.json()["accepted"] == len(rows)
+
+    def joined(count: int) -> Callable[[], Awaitable[bool]]:
+        async def condition() -> bool:
+            return bool((await service.status())["joined"] == count)
+
+        return condition
+
+    await label(range(5), "yes")  # before their predictions
+    await predict(range(30))
+    await label(range(5, 20), "yes")
+    await label(range(10), "yes")  # again
+    await until(joined(40))
+    text = prediction_id(f"{3:032x}", 0)
+    state = (await service.http.get(f"/api/v1.0/feedback/{text}")).json()
+    assert (state["state"], state["truth"]) == ("joined", "yes")
+
+    async def decided() -> bool:
+        return bool((await service.status())["decided_through"] == 2 * HOUR)
+
+    await until(decided)
+    await service.end(signal.SIGKILL)
+    await predict(range(30, 40))
+    await service.start()
+    await label(range(3), "no")  # corrected, at the same label_time: the later word wins
+    await label(range(20, 40), "no")
+    await until(joined(80))
+    flushed = await service.http.post("/api/v1.0/flush", json={"until": 5 * HOUR})
+    assert flushed.json() == {"decided_through": 5 * HOUR}
+    status = await service.status()
+    assert (status["duplicates"], status["corrections"], status["pending"]) == (20, 6, 0)
+    assert status["labelled_distinct"] == status["joined"] + status["unknown"] + status["held"] == 80
+    assert await service.end(signal.SIGTERM) == 0
+
+    outcomes = await read_all(kafka, "outcomes", OutcomesJoined)
+    rows = sorted((i, r, t, c) for _, o in outcomes for i, r, t, c in
+                  zip(o.prediction_id, o.revision, o.truth, o.corrected_from, strict=True))  # fmt: skip
+    assert len({i for i, *_ in rows}) == 80
+    assert len({(i, r) for i, r, *_ in rows}) == len(rows) == 86
+    assert [(t, c) for _, r, t, c in rows if r == 1] == [("no", "yes")] * 6
+    assert len({ce_id for ce_id, _ in outcomes}) == len(outcomes)
+
+    reports = await read_all(kafka, "quality-reports", QualityReported)
+    assert len({ce_id for ce_id, _ in reports}) == len(reports)
+    own = [r.as_of for _, r in reports if r.as_of == r.window_end]
+    assert own == [HOUR * k for k in range(1, 6)]
+    last = {r.window_start: r for _, r in reports}
+    for start in range(4):
+        assert (last[start * HOUR].predicted, last[start * HOUR].labelled) == (20, 20)
+        assert last[start * HOUR].final
+        assert last[start * HOUR].metrics["accuracy"] == 0.5
+    first = [r for _, r in reports if r.window_start == 0]
+    assert (first[0].as_of, first[0].labelled) == (HOUR, 10)  # of n < 5, known before the hour was over
+    assert [r.revision for r in first] == list(range(len(first)))
+    unread = await read_raw(kafka, "predictions.dlq")
+    assert [r.value for r in unread] == [b"no JSON"]
+
+    # Whatever the first life was told, a third one finds it in the log and says nothing new.
+    await service.start()
+    again = await service.status()
+    assert {k: again[k] for k in ("joined", "pending", "decided_through", "labelled_distinct")} == {
+        k: status[k] for k in ("joined", "pending", "decided_through", "labelled_distinct")
+    }
+    assert len(await read_all(kafka, "outcomes", OutcomesJoined)) == len(outcomes)
+    assert len(await read_all(kafka, "quality-reports", QualityReported)) == len(reports)
+    await producer.stop()
+
+
+async def read_raw(kafka: str, topic: str) -> list[Any]:
+    """All records of a topic as they are."""
+    consumer = make_consumer(Settings(kafka=kafka), topic)
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(list(consumer.assignment()))
+        found: list[Any] = []
+        while len(found) < sum(ends.values()):
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += records
+        return found
+    finally:
+        await consumer.stop()
+
+
+async def test_what_kafka_refuses_for_a_while_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that is away delays what is published; a record it will never take raises."""
+    monkeypatch.setattr(kafka_log, "RETRY_SECONDS", 0.0)
+    answers: list[Exception | int] = [
+        KafkaConnectionError(),
+        KafkaTimeoutError(),
+        7,
+        MessageSizeTooLargeError(),
+    ]
+
+    async def call() -> int:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert await kafka_log.until_done(call) == 7
+    with pytest.raises(MessageSizeTooLargeError):
+        await kafka_log.until_done(call)
+
+
+async def test_a_taken_port_is_one_clear_line(service: Service) -> None:
+    """A second process on the same port ends with code 2 and says which port."""
+    second = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "feedback", env=service.env, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(second.communicate(), 60)
+    assert second.returncode == 2
+    assert f"Port {service.port}" in said.decode().splitlines()[-1]

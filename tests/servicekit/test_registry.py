@@ -1,0 +1,63 @@
+"""The registry gives services what the publishing contract put there."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from servicekit.errors import UserError
+from servicekit.registry import Registry
+
+
+def identity_model() -> onnx.ModelProto:
+    """The smallest model there is."""
+    x = helper.make_tensor_value_info("a", TensorProto.FLOAT, [None, 1])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])
+    graph = helper.make_graph([helper.make_node("Identity", ["a"], ["y"])], "g", [x], [y])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+def test_a_registered_version_comes_back_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Model bytes, checksum, signature and profile are as published; a wrong checksum is refused."""
+    import mlflow
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import ColSpec, Schema
+
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    registry = Registry(uri)
+    assert registry.champion("m") is None
+    assert registry.versions("m") == []
+    experiment = registry.client().create_experiment("e", artifact_location=(tmp_path / "artifacts").as_uri())
+    signature = ModelSignature(
+        Schema([ColSpec("double", "a"), ColSpec("string", "b", required=False)]),
+        Schema([ColSpec("float", "y")]),
+    )
+    with mlflow.start_run(experiment_id=experiment):
+        (tmp_path / "profile.json").write_text(json.dumps({"schema_version": 1}))
+        mlflow.log_artifact(str(tmp_path / "profile.json"))
+        for _ in range(2):
+            mlflow.onnx.log_model(
+                identity_model(),
+                name="model",
+                registered_model_name="m",
+                signature=signature,
+                pip_requirements=[],
+            )
+    assert registry.champion("m") is None
+    registry.set_champion("m", "2")
+    assert registry.champion("m") == "2"
+    assert registry.versions("m") == ["1", "2"]
+    bundle = registry.bundle("m", "1")
+    assert onnx.load_from_string(bundle.onnx).graph.node[0].op_type == "Identity"
+    assert bundle.sha256 == hashlib.sha256(bundle.onnx).hexdigest()
+    assert bundle.profile == {"schema_version": 1}
+    assert bundle.signature == [
+        {"name": "a", "type": "double", "optional": False},
+        {"name": "b", "type": "string", "optional": True},
+    ]
+    registry.client().set_model_version_tag("m", "1", "sha256", "0" * 64)
+    with pytest.raises(UserError, match="its tag says 0000"):
+        registry.bundle("m", "1")

@@ -1,0 +1,235 @@
+"""Windowed quality against scikit-learn on the raw rows, and the laws of merging."""
+
+from __future__ import annotations
+
+import json
+from functools import reduce
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics
+from summaries.quality import Classification, Regression
+
+CLASSES = {2: ["no", "yes"], 4: ["3", "4", "5", "6"]}
+
+
+@st.composite
+def scored(draw, sizes=(2, 4)):
+    """Labels, predictions and probabilities of a random classifier; scores tie often or never."""
+    k = draw(st.sampled_from(sizes))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(0, 80))
+    scores = rng.dirichlet(np.full(k, draw(st.sampled_from([0.05, 1.0]))), size=n)
+    if draw(st.booleans()):
+        scores = np.eye(k)[scores.argmax(axis=1)] * 0.5 + 0.5 / k
+    names = np.array(CLASSES[k])
+    truth, predicted = names[rng.integers(0, k, n)], names[scores.argmax(axis=1)] if n else names[:0]
+    return CLASSES[k], truth.tolist(), predicted.tolist(), dict(zip(names.tolist(), scores.T, strict=True))
+
+
+def counted(batch, rows=slice(None)):
+    """The quality of some rows of a batch."""
+    classes, truth, predicted, scores = batch
+    quality = Classification(classes)
+    quality.update(truth[rows], predicted[rows], {name: column[rows] for name, column in scores.items()})
+    return quality
+
+
+@settings(deadline=None)
+@given(scored())
+def test_classification_equals_scikit_learns(batch):
+    """Every metric is scikit-learn's on the raw rows; AUC within the stated error of its histogram."""
+    classes, truth, predicted, scores = batch
+    quality = counted(batch)
+    got = quality.get()
+    if not truth:
+        assert got == {}
+        return
+    average = {"average": "binary", "pos_label": classes[-1]} if len(classes) == 2 else {"average": "macro"}
+    options = {**average, "zero_division": 0}
+    matrix = np.stack([scores[name] for name in classes], axis=1)
+    expected = {
+        "accuracy": metrics.accuracy_score(truth, predicted),
+        "balanced_accuracy": np.mean(
+            metrics.recall_score(truth, predicted, labels=sorted(set(truth)), average=None, zero_division=0)
+        ),
+        "precision": metrics.precision_score(truth, predicted, **options),
+        "recall": metrics.recall_score(truth, predicted, **options),
+        "f1": metrics.f1_score(truth, predicted, **options),
+        "log_loss": metrics.log_loss(truth, matrix, labels=classes),
+        "brier": metrics.brier_score_loss(truth, matrix, labels=classes)
+        if len(classes) > 2
+        else metrics.brier_score_loss(truth, matrix[:, 1], pos_label="yes", labels=classes),
+    }
+    for name, value in expected.items():
+        assert got[name] == pytest.approx(value, abs=1e-9), name
+    aucs = [
+        metrics.roc_auc_score(np.array(truth) == name, scores[name])
+        for name in (classes[-1:] if len(classes) == 2 else classes)
+        if len(set(truth)) > 1 and name in truth
+    ]
+    assert ("auc" in got) == bool(aucs)
+    if aucs:
+        assert abs(got["auc"] - np.mean(aucs)) <= quality.auc_error + 1e-12
+    confusion = metrics.confusion_matrix(truth, predicted, labels=classes)
+    assert [list(row.values()) for row in quality.confusion().values()] == confusion.tolist()
+
+
+def test_auc_of_continuous_scores_is_off_by_less_than_a_thousandth():
+    """A thousand bins cost next to nothing on scores spread over [0, 1]."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 20_000)
+    score = np.clip(rng.normal(0.4 + 0.2 * truth, 0.15), 0, 1)
+    quality = Classification([0, 1])
+    quality.update(truth.tolist(), (score > 0.5).astype(int).tolist(), {"1": score})
+    assert quality.auc_error < 1e-3
+    assert abs(quality.get()["auc"] - metrics.roc_auc_score(truth, score)) <= quality.auc_error
+
+
+def test_a_certain_wrong_prediction_costs_what_scikit_learn_says():
+    """A probability of 0 is clipped as scikit-learn clips it."""
+    quality = Classification([0, 1])
+    quality.update([1, 0], [0, 0], {"0": [1.0, 1.0], "1": [0.0, 0.0]})
+    assert quality.get()["log_loss"] == pytest.approx(metrics.log_loss([1, 0], [[1.0, 0.0]] * 2), rel=1e-9)
+
+
+@settings(deadline=None)
+@given(scored(), st.lists(st.integers(0, 80), max_size=4))
+def test_merged_parts_equal_one_pass(batch, cuts):
+    """However the rows are split, the merged parts are one pass's state to the last bit."""
+    n = len(batch[1])
+    bounds = [0, *sorted(min(cut, n) for cut in cuts), n]
+    parts = [counted(batch, slice(a, b)) for a, b in pairwise(bounds)]
+    whole = counted(batch)
+    assert reduce(Classification.merge, parts) == whole
+    assert reduce(Classification.merge, reversed(parts)) == whole
+
+
+@settings(deadline=None)
+@given(scored((2,)), scored((2,)), scored((2,)))
+def test_merge_is_associative_and_commutative_with_an_identity(x, y, z):
+    """The laws hold exactly, because all state is whole numbers."""
+    a, b, c = map(counted, (x, y, z))
+    assert a.merge(b).merge(c) == a.merge(b.merge(c))
+    assert a.merge(b) == b.merge(a)
+    assert a.merge(Classification(CLASSES[2])) == a == Classification(CLASSES[2]).merge(a)
+
+
+@settings(deadline=None)
+@given(scored((4,)), scored((4,)))
+def test_revert_undoes_update_to_the_last_bit(x, y):
+    """A corrected label leaves no trace of the old one."""
+    quality = counted(x)
+    quality.update(*y[1:])
+    quality.revert(*y[1:])
+    assert quality == counted(x)
+
+
+@settings(deadline=None)
+@given(scored())
+def test_classification_round_trips_json(batch):
+    """State survives JSON bit by bit."""
+    quality = counted(batch)
+    again = Classification.from_dict(json.loads(json.dumps(quality.to_dict())))
+    assert again == quality
+    assert again.get() == quality.get()
+
+
+def test_a_label_outside_the_classes_counts_as_an_error():
+    """A truth the model cannot say is never a hit, costs the full log loss and is shown as (other)."""
+    quality = Classification(["a", "b"])
+    quality.update(["a", "c", "c"], ["a", "b", "d"], {"b": [0.0, 1.0, 0.5]})
+    got = quality.get()
+    assert got["accuracy"] == pytest.approx(1 / 3)
+    assert got["log_loss"] == pytest.approx(2 * -np.log(np.finfo(float).eps) / 3)
+    assert quality.confusion()["(other)"] == {"a": 0, "b": 1, "(other)": 1}
+
+
+def test_without_probabilities_there_are_no_losses():
+    """A model that only names classes has accuracy and its kin."""
+    quality = Classification([5, 6])
+    quality.update([5, 6.0, "6"], [5, 5, 6])
+    assert set(quality.get()) == {"accuracy", "balanced_accuracy", "precision", "recall", "f1"}
+    assert quality.rows == 3
+
+
+@pytest.mark.parametrize(
+    ("truth", "predicted", "probabilities"),
+    [
+        (["a"], ["a", "b"], None),
+        ([None], ["a"], None),
+        (["a"], ["a"], {"a": [1.5]}),
+        (["a"], ["a"], {"a": [float("nan")]}),
+        (["a"], ["a"], {"a": [0.5, 0.5]}),
+        (["a"], ["a"], {"c": [0.5]}),
+    ],
+)
+def test_bad_rows_are_refused_and_change_nothing(truth, predicted, probabilities):
+    """A refused update leaves the state as it was."""
+    quality = Classification(["a", "b"])
+    with pytest.raises(ValueError, match=r".+"):
+        quality.update(truth, predicted, probabilities)
+    assert quality == Classification(["a", "b"])
+
+
+def test_other_classes_do_not_add():
+    """Merging the qualities of two different models' classes is refused."""
+    with pytest.raises(ValueError, match="do not add"):
+        Classification([0, 1]).merge(Classification([0, 2]))
+
+
+numbers = st.floats(-1e6, 1e6)
+pairs = st.lists(st.tuples(numbers, numbers), max_size=40)
+
+
+def fitted(rows):
+    """The quality of (truth, prediction) pairs."""
+    quality = Regression()
+    quality.update([t for t, _ in rows], [p for _, p in rows])
+    return quality
+
+
+@given(pairs)
+def test_regression_equals_scikit_learns(rows):
+    """MAE, RMSE and R² are scikit-learn's on the raw rows, bias is the mean error."""
+    got = fitted(rows).get()
+    if not rows:
+        assert got == {}
+        return
+    truth, predicted = map(np.array, zip(*rows, strict=True))
+    assert got["mae"] == pytest.approx(metrics.mean_absolute_error(truth, predicted), rel=1e-9, abs=1e-9)
+    assert got["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, predicted), rel=1e-9, abs=1e-9)
+    assert got["bias"] == pytest.approx(np.mean(predicted - truth), rel=1e-9, abs=1e-9)
+    if np.ptp(truth) > 1e-3:
+        assert got["r2"] == pytest.approx(metrics.r2_score(truth, predicted), rel=1e-6, abs=1e-6)
+
+
+def test_r2_of_a_large_constant_offset_is_exact():
+    """Sums of squares cancel without loss: a truth around 10⁹ with a spread of 1 keeps its R²."""
+    rng = np.random.default_rng(0)
+    truth = 1e9 + rng.normal(size=1000)
+    predicted = truth + rng.normal(scale=0.1, size=1000)
+    got = fitted(list(zip(truth, predicted, strict=True))).get()
+    assert got["r2"] == pytest.approx(metrics.r2_score(truth, predicted), rel=1e-9)
+
+
+@given(pairs, pairs, pairs)
+def test_regression_merges_exactly(x, y, z):
+    """Identity, associativity, commutativity and equality with one pass, to the last bit."""
+    a, b, c = map(fitted, (x, y, z))
+    assert a.merge(b).merge(c) == a.merge(b.merge(c)) == fitted(x + y + z)
+    assert a.merge(b) == b.merge(a)
+    assert a.merge(Regression()) == a
+    assert Regression.from_dict(json.loads(json.dumps(a.to_dict()))) == a
+
+
+def test_regression_refuses_what_is_not_finite():
+    """NaN and infinities are refused, and change nothing."""
+    quality = Regression()
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="finite"):
+            quality.update([bad], [1.0])
+    assert quality == Regression()

@@ -1,0 +1,439 @@
+"""The trainer's domain: the ledger, evidence, selection, the challenge, and when to do what."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from contracts.events import AlertChanged, OutcomesJoined, QualityReported, TrainingDecided, WindowTested
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from sklearn.metrics import log_loss, roc_auc_score
+from trainer.domain.challenge import Scored, auc, challenge, log_losses, mcnemar, names_of, paired_bootstrap
+from trainer.domain.columns import Column
+from trainer.domain.consider import consider
+from trainer.domain.evidence import Evidence
+from trainer.domain.history import History, run_id
+from trainer.domain.ledger import Ledger
+from trainer.domain.selection import select, split_point
+
+
+def outcomes(rows: list[tuple[str, int, int, float, str, int]]) -> OutcomesJoined:
+    """(id, event time, label time, x, truth, revision) a row."""
+    ids, event, label, x, truth, revision = map(list, zip(*rows, strict=True))
+    return OutcomesJoined(
+        model="m",
+        version="1",
+        prediction_id=ids,
+        event_time=event,
+        label_time=label,
+        features={"x": x, "kind": ["b" if v > 0 else None for v in x]},
+        predictions=["a"] * len(rows),
+        probabilities=None,
+        truth=truth,
+        corrected_from=[None] * len(rows),
+        revision=revision,
+    )
+
+
+def quality(
+    window: tuple[int, int], as_of: int, predicted: int, labelled: int, version: str = "1"
+) -> QualityReported:
+    """A quality report of which only the counts matter."""
+    return QualityReported(
+        model="m",
+        version=version,
+        window_start=window[0],
+        window_end=window[1],
+        as_of=as_of,
+        revision=0,
+        final=True,
+        predicted=predicted,
+        labelled=labelled,
+        coverage=0.0,
+        label_delay_mean=None,
+        metrics={},
+        confusion=None,
+    )
+
+
+def report(
+    end: int, alert_id: str | None = None, version: str = "1", final: bool = True, rows: int = 9
+) -> WindowTested:
+    """A drift report of which only the alert matters."""
+    return WindowTested(
+        model="m",
+        version=version,
+        window_start=end - 10,
+        window_end=end,
+        final=final,
+        rows=rows,
+        late_rows=0,
+        status="drift" if alert_id else "ok",
+        state="drift" if alert_id else "ok",
+        alert_id=alert_id,
+        alpha=0.01,
+        correction="bh",
+        min_effect=0.1,
+        features={},
+    )
+
+
+def alert(name: str, end: int, since: int) -> AlertChanged:
+    """An alert raised at a window's end."""
+    return AlertChanged(
+        alert_id=name,
+        model="m",
+        version="1",
+        kind="virtual",
+        state="drift",
+        previous="ok",
+        since=since,
+        window_start=end - 10,
+        window_end=end,
+        features={},
+        offsets={},
+        reason="x drifted",
+    )
+
+
+def decided(decision: str, as_of: int = 10, labelled: int = 100, alert_id: str = "A") -> TrainingDecided:
+    """A past decision."""
+    return TrainingDecided(
+        run_id=run_id("m", alert_id, as_of),
+        model="m",
+        alert_id=alert_id,
+        as_of=as_of,
+        decision=decision,
+        reason="",
+        since=0,
+        until=as_of,
+        rows={"labelled": labelled},
+        champion_version="1",
+        challenger_version=None,
+        metrics={},
+        gain=None,
+        p_value=None,
+        mlflow_run_id=None,
+        dvc_revision=None,
+        data_sha256=None,
+    )
+
+
+# columns and ledger
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=40))
+def test_a_column_gives_back_the_text_it_was_given(values: list[str | None]) -> None:
+    """Text and gaps come back as they went in, and ranks sort as the text does."""
+    column = Column()
+    column.update(values)
+    everything = np.arange(len(values))
+    if any(value is not None for value in values):
+        assert column.get(everything).tolist() == values
+    ranks = column.rank(everything)
+    for (i, a), (j, b) in itertools.combinations(enumerate(values), 2):
+        if a is not None and b is not None:
+            assert (a < b) == (ranks[i] < ranks[j])
+
+
+def test_a_column_holds_more_than_a_chunk() -> None:
+    """Chunks are joined in order of arrival."""
+    column = Column()
+    for start in range(0, 20_000, 1_000):
+        column.update(range(start, start + 1_000))
+    assert np.array_equal(column.get(np.arange(20_000)), np.arange(20_000))
+    assert column.get(np.arange(3)).dtype == np.int64
+    assert len(column) == 20_000
+
+
+def test_a_column_refuses_a_mixture() -> None:
+    """Text among numbers is an error, not a guess."""
+    column = Column()
+    column.update([1.0, None])
+    with pytest.raises(TypeError, match="number"):
+        column.update(["a"])
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 5), st.integers(1, 9), st.sampled_from([-1.0, 0.5, 2.0]), st.sampled_from("ab")),
+    min_size=1,
+    max_size=20,
+)
+
+
+@given(ROWS, st.randoms(use_true_random=False))
+def test_order_of_arrival_and_repeats_change_nothing(
+    world: list[tuple[int, int, float, str]], random: Any
+) -> None:
+    """The same outcomes, shuffled and some twice, give the same table, whatever their ids are."""
+    first, second = Ledger(), Ledger()
+    rows = [(f"a{i}", e, e + d, x, t, 0) for i, (e, d, x, t) in enumerate(world)]
+    first.update(outcomes(rows))
+    other = [(f"b{random.random()}/{i}", *row[1:]) for i, row in enumerate(rows)]
+    random.shuffle(other)
+    for row in [*other, other[0]]:
+        second.update(outcomes([row]))
+    one, two = first.get(as_of=8, until=100), second.get(as_of=8, until=100)
+    assert len(second) == len(rows)
+    for left, right in [(one.event_time, two.event_time), (one.label_time, two.label_time)]:
+        assert left.tolist() == right.tolist()
+    assert one.truth.tolist() == two.truth.tolist()
+    assert one.features["x"].tolist() == two.features["x"].tolist()
+    assert set(one.label_time < 8) <= {True}
+
+
+def test_a_correction_counts_from_its_own_label_time() -> None:
+    """Before it was known the old truth holds, after it the new one; the row stays one row."""
+    ledger = Ledger()
+    ledger.update(outcomes([("p", 1, 2, 1.0, "a", 0), ("q", 2, 3, 1.0, "a", 0)]))
+    ledger.update(outcomes([("p", 1, 6, 1.0, "b", 1)]))
+    assert ledger.get(as_of=5, until=9).truth.tolist() == ["a", "a"]
+    assert ledger.get(as_of=7, until=9).truth.tolist() == ["b", "a"]
+    assert ledger.labelled([(0, 2), (2, 9)], as_of=7).tolist() == [1, 1]
+
+
+# evidence
+
+
+def complete(boundary: int, alert_id: str | None = None) -> tuple[Evidence, Ledger]:
+    """A boundary with all its evidence."""
+    evidence, ledger = Evidence(), Ledger()
+    evidence.tested(report(boundary, alert_id))
+    evidence.measured(quality((boundary - 10, boundary), boundary, 2, 1))
+    ledger.update(outcomes([("p", boundary - 5, boundary - 1, 1.0, "a", 0)]))
+    if alert_id:
+        evidence.alerted(alert(alert_id, boundary, boundary - 10))
+    return evidence, ledger
+
+
+def test_a_boundary_is_due_when_all_evidence_is_here() -> None:
+    """Report, quality and outcomes make it due; considered, it is not due again."""
+    evidence, ledger = complete(10)
+    assert evidence.due("1", None, ledger) == 10
+    assert evidence.due("1", 10, ledger) is None
+    assert evidence.due("2", None, ledger) is None
+
+
+@pytest.mark.parametrize("missing", ["report", "final", "quality", "outcomes", "alert"])
+def test_a_boundary_waits_for_what_is_missing(missing: str) -> None:
+    """Without any one of them nothing is due."""
+    evidence, ledger = Evidence(), Ledger()
+    if missing != "report":
+        evidence.tested(report(10, "A", final=missing != "final"))
+    if missing != "quality":
+        evidence.measured(quality((0, 10), 10, 2, 1))
+    if missing != "outcomes":
+        ledger.update(outcomes([("p", 5, 9, 1.0, "a", 0)]))
+    if missing != "alert":
+        evidence.alerted(alert("A", 10, 0))
+    assert evidence.due("1", None, ledger) is None
+
+
+def test_a_version_without_rows_needs_no_quality_report_of_its_own() -> None:
+    """Feedback cannot name a version that has not predicted yet; its word for the window is enough."""
+    evidence, ledger = Evidence(), Ledger()
+    evidence.measured(quality((0, 10), 10, 0, 0, version="1"))
+    evidence.tested(report(10, version="2", rows=0))
+    assert evidence.due("2", None, ledger) == 10
+    evidence.tested(report(10, version="2", rows=3))
+    assert evidence.due("2", None, ledger) is None
+
+
+def test_what_is_said_later_changes_no_earlier_boundary() -> None:
+    """Later quality and a later recovery leave the alert and the cut of this boundary as they were."""
+    evidence, _ = complete(10, "A")
+    before = (evidence.open_alert("1", 10), evidence.cut(10, 0.95), evidence.cut(10, 0.5))
+    evidence.measured(quality((0, 10), 20, 2, 2))
+    evidence.tested(report(20))
+    assert (evidence.open_alert("1", 10), evidence.cut(10, 0.95), evidence.cut(10, 0.5)) == before
+    assert before[1:] == (None, 10)
+    assert evidence.cut(20, 0.95) == 10
+    assert evidence.open_alert("1", 20) is None
+
+
+# selection
+
+
+@given(st.lists(st.integers(0, 30), min_size=10, max_size=200))
+def test_the_holdout_is_the_newest_rows_and_no_row_is_in_two_places(times: list[int]) -> None:
+    """Training ends before the holdout begins; together they are all rows; the reference is since + later."""
+    ledger = Ledger()
+    ledger.update(outcomes([(f"p{i}", t, t + 1, float(i), "a", 0) for i, t in enumerate(times)]))
+    chosen = select(ledger.get(as_of=100, until=100), since=10, cut=100)
+    train, held = set(chosen.train.prediction_id.tolist()), set(chosen.holdout.prediction_id.tolist())
+    assert not train & held
+    assert len(train) + len(held) == len(times)
+    assert len(chosen.reference) == sum(t >= 10 for t in times)
+    assert held <= set(chosen.reference.prediction_id.tolist())
+    assert (
+        chosen.reference.take(chosen.reference_held_out).prediction_id.tolist()
+        == chosen.holdout.prediction_id.tolist()
+    )
+    if len(chosen.train) and len(chosen.holdout):
+        assert chosen.train.event_time.max() <= chosen.holdout.event_time.min()
+
+
+def test_the_count_is_what_the_selection_finds() -> None:
+    """Rows since the change point, up to the cut, labelled before the boundary; corrections are no new rows."""
+    ledger = Ledger()
+    ledger.update(outcomes([(f"p{i:03}", i, i + 10, 1.0, "a", 0) for i in range(100)]))
+    ledger.update(outcomes([("p050", 50, 61, 1.0, "b", 1)]))
+    chosen = select(ledger.get(as_of=100, until=80), since=40, cut=80)
+    assert ledger.count(40, 80, 100) == len(chosen.reference) == 40
+    assert chosen.holdout.event_time.tolist() == list(range(70, 80))
+    assert ledger.count(40, 80, 60) == 10
+
+
+@given(st.lists(st.integers(0, 400), min_size=20, max_size=400))
+def test_the_split_lies_between_20_and_30_percent(times: list[int]) -> None:
+    """And falls on a change of event time where there is one."""
+    sorted_times = np.sort(np.array(times))
+    at = split_point(sorted_times)
+    assert 0.2 * len(times) - 1 <= len(times) - at <= 0.3 * len(times) + 1
+
+
+# challenge
+
+PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=200)
+
+
+@given(PAIRS)
+def test_mcnemar_is_the_binomial_test_on_discordant_rows(pairs: list[tuple[bool, bool]]) -> None:
+    """To rounding, scipy's exact one-sided binomial test."""
+    old, new = (np.array([p[i] for p in pairs], dtype=bool) for i in (0, 1))
+    won, lost = int((~old & new).sum()), int((old & ~new).sum())
+    expected = binomtest(won, won + lost, 0.5, alternative="greater").pvalue if won + lost else 1.0
+    assert mcnemar(old, new) == pytest.approx(expected)
+
+
+def test_the_bootstrap_is_repeatable_and_tells_signal_from_noise() -> None:
+    """A clear gain has a small p-value, none has a large one, and twice gives the same."""
+    noise = np.random.default_rng(1).normal(size=400)
+    assert paired_bootstrap(noise + 0.5, 0.0) < 0.001
+    assert paired_bootstrap(noise - noise.mean(), 0.0) > 0.3
+    assert paired_bootstrap(noise, 0.0) == paired_bootstrap(noise, 0.0)
+
+
+def test_losses_and_auc_are_scikit_learns() -> None:
+    """Log loss and AUC, ties in the score included."""
+    random = np.random.default_rng(2)
+    truth = random.integers(0, 2, 300)
+    p = np.round(random.random(300), 1)
+    probabilities = {"0": 1 - p, "1": p}
+    assert log_losses(names_of(truth), probabilities).mean() == pytest.approx(log_loss(truth, p))
+    assert auc(truth == 1, p) == pytest.approx(roc_auc_score(truth, p))
+
+
+def verdict(old: Scored, new: Scored, truth: Any, **changed: Any) -> Any:
+    """A challenge with ordinary settings."""
+    settings: dict[str, Any] = {
+        "metric": "accuracy",
+        "task": "classification",
+        "min_gain": 0.0,
+        "promote_p_value": 0.05,
+    }
+    return challenge(np.asarray(truth), old, new, **{**settings, **changed})
+
+
+def test_a_clearly_better_challenger_is_promoted() -> None:
+    """Labels compare by the class they name, whatever type they travelled in."""
+    truth = [5.0, 6.0] * 50
+    found = verdict(Scored(np.array([5] * 100)), Scored(np.array([5, 6] * 50)), truth)
+    assert found.promoted
+    assert found.gain == pytest.approx(0.5)
+    assert found.metrics["challenger"]["accuracy"] == 1.0
+    assert found.reason.startswith("better: accuracy 1.0000 against the champion's 0.5000 on 100 unseen rows")
+
+
+def test_an_equal_challenger_is_refused_as_not_better() -> None:
+    """No gain, no change."""
+    same = Scored(np.array([5, 6] * 50))
+    found = verdict(same, same, [5.0, 6.0] * 50)
+    assert not found.promoted
+    assert found.reason.startswith("not better")
+
+
+def test_a_slightly_better_challenger_is_refused_as_not_proven() -> None:
+    """Two rows of a hundred prove nothing."""
+    predictions = np.array([5] * 100)
+    better = predictions.copy()
+    better[:2] = 6
+    found = verdict(Scored(predictions), Scored(better), [6.0, 6.0] + [5.0] * 98)
+    assert not found.promoted
+    assert found.reason.startswith("not proven")
+
+
+def test_a_gain_below_the_minimum_is_refused() -> None:
+    """However well proven."""
+    found = verdict(Scored(np.array([5] * 100)), Scored(np.array([5, 6] * 50)), [5.0, 6.0] * 50, min_gain=0.6)
+    assert not found.promoted
+
+
+def test_losses_decide_by_bootstrap_for_probabilities_and_numbers() -> None:
+    """log_loss and rmse: smaller is better."""
+    truth = np.array([0, 1] * 100)
+    sharp = {"0": np.where(truth == 0, 0.8, 0.2), "1": np.where(truth == 1, 0.8, 0.2)}
+    flat = {"0": np.full(200, 0.5), "1": np.full(200, 0.5)}
+    found = verdict(Scored(truth, flat), Scored(truth, sharp), truth, metric="log_loss")
+    assert found.promoted
+    assert found.metrics["challenger"]["auc"] == 1.0
+    numbers = np.arange(50.0)
+    noise = np.random.default_rng(3).normal(size=50)
+    found = verdict(
+        Scored(numbers + noise), Scored(numbers + noise / 2), numbers, metric="rmse", task="regression"
+    )
+    assert found.promoted
+    assert not verdict(
+        Scored(numbers), Scored(numbers + noise), numbers, metric="rmse", task="regression"
+    ).promoted
+
+
+# when to do what
+
+
+def test_too_few_rows_wait_and_say_how_many() -> None:
+    """And say it again only when the count has grown."""
+    step = consider(143, 400, 0.95, None)
+    assert step is not None
+    assert step.decision == "waiting"
+    assert step.reason.startswith("waiting: 143 of 400 labelled rows")
+    assert consider(143, 400, 0.95, decided("waiting", labelled=143)) is None
+    assert consider(150, 400, 0.95, decided("waiting", labelled=143)) is not None
+
+
+def test_enough_rows_start_a_training() -> None:
+    """At once, and after a wait."""
+    for last in (None, decided("waiting", labelled=399)):
+        step = consider(400, 400, 0.95, last)
+        assert step is not None
+        assert step.decision == "started"
+
+
+@pytest.mark.parametrize("end", ["refused", "failed"])
+def test_what_was_tried_is_tried_again_when_rows_grew_by_a_quarter(end: str) -> None:
+    """Not before."""
+    assert consider(499, 400, 0.95, decided(end, labelled=400)) is None
+    step = consider(500, 400, 0.95, decided(end, labelled=400))
+    assert step is not None
+    assert step.decision == "started"
+
+
+def test_history_finds_the_interrupted_run_and_the_newest_boundary() -> None:
+    """A started decision without an end is unfinished; with one it is not, in whatever order they are read."""
+    history = History()
+    history.record(decided("refused", as_of=10))
+    history.record(decided("started", as_of=20))
+    assert history.considered_through == 10
+    found = history.unfinished()
+    assert found is not None
+    assert found.as_of == 20
+    history.record(decided("promoted", as_of=20))
+    history.record(decided("started", as_of=20))
+    assert history.unfinished() is None
+    assert history.considered_through == 20
+    assert [d.decision for d in history.decisions] == ["refused", "promoted"]
+    last = history.last("A")
+    assert last is not None
+    assert last.decision == "promoted"

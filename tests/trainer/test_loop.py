@@ -1,0 +1,341 @@
+"""The trainer's process on real Kafka, MLflow, git and DVC: the four ends, and what a crash leaves."""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from contracts.codec import decode
+from contracts.events import (
+    AlertChanged,
+    Event,
+    ModelChanged,
+    OutcomesJoined,
+    QualityReported,
+    TrainingDecided,
+    WindowTested,
+)
+from servicekit.broker import EmbeddedKafka, free_port
+from servicekit.config import Settings
+from servicekit.kafka import make_consumer, make_producer, publish
+from servicekit.registry import Registry
+from servicekit.topics import ensure_topics
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
+MODEL, STEP = "toy-model", 1_000
+
+
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """What ``condition`` gives once it is true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{what} did not come within {seconds} s")
+
+
+def get(url: str) -> Any:
+    """JSON at a URL, or None while nothing answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return json.loads(answer.read() or b"{}")
+    except (OSError, ValueError):
+        return None
+
+
+class World:
+    """Broker, registry, a toy project with a first champion, and a trainer that can be started and killed."""
+
+    def __init__(self, folder: Path, kafka: str, mlflow: str) -> None:
+        self.folder, self.mlflow = folder, mlflow
+        self.project = folder / "project"
+        self.env = {
+            **os.environ,
+            "ATALAIA_KAFKA": kafka,
+            "ATALAIA_MLFLOW": mlflow,
+            "ATALAIA_MODEL": MODEL,
+            "ATALAIA_PROJECT": str(self.project),
+            "ATALAIA_DATA_DIR": str(folder / "data"),
+            "ATALAIA_PARTITIONS": "2",
+            "ATALAIA_TRAINER_PORT": str(free_port()),
+            "ATALAIA_MIN_TRAIN_ROWS": "100",
+            "PYTHONPATH": os.pathsep.join([*sys.path, str(self.project / "src")]),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        }
+        self.settings = Settings(kafka=kafka, mlflow=mlflow, model=MODEL, partitions=2)
+        self.registry = Registry(mlflow)
+        self.trainer: subprocess.Popen[bytes] | None = None
+        self.rows = 0
+
+    def install(self) -> None:
+        """The first champion, by the project's own pipeline."""
+        shutil.copytree(
+            Path(__file__).parent / "project", self.project, ignore=shutil.ignore_patterns("__pycache__")
+        )
+        subprocess.run(["git", "init", "--quiet"], cwd=self.project, check=True)
+        subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=self.project, check=True)
+        commit(self, "The project")
+        run = {"cwd": self.project, "env": self.env, "check": True, "stdout": subprocess.DEVNULL}
+        subprocess.run([sys.executable, "-m", "toy.train"], **run)  # type: ignore[call-overload]
+        subprocess.run([sys.executable, "-m", "toy.publish", "--champion"], **run)  # type: ignore[call-overload]
+        bundle = self.registry.bundle(MODEL, "1")
+        asyncio.run(ensure_topics(self.settings.kafka, 2))
+        self.say(
+            (
+                "model-events",
+                ModelChanged(
+                    model=MODEL, version="1", previous_version=None, action="installed",
+                    artifact_uri=bundle.artifact_uri, sha256=bundle.sha256, effective_from=0, reason="first",
+                ),
+            )
+        )  # fmt: skip
+
+    def start(self) -> None:
+        """Start the trainer and wait until it has caught up."""
+        with (self.folder / "trainer.log").open("ab") as log:
+            self.trainer = subprocess.Popen(
+                [sys.executable, "-m", "trainer"], env=self.env, stdout=log, stderr=log
+            )
+        wait_for("a ready trainer", lambda: get(self.url("/health/ready")))
+
+    def kill(self, how: int = signal.SIGKILL) -> int:
+        """End the trainer."""
+        assert self.trainer is not None
+        self.trainer.send_signal(how)
+        return self.trainer.wait(30)
+
+    def url(self, path: str) -> str:
+        """An address of the trainer."""
+        return f"http://127.0.0.1:{self.env['ATALAIA_TRAINER_PORT']}{path}"
+
+    def say(self, *events: tuple[str, Event]) -> None:
+        """Publish events in order."""
+
+        async def send() -> None:
+            producer = await make_producer(self.settings, "test")
+            for topic, event in events:
+                await publish(producer, topic, event, source="test", key=MODEL)
+            await producer.stop()
+
+        asyncio.run(send())
+
+    def read(self, topic: str, kind: type[Any]) -> list[Any]:
+        """All events of a topic."""
+
+        async def receive() -> list[Any]:
+            consumer = make_consumer(self.settings)
+            await consumer.start()
+            partition = TopicPartition(topic, 0)
+            consumer.assign([partition])
+            end = (await consumer.end_offsets([partition]))[partition]
+            found: list[Any] = []
+            while len(found) < end:
+                for records in (await consumer.getmany(timeout_ms=500)).values():
+                    found += [decode(kind, r.value, r.headers) for r in records]
+            await consumer.stop()
+            return found
+
+        return asyncio.run(receive())
+
+    def window(
+        self, k: int, version: str, rows: int, limit: float, alert: str | None = None, since: int = 0
+    ) -> None:
+        """All that is said about window k: ``rows`` labelled rows whose truth is x > ``limit``, in state drift or not."""
+        start, end = k * STEP, (k + 1) * STEP
+        dice = random.Random(k)
+        x = [round(dice.uniform(-4, 4), 3) for _ in range(rows)]
+        times = [start + i * STEP // max(rows, 1) for i in range(rows)]
+        said: list[tuple[str, Event]] = []
+        if rows:
+            outcome = OutcomesJoined(
+                model=MODEL, version=version, prediction_id=[f"{k:032x}.{i}" for i in range(rows)], event_time=times,
+                label_time=[t + 1 for t in times], features={"x": x, "kind": [dice.choice(["a", "b"]) for _ in x]},
+                predictions=[0] * rows, probabilities=None, truth=[int(v > limit) for v in x],
+                corrected_from=[None] * rows, revision=[0] * rows,
+            )  # fmt: skip
+            said.append(("outcomes", outcome))
+        if alert:
+            change = AlertChanged(
+                alert_id=alert, model=MODEL, version=version, kind="virtual", state="drift", previous="ok",
+                since=since, window_start=start, window_end=end, features={}, offsets={}, reason="x drifted",
+            )  # fmt: skip
+            said.append(("drift-alerts", change))
+        tested = WindowTested(
+            model=MODEL, version=version, window_start=start, window_end=end, final=True, rows=rows, late_rows=0,
+            status="drift" if alert else "ok", state="drift" if alert else "ok", alert_id=alert, alpha=0.01,
+            correction="bh", min_effect=0.1, features={},
+        )  # fmt: skip
+        quality = QualityReported(
+            model=MODEL, version=version, window_start=start, window_end=end, as_of=end, revision=0, final=False,
+            predicted=rows, labelled=rows, coverage=1.0, label_delay_mean=1.0, metrics={}, confusion=None,
+        )  # fmt: skip
+        said += [("drift-reports", tested), ("quality-reports", quality)]
+        self.say(*said)
+
+    def considered(self, k: int) -> dict[str, Any]:
+        """The status once window k has been considered."""
+
+        def look() -> Any:
+            assert self.trainer is not None
+            assert self.trainer.poll() is None, (self.folder / "trainer.log").read_text()[-3000:]
+            status = get(self.url("/api/v1.0/status"))
+            return status if status and (status["considered_through"] or 0) >= (k + 1) * STEP else None
+
+        found: dict[str, Any] = wait_for(f"the decision about window {k}", look)
+        return found
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A world with version 1 as its champion."""
+    folder = tmp_path_factory.mktemp("trainer")
+    port = free_port()
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+    env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "mlflow.log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
+        )
+    made = None
+    try:
+        with EmbeddedKafka() as kafka:
+            wait_for("MLflow", lambda: urllib_ok(f"http://127.0.0.1:{port}/health"), 120)
+            made = World(folder, kafka.bootstrap, f"http://127.0.0.1:{port}")
+            made.install()
+            yield made
+            if made.trainer is not None and made.trainer.poll() is None:
+                made.kill()
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def urllib_ok(url: str) -> bool:
+    """Whether a URL answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def stage_of(world: World) -> Path:
+    """The project's only stage."""
+    return world.project / "src" / "toy" / "train.py"
+
+
+def commit(world: World, message: str) -> None:
+    """Commit the project as it is."""
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    for command in (["add", "-A"], ["commit", "--quiet", "-m", message]):
+        subprocess.run([*git, *command], cwd=world.project, check=True)
+
+
+def test_each_way_to_end(world: World) -> None:
+    """No alert: nothing; then waiting, failed, refused, promoted: each with its reason, only the last changes
+    what serves."""
+    world.start()
+    world.window(0, "1", 50, 0.0)
+    assert world.considered(0)["decisions"] == []
+
+    world.window(1, "1", 60, 0.0, alert="A", since=STEP)
+    waiting = world.considered(1)["decisions"][-1]
+    assert waiting["decision"] == "waiting"
+    assert waiting["reason"].startswith("waiting: 60 of 100 labelled rows since the change point")
+
+    good = stage_of(world).read_text()
+    stage_of(world).write_text("raise SystemExit('Error: the barrel is empty')")
+    commit(world, "A broken stage")
+    world.window(2, "1", 60, 0.0, alert="A", since=STEP)
+    failed = world.considered(2)["decisions"][-1]
+    assert failed["decision"] == "failed"
+    assert failed["reason"].startswith("failed: dvc repro ended with exit code")
+    assert "the barrel is empty" in failed["reason"]
+
+    stage_of(world).write_text(good)
+    commit(world, "Mended")
+    world.window(3, "1", 10, 0.0, alert="A", since=STEP)  # 130 rows: less than a quarter more
+    assert len(world.considered(3)["decisions"]) == 2
+
+    world.window(4, "1", 60, 0.0, alert="A", since=STEP)
+    refused = world.considered(4)["decisions"][-1]
+    assert refused["decision"] == "refused"
+    assert refused["reason"].startswith("not ")
+    assert refused["rows"] == {"labelled": 190, "needed": 100, "train": 50 + 142, "holdout": 48}
+    assert world.registry.champion(MODEL) == "1"
+
+    world.window(5, "1", 1000, 2.0, alert="B", since=5 * STEP)
+    status = world.considered(5)
+    promoted = status["decisions"][-1]
+    assert promoted["decision"] == "promoted", promoted["reason"]
+    assert promoted["gain"] > 0.2
+    assert promoted["challenger_version"] == status["version"] == world.registry.champion(MODEL) == "3"
+    changed = world.read("model-events", ModelChanged)[-1]
+    assert (changed.version, changed.previous_version, changed.effective_from) == ("3", "1", 6 * STEP)
+    assert changed.sha256 == world.registry.bundle(MODEL, "3").sha256
+    tags = world.registry.tags(MODEL, "3")
+    assert tags["training_run"] == promoted["run_id"]
+    assert tags["dvc_revision"] == promoted["dvc_revision"]
+    assert tags["trained_until"] == str(5 * STEP + 750)
+
+    world.window(6, "3", 50, 2.0)
+    assert len(world.considered(6)["decisions"]) == 4
+    recorded = world.read("training-runs", TrainingDecided)
+    words = ["waiting", "started", "failed", "started", "refused", "started", "promoted"]
+    assert [d.decision for d in recorded] == words
+
+
+def test_a_restart_decides_nothing_again(world: World) -> None:
+    """A trainer that was told to stop ends well, repairs the alias at its start and repeats no decision."""
+    assert world.kill(signal.SIGTERM) == 0
+    world.registry.set_champion(MODEL, "1")
+    before = len(world.read("training-runs", TrainingDecided))
+    world.start()
+    world.window(7, "3", 50, 2.0)
+    world.considered(7)
+    assert len(world.read("training-runs", TrainingDecided)) == before
+    assert world.registry.champion(MODEL) == "3"
+
+
+@pytest.mark.parametrize(("step", "version"), [("snapshot", 4), ("register", 5), ("promote", 6)])
+def test_a_killed_training_ends_as_if_it_had_not_been(world: World, step: str, version: int) -> None:
+    """kill -9 while it trains, once it has registered or promoted: one run, one version, one decision."""
+    k = 4 + version  # windows 8, 9, 10
+    reached: dict[str, Callable[[], Any]] = {
+        "snapshot": lambda: (
+            list(world.folder.glob("data/trainer/*/clone/data/live/reference.parquet"))
+            and get(world.url("/api/v1.0/status"))["running"]
+        ),
+        "register": lambda: len(world.registry.versions(MODEL)) == version,
+        "promote": lambda: world.read("model-events", ModelChanged)[-1].version == str(version),
+    }
+    limit = 2.0 if version % 2 else -2.0
+    world.window(k, str(version - 1), 3000, limit, alert=f"C{version}", since=k * STEP)
+    wait_for(step, reached[step])
+    world.kill()
+    world.start()
+    status = world.considered(k)
+    promoted = status["decisions"][-1]
+    assert promoted["decision"] == "promoted", promoted["reason"]
+    assert status["version"] == promoted["challenger_version"] == str(version)
+    wait_for("the alias", lambda: world.registry.champion(MODEL) == str(version))
+    assert len(world.registry.versions(MODEL)) == version
+    assert [e.version for e in world.read("model-events", ModelChanged)].count(str(version)) == 1
+    ends = [d for d in world.read("training-runs", TrainingDecided) if d.alert_id == f"C{version}"]
+    assert [d.decision for d in ends if d.decision != "started"] == ["promoted"]
