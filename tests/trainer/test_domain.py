@@ -276,7 +276,7 @@ def test_the_holdout_is_the_newest_rows_and_no_row_is_in_two_places(times: list[
 
 
 def test_the_count_is_what_the_selection_finds() -> None:
-    """Rows since the change point, up to the cut, labelled before the boundary; corrections are no new rows."""
+    """Rows since the change point, up to the cut, labelled before the boundary; corrections add none."""
     ledger = Ledger()
     ledger.update(outcomes([(f"p{i:03}", i, i + 10, 1.0, "a", 0) for i in range(100)]))
     ledger.update(outcomes([("p050", 50, 61, 1.0, "b", 1)]))
@@ -421,7 +421,7 @@ def test_what_was_tried_is_tried_again_when_rows_grew_by_a_quarter(end: str) -> 
 
 
 def test_history_finds_the_interrupted_run_and_the_newest_boundary() -> None:
-    """A started decision without an end is unfinished; with one it is not, in whatever order they are read."""
+    """A started decision without an end is unfinished; with one it is not, in any order."""
     history = History()
     history.record(decided("refused", as_of=10))
     history.record(decided("started", as_of=20))

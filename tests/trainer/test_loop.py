@@ -32,11 +32,11 @@ from servicekit.kafka import make_consumer, make_producer, publish
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
-pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 MODEL, STEP = "toy-model", 1_000
 
 
-def wait_for(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
+def wait_for(what: str, condition: Callable[[], Any], seconds: float = 240) -> Any:
     """What ``condition`` gives once it is true."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -97,11 +97,17 @@ class World:
             (
                 "model-events",
                 ModelChanged(
-                    model=MODEL, version="1", previous_version=None, action="installed",
-                    artifact_uri=bundle.artifact_uri, sha256=bundle.sha256, effective_from=0, reason="first",
+                    model=MODEL,
+                    version="1",
+                    previous_version=None,
+                    action="installed",
+                    artifact_uri=bundle.artifact_uri,
+                    sha256=bundle.sha256,
+                    effective_from=0,
+                    reason="first",
                 ),
             )
-        )  # fmt: skip
+        )
 
     def start(self) -> None:
         """Start the trainer and wait until it has caught up."""
@@ -153,7 +159,7 @@ class World:
     def window(
         self, k: int, version: str, rows: int, limit: float, alert: str | None = None, since: int = 0
     ) -> None:
-        """All that is said about window k: ``rows`` labelled rows whose truth is x > ``limit``, in state drift or not."""
+        """All that is said about window k: ``rows`` labelled rows whose truth is x > ``limit``."""
         start, end = k * STEP, (k + 1) * STEP
         dice = random.Random(k)
         x = [round(dice.uniform(-4, 4), 3) for _ in range(rows)]
@@ -161,27 +167,66 @@ class World:
         said: list[tuple[str, Event]] = []
         if rows:
             outcome = OutcomesJoined(
-                model=MODEL, version=version, prediction_id=[f"{k:032x}.{i}" for i in range(rows)], event_time=times,
-                label_time=[t + 1 for t in times], features={"x": x, "kind": [dice.choice(["a", "b"]) for _ in x]},
-                predictions=[0] * rows, probabilities=None, truth=[int(v > limit) for v in x],
-                corrected_from=[None] * rows, revision=[0] * rows,
-            )  # fmt: skip
+                model=MODEL,
+                version=version,
+                prediction_id=[f"{k:032x}.{i}" for i in range(rows)],
+                event_time=times,
+                label_time=times,
+                features={"x": x, "kind": [dice.choice(["a", "b"]) for _ in x]},
+                predictions=[0] * rows,
+                probabilities=None,
+                truth=[int(v > limit) for v in x],
+                corrected_from=[None] * rows,
+                revision=[0] * rows,
+            )
             said.append(("outcomes", outcome))
         if alert:
             change = AlertChanged(
-                alert_id=alert, model=MODEL, version=version, kind="virtual", state="drift", previous="ok",
-                since=since, window_start=start, window_end=end, features={}, offsets={}, reason="x drifted",
-            )  # fmt: skip
+                alert_id=alert,
+                model=MODEL,
+                version=version,
+                kind="virtual",
+                state="drift",
+                previous="ok",
+                since=since,
+                window_start=start,
+                window_end=end,
+                features={},
+                offsets={},
+                reason="x drifted",
+            )
             said.append(("drift-alerts", change))
         tested = WindowTested(
-            model=MODEL, version=version, window_start=start, window_end=end, final=True, rows=rows, late_rows=0,
-            status="drift" if alert else "ok", state="drift" if alert else "ok", alert_id=alert, alpha=0.01,
-            correction="bh", min_effect=0.1, features={},
-        )  # fmt: skip
+            model=MODEL,
+            version=version,
+            window_start=start,
+            window_end=end,
+            final=True,
+            rows=rows,
+            late_rows=0,
+            status="drift" if alert else "ok",
+            state="drift" if alert else "ok",
+            alert_id=alert,
+            alpha=0.01,
+            correction="bh",
+            min_effect=0.1,
+            features={},
+        )
         quality = QualityReported(
-            model=MODEL, version=version, window_start=start, window_end=end, as_of=end, revision=0, final=False,
-            predicted=rows, labelled=rows, coverage=1.0, label_delay_mean=1.0, metrics={}, confusion=None,
-        )  # fmt: skip
+            model=MODEL,
+            version=version,
+            window_start=start,
+            window_end=end,
+            as_of=end,
+            revision=0,
+            final=False,
+            predicted=rows,
+            labelled=rows,
+            coverage=1.0,
+            label_delay_mean=1.0,
+            metrics={},
+            confusion=None,
+        )
         said += [("drift-reports", tested), ("quality-reports", quality)]
         self.say(*said)
 
@@ -204,9 +249,24 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("trainer")
     port = free_port()
     command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
-        "--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "atalaia.guard",
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination",
+        str(folder / "artifacts"),
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
     env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
     with (folder / "mlflow.log").open("wb") as log:
         server = subprocess.Popen(
@@ -215,7 +275,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     made = None
     try:
         with EmbeddedKafka() as kafka:
-            wait_for("MLflow", lambda: urllib_ok(f"http://127.0.0.1:{port}/health"), 120)
+            wait_for("MLflow", lambda: urllib_ok(f"http://127.0.0.1:{port}/health"))
             made = World(folder, kafka.bootstrap, f"http://127.0.0.1:{port}")
             made.install()
             yield made

@@ -54,6 +54,7 @@ def demo(
     project: Annotated[str, typer.Argument(help="flights or wine-quality")] = "flights",
     data: Annotated[Path | None, typer.Option(help="winequality-red.csv, where it shall not be downloaded")] = None,
     out: Annotated[Path | None, typer.Option(help="where the report goes (default atalaia-demo-<project>)")] = None,
+    keep: Annotated[Path | None, typer.Option(help="keep topics, models and clones in this folder")] = None,
 ) -> None:
     """The whole loop on real data; exits 0 only if it really closed."""
     from atalaia.demo.run import data_setting
@@ -62,7 +63,7 @@ def demo(
 
     data_setting(project, data)
     found = find_project(project)
-    raise typer.Exit(run(found, out or Path(f"atalaia-demo-{found.name}"), Console()))
+    raise typer.Exit(run(found, out or Path(f"atalaia-demo-{found.name}"), Console(), keep))
 
 
 def main() -> None:

@@ -9,20 +9,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from aiokafka import TopicPartition
 from contracts.codec import Unreadable, decode, derived_id
 from contracts.events import ModelChanged
 from servicekit.broker import EmbeddedKafka
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import make_consumer, make_producer, publish, wait_for_kafka
+from servicekit.kafka import make_producer, publish, wait_for_kafka
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
 from atalaia.ports import free_port, require_free
 from atalaia.processes import Child, python, wait_until_ready
 from atalaia.project import Project, environment_of, repository_of
+from atalaia.reading import read_topic
 
 SERVICES = {"predictor": "predictor", "feedback": "feedback", "drift-monitor": "drift_monitor", "trainer": "trainer"}
 FIRST_MODEL_SECONDS = 600
@@ -66,6 +67,8 @@ class Platform:
         # A pipeline's stages say `python`: it shall be this one, whether or not its environment is activated.
         self._env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), self._env.get("PATH", "")])
         self._env.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        self._env.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # we fetch bundles too
         self._env.setdefault("DVC_NO_ANALYTICS", "true")
         self._env.setdefault("GIT_PYTHON_REFRESH", "quiet")
         if free_ports:
@@ -163,7 +166,7 @@ class Platform:
                 repro.stop()
         if own_mlflow:
             child = self.children["mlflow"]
-            wait_until_ready({"mlflow": (s.mlflow + "/health", child)}, READY_SECONDS, self.tick, self.check)
+            wait_until_ready({"mlflow": (self.settings.mlflow + "/health", child)}, READY_SECONDS, self.tick, self.check)
         self._install_first_model(copy)
         self._start_services()
 
@@ -252,24 +255,17 @@ class Platform:
 
 async def _announce(settings: Settings, event: ModelChanged) -> None:
     """Publish ``event`` unless ``model-events``, which is the truth, already names a version."""
-    consumer = make_consumer(settings, group_id=None)
-    await consumer.start()
-    try:
-        partitions = consumer.partitions_for_topic("model-events") or {0}
-        assigned = [TopicPartition("model-events", p) for p in partitions]
-        consumer.assign(assigned)
-        await consumer.seek_to_beginning()
-        ends = await consumer.end_offsets(assigned)
-        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                for record in records:
-                    try:
-                        if decode(ModelChanged, record.value, record.headers).model == event.model:
-                            return
-                    except Unreadable:
-                        continue
-    finally:
-        await consumer.stop()
+    known = []
+
+    def note(record: Any) -> None:
+        try:
+            known.append(decode(ModelChanged, record.value, record.headers).model)
+        except Unreadable:
+            pass
+
+    await read_topic(settings, "model-events", note)
+    if event.model in known:
+        return
     producer = await make_producer(settings, "atalaia-up")
     try:
         ce_id = derived_id("installed", event.model, event.version, event.sha256)

@@ -61,13 +61,13 @@ def decode(kind: type[E], value: bytes | None, headers: Iterable[tuple[str, byte
             raise Unreadable(f"ce_type is {content.decode(errors='replace')}, not {event_type(kind)}")
     decoder = _decoders.get(kind)
     if decoder is None:
-        decoder = _decoders[kind] = msgspec.json.Decoder(kind)  # type: ignore[assignment]
+        decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
         event = decoder.decode(value)
     except msgspec.MsgspecError as error:
         raise Unreadable(str(error)) from None
     check_columns(event)
-    return event
+    return event  # type: ignore[return-value]
 
 
 _COLUMNS: dict[str, Sequence[str]] = {

@@ -68,8 +68,8 @@ def jars() -> list[Path]:
                 found = [Path(jar) for jar in jgo.build(KAFKA, update=True).all_jars]
         except Exception as error:
             raise UserError(
-                f"The jars of Apache Kafka could not be fetched ({type(error).__name__}: {_line(str(error))}). "
-                "Check that Maven Central can be reached, or use a broker of your own with ATALAIA_KAFKA=host:port."
+                f"Apache Kafka's jars could not be fetched ({type(error).__name__}: {_line(str(error))}). "
+                "Is Maven Central in reach? Or use a broker of your own: ATALAIA_KAFKA=host:port."
             ) from error
     if not _complete(found):
         raise UserError("The jars of Apache Kafka are not complete. Remove ~/.cache/jgo, and start again.")

@@ -1,9 +1,9 @@
 """Runs a command, and lets it outlive neither this process nor the one that started it.
 
 Used as ``python watchdog.py FOLDER COMMAND ...`` with a pipe as standard input: end of file there means that
-the parent is gone, however it went; FOLDER, where not empty, is then removed. ``PR_SET_PDEATHSIG`` alone would
-not do, because it fires when the *thread* ends that started the child, and exists on Linux only. The first line
-of output is the command's process id. Imports the standard library only.
+the parent is gone, however it went; FOLDER, where not empty, is then removed. ``PR_SET_PDEATHSIG`` alone
+would not do, because it fires when the *thread* ends that started the child, and exists on Linux only. The
+first line of output is the command's process id. Imports the standard library only.
 """
 
 from __future__ import annotations

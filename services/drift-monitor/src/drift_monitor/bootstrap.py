@@ -64,6 +64,7 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
 
         # The two know each other: changes go to the monitor, which waits until they are read.
         model_events = ModelEvents(settings, lambda event: monitor.changed(event), dead_letter)
+        stack.push_async_callback(model_events.stop)
         edges = Edges(
             profiles=FetchedProfiles(fetch_profile or Registry(settings.mlflow).profile),
             publish_panes=panes.make_publish(panes_producer),
@@ -78,7 +79,6 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
         predictions.read_predictions(app, monitor, dead_letter, failed)
         tasks = await _start_http(stack, settings, monitor, app, ends)
 
-        stack.push_async_callback(model_events.stop)
         await model_events.start()
         tasks.append(asyncio.create_task(model_events.follow()))
         stack.callback(tasks[-1].cancel)

@@ -97,15 +97,18 @@ async def run(settings: Settings) -> None:
 
         health = Health(kafka=broker_answers, join=lambda: joiner.ready)
         app = http.make_app(joiner, send, health, max_body_bytes=settings.max_body_bytes)
-        parts = [
+        parts: list[asyncio.Task[None]] = [
             asyncio.create_task(serve(app, settings.host, settings.feedback_port, stop), name="http"),
-            asyncio.create_task(_join(settings, joiner), name="join"),
         ]
+        await asyncio.sleep(0)  # the port is bound, or it is not
+        if not parts[0].done():
+            parts.append(asyncio.create_task(_join(settings, joiner), name="join"))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({*parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         await stopping
-        parts[1].cancel()
+        for join in parts[1:]:
+            join.cancel()
         done = await asyncio.gather(*parts, return_exceptions=True)
         for outcome in done:
             if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):

@@ -72,8 +72,8 @@ class KafkaLog:
         consumer: AIOKafkaConsumer = make_consumer(
             self._settings, client_id=f"feedback-replay-{topic}", max_partition_fetch_bytes=4_194_304
         )
-        await consumer.start()
         try:
+            await consumer.start()
             partitions = await self._partitions(topic)
             ends = await consumer.end_offsets(partitions)
             consumer.assign(partitions)

@@ -16,7 +16,7 @@ def main() -> int:
     """The process's exit code: 0 when told to stop, 2 for what the user can mend."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        asyncio.run(run(Settings()))  # type: ignore[call-arg]
+        asyncio.run(run(Settings()))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

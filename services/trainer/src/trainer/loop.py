@@ -105,7 +105,7 @@ class Loop:
     async def decide(self) -> None:
         """Consider boundaries as they become complete, for ever."""
         await self.caught_up.wait()
-        await self._repair_alias()
+        await self._follow()
         self.knowledge.considered_through = self.knowledge.history.considered_through
         interrupted = self.knowledge.history.unfinished()
         if interrupted is not None:
@@ -123,20 +123,18 @@ class Loop:
             self.knowledge.considered_through = boundary
             DECIDED_THROUGH.labels("trainer").set(boundary / 1000)
 
-    async def _repair_alias(self) -> None:
-        """``model-events`` is the truth; a crash may have come between it and the registry."""
+    async def _follow(self) -> None:
+        """Let the registry's alias follow ``model-events``, the truth; a crash may come between the two."""
         serving = self.knowledge.serving
         if serving is None:
             return
         try:
             alias = await asyncio.to_thread(self.registry.champion, serving.model)
             if alias != serving.version:
-                log.warning(
-                    "the registry's champion is %s, model-events say %s: repaired", alias, serving.version
-                )
+                log.info("the registry's champion was %s, now %s as model-events say", alias, serving.version)
                 await asyncio.to_thread(self.registry.set_champion, serving.model, serving.version)
         except Exception as error:  # noqa: BLE001  whatever the registry raises, serving does not hang on it
-            log.warning("the registry's alias could not be checked: %s", error)
+            log.warning("the registry's alias could not be moved; the next start will: %s", error)
 
     async def _champion(self, version: str) -> _Champion:
         """Fetched once a version, and asked for until the registry answers: nothing is decided before."""
@@ -290,7 +288,7 @@ class Loop:
             )
             await promotions.promote(self._producer, event, started.run_id)
             self.knowledge.changed(event)
-        await self._repair_alias()
+        await self._follow()
 
     async def _record(self, decision: TrainingDecided) -> None:
         await decisions.record(self._producer, decision)

@@ -14,9 +14,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from servicekit.errors import UserError
 from trainer.domain.ledger import Rows
 from trainer.domain.selection import Selection
 
+log = logging.getLogger("trainer")
 _IDENTITY = {
     f"GIT_{role}_{part}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -88,14 +91,12 @@ class Pipeline:
         if not (self.project / "dvc.yaml").is_file():
             raise UserError(f"{self.project} has no dvc.yaml; set ATALAIA_PROJECT to the project's folder")
 
-    async def _run(
-        self, what: str, *command: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
-    ) -> str:
+    async def _run(self, what: str, *command: str, cwd: Path | None = None) -> str:
         """Standard output of a command; raises :class:`PipelineFailed`. Ends the command when cancelled."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(_GUARD), *command),
             cwd=cwd or self.work,
-            env={**self._env, **(env or {})},
+            env=self._env,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -110,7 +111,7 @@ class Pipeline:
             await process.wait()
         finally:
             process.stdin.close()
-            await process.wait()
+            await asyncio.shield(process.wait())
         with (self.folder / "last-run.log").open("ab") as file:
             file.write(b"$ " + " ".join(command).encode() + b"\n" + out + err)
         if process.returncode:
@@ -184,19 +185,25 @@ class Pipeline:
             "checkout", "--quiet", "--force", "-B", f"training/{run_id}", "project", cwd=self.clone
         )
         data_sha256 = await asyncio.to_thread(self._snapshot, selection, target)
-        await self._run("dvc repro", sys.executable, "-m", "dvc", "repro")
-        await self._git("add", "-A", ".", cwd=self.work)
-        message = f"Training {run_id}\n\n" + "\n".join(f"{name}: {value}" for name, value in tags.items())
-        await self._git("commit", "--quiet", "--allow-empty", "-m", message, cwd=self.work)
-        revision = await self._git("rev-parse", "HEAD", cwd=self.work)
-        all_tags = {**tags, "training_run": run_id, "dvc_revision": revision, "data_sha256": data_sha256}
-        out = await self._run(
-            "publish",
-            sys.executable,
-            "-m",
-            f"{self.package}.publish",
-            env={"ATALAIA_TAGS": json.dumps(all_tags)},
-        )
+        go = self.folder / "tags.json"
+        go.unlink(missing_ok=True)
+        module = ("-m", "trainer.publisher", self.package, str(go))
+        publishing = asyncio.create_task(self._run("publish", sys.executable, *module))
+        try:
+            began = time.monotonic()
+            await self._run("dvc repro", sys.executable, "-m", "dvc", "repro")
+            log.info("dvc repro took %.1f s", time.monotonic() - began)
+            revision = await self._commit(run_id, tags)
+            began = time.monotonic()
+            all_tags = {**tags, "training_run": run_id, "dvc_revision": revision, "data_sha256": data_sha256}
+            whole = self.folder / "tags.json.new"
+            whole.write_text(json.dumps(all_tags), encoding="utf-8")
+            whole.rename(go)
+            out = await publishing
+            log.info("publish took %.1f s", time.monotonic() - began)
+        finally:
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
         try:
             said = json.loads(out.strip().splitlines()[-1])
             return Trained(str(said["version"]), str(said["run_id"]), revision, data_sha256)
@@ -204,6 +211,13 @@ class Pipeline:
             raise PipelineFailed(
                 "publish ended well, but its last line is not JSON with version and run_id"
             ) from None
+
+    async def _commit(self, run_id: str, tags: Mapping[str, str]) -> str:
+        """Commit what the run was made of and what came out; the revision."""
+        await self._git("add", "-A", ".", cwd=self.work)
+        message = f"Training {run_id}\n\n" + "\n".join(f"{name}: {value}" for name, value in tags.items())
+        await self._git("commit", "--quiet", "--allow-empty", "-m", message, cwd=self.work)
+        return await self._git("rev-parse", "HEAD", cwd=self.work)
 
     def _snapshot(self, selection: Selection, target: str) -> str:
         data = self.work / "data" / "live"  # a dependency of the project's split and profile stages

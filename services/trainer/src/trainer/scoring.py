@@ -42,5 +42,6 @@ def score(onnx: bytes, profile: dict[str, Any], rows: Rows) -> Scored:
 
 def _column(column: Array, kind: str) -> Array:
     if kind == "tensor(string)":  # a missing text is empty, as it was in training
-        return np.array(["" if value is None else str(value) for value in column], dtype=object)
+        spelt = (str(v).lower() if isinstance(v, bool) else v for v in column.tolist())
+        return np.array(["" if v is None else str(v) for v in spelt], dtype=object)
     return column.astype(_TYPES[kind])

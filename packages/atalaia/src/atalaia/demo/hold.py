@@ -93,7 +93,7 @@ class Loop:
         champion = trainer.get("version")
         if champion is None:
             return True
-        return (await self.get("predictor", "/api/v1.0/model")).get("version") == champion
+        return bool((await self.get("predictor", "/api/v1.0/model")).get("version") == champion)
 
     async def _who_lags(self, through: int, seconds: float) -> str:
         trainer, monitor, feedback = [await self.get(s) for s in ("trainer", "drift-monitor", "feedback")]
@@ -107,7 +107,8 @@ class Loop:
         seen = ", ".join(f"{name} {when(at)}" for name, at in reached.items())
         return (
             f"the loop did not pass {when(through)} within {seconds:.0f} s: {late} lags "
-            f"(reached: {seen}; serving version {serving.get('version')}; trainer says {trainer})"
+            f"(reached: {seen}; version {serving.get('version')} serves, the trainer's is {trainer.get('version')}; "
+            f"training: {trainer.get('running')})"
         )
 
     async def flush(self, until: int) -> None:

@@ -150,7 +150,9 @@ class Replay:
         """Upload labels known before ``before`` (all of them: None), in order of the time they became known."""
         due = self._due
         while due and (before is None or due[0][0] < before):
-            ids, truths, times = [], [], []
+            ids: list[str] = []
+            truths: list[Any] = []
+            times: list[int] = []
             while due and (before is None or due[0][0] < before) and len(ids) < self._upload_rows:
                 known, _, prediction_id, truth = heapq.heappop(due)
                 ids.append(prediction_id)

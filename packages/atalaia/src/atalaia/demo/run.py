@@ -26,9 +26,10 @@ from atalaia.demo.frozen import score
 from atalaia.demo.hold import Loop, when
 from atalaia.demo.replay import Replay, Sent
 from atalaia.demo.story import Story
-from atalaia.demo.topics import Validation, read_all, read_topic
+from atalaia.demo.topics import Validation, read_all
 from atalaia.demo.worlds import WORLDS, Check, Evidence, World
 from atalaia.project import Project
+from atalaia.reading import read_topic
 from atalaia.report.page import write_page
 from atalaia.up import SERVICES, Platform
 
@@ -130,7 +131,7 @@ async def _replay(
             screen.tick("closing the last window")
             if sent.last_boundary - window >= (sent.first_boundary or 0):
                 await loop.wait_considered(sent.last_boundary - window, sent.last_boundary)
-            await loop.flush(sent.last_boundary)
+            await loop.flush(sent.last_boundary + settings.grace_ms)
             await loop.wait_considered(sent.last_boundary, sent.last_boundary)
         joiner = await _joined(platform, loop, sent.labels)
         return sent, loop.pauses.get(), joiner
@@ -155,8 +156,8 @@ async def _require_empty(platform: Platform) -> None:
         )
 
 
-def demo(project: Project, out: Path, console: Console) -> int:
-    """Run the demonstration; 0 where the loop really closed."""
+def demo(project: Project, out: Path, console: Console, keep: Path | None = None) -> int:
+    """Run the demonstration; 0 where the loop really closed. ``keep``: a folder for all its data."""
     world = WORLDS.get(project.name)
     if world is None:
         raise UserError(f"there is no demonstration of {project.name!r}, only of {', '.join(WORLDS)}")
@@ -176,7 +177,8 @@ def demo(project: Project, out: Path, console: Console) -> int:
         screen.stage("reading data")
         batches, rows = world.traffic(project)
         screen.stage("starting")
-        platform = Platform(project, Path(folder), free_ports=True, tick=screen.tick)
+        data = keep or Path(folder)
+        platform = Platform(project, data, free_ports=True, tick=screen.tick)
         try:
             with platform:
                 lap("start")
@@ -198,7 +200,7 @@ def demo(project: Project, out: Path, console: Console) -> int:
                 bundle = Registry(platform.settings.mlflow).bundle(story.models[0].model, story.models[0].version)
                 settings = platform.settings
         finally:
-            _keep_logs(Path(folder) / "logs", out / "logs")
+            _keep_logs(data / "logs", out / "logs")
         scores = Scores(story.outcomes, score(bundle, story.outcomes))
         evidence = Evidence(story, sent, scores, settings.window_ms)
         if world.policies:

@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from contracts import events
 from contracts.codec import Unreadable, decode
 from contracts.flow import load_topics
 from contracts.generate import SCHEMAS
 from jsonschema import Draft202012Validator
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer
 
 from atalaia.demo.story import Story
+from atalaia.reading import read_topic
 
 SAMPLED = {"predictions": 50}
 ATTRIBUTES = ("ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "content-type")
@@ -69,38 +68,6 @@ class Checker:
                 self.seen.invalid.append(f"{self._topic} {where}: {error}")
             return None
         return event
-
-
-async def read_topic(
-    settings: Settings, topic: str, each: Callable[[Any], None], tick: Callable[[int], None] = lambda n: None
-) -> int:
-    """Call ``each(record)`` for every record there is now; how many there were. 0 where there is no such topic."""
-    consumer: AIOKafkaConsumer = make_consumer(settings, group_id=None, isolation_level="read_committed")
-    await consumer.start()
-    n = 0
-    try:
-        partitions = consumer.partitions_for_topic(topic)
-        if not partitions:
-            return 0
-        assigned = [TopicPartition(topic, p) for p in sorted(partitions)]
-        consumer.assign(assigned)
-        ends = await consumer.end_offsets(assigned)
-        await consumer.seek_to_beginning()
-        open_ = {tp for tp in assigned if ends[tp] > 0}
-        while open_:
-            for tp, records in (await consumer.getmany(*open_, timeout_ms=1000, max_records=5000)).items():
-                for record in records:
-                    if record.offset < ends[tp]:
-                        each(record)
-                        n += 1
-                tick(n)
-            for tp in list(open_):
-                # position, not offset: a compacted topic may end in a gap
-                if await consumer.position(tp) >= ends[tp]:
-                    open_.discard(tp)
-    finally:
-        await consumer.stop()
-    return n
 
 
 async def read_all(

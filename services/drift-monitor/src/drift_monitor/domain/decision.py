@@ -26,7 +26,7 @@ class Rule:
     """When a feature has drifted, and when a window says so.
 
     ``alpha`` bounds the p-value after ``correction`` across features; ``min_effect`` is the smallest effect
-    (D or Cramér's V) that counts; below ``min_rows`` nothing is said; ``alert_windows`` in a row raise an alert.
+    (D or Cramér's V) that counts; below ``min_rows`` nothing is said; ``alert_windows`` in a row alert.
     """
 
     alpha: float

@@ -130,9 +130,8 @@ class Counter:
             touched |= self._count(version, batch, prior, profiles[version], decided.get(version[0], NEVER))
         for key in touched:
             self._absorbed[key] = last[key.partition]
-        ordered = sorted(
-            touched, key=lambda key: (key.partition, key.start, key.model, key.version, key.late)
-        )
+        # A ledger before its pane: what the pane has absorbed is skipped before it can be found late.
+        ordered = sorted(touched, key=lambda key: (key.partition, key.start, not key.late, *key))
         return [self._written(key, before) for key in ordered], refused
 
     def _index(

@@ -14,8 +14,8 @@ TOPIC = "model-events"
 async def follow(settings: Settings, joiner: Joiner) -> None:
     """Read for ever; needs no group, because it reads all from the start."""
     consumer: AIOKafkaConsumer = make_consumer(settings, client_id="feedback-model-events")
-    await consumer.start()
     try:
+        await consumer.start()
         at = TopicPartition(TOPIC, 0)
         consumer.assign([at])
         await consumer.seek_to_beginning(at)

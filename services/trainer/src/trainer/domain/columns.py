@@ -44,6 +44,8 @@ class Column:
             if self._kind:
                 raise TypeError(f"{value!r} in a column of {self._kind}")
             self._kind = kind
+        if isinstance(value, float) and not value.is_integer():
+            self._whole = False
         return (
             float(self._codes.setdefault(value, len(self._codes))) if isinstance(value, str) else float(value)
         )
