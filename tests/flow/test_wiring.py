@@ -13,7 +13,9 @@ SERVICES = {path.name: path for path in (ROOT / "services").iterdir() if (path /
 def modules(service: str, side: str) -> set[str]:
     """Topic names of the modules in a service's ``consumes`` or ``produces`` folder."""
     folder = SERVICES[service] / "src" / service.replace("-", "_") / side
-    return {path.stem.replace("_", "-") for path in folder.glob("*.py") if path.stem not in {"__init__", "http"}}
+    return {
+        path.stem.replace("_", "-") for path in folder.glob("*.py") if path.stem not in {"__init__", "http"}
+    }
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
@@ -35,4 +37,6 @@ def test_a_domain_imports_no_framework(service: str) -> None:
     domain = SERVICES[service] / "src" / service.replace("-", "_") / "domain"
     for path in domain.rglob("*.py"):
         for line in path.read_text(encoding="utf-8").splitlines():
-            assert not line.lstrip().startswith(tuple(f"{w} {b}" for w in ("import", "from") for b in banned)), path
+            assert not line.lstrip().startswith(
+                tuple(f"{w} {b}" for w in ("import", "from") for b in banned)
+            ), path

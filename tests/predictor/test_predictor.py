@@ -85,7 +85,9 @@ class Registry:
     def add(self, version: str, content: bytes, profile: dict[str, Any] | None = None) -> ModelChanged:
         """Register a version; the event that announces it."""
         checksum = hashlib.sha256(content).hexdigest()
-        self.bundles[version] = ModelBundle("m", version, content, checksum, "", profile or make_profile(), [])
+        self.bundles[version] = ModelBundle(
+            "m", version, content, checksum, "", profile or make_profile(), []
+        )
         return ModelChanged(
             model="m", version=version, previous_version=None, action="promoted", artifact_uri="", sha256=checksum,
             effective_from=0, reason="",
@@ -211,11 +213,15 @@ async def test_a_bad_row_of_a_batch_is_named_with_its_row(served: Served) -> Non
     """The error says which row, and no row of the batch is scored."""
     rows = [GOOD, GOOD | {"age": "x"}]
     answer = await served.client.post("/api/v1.0/predict/batch", json={"rows": rows})
-    assert answer.json()["errors"] == [{"field": "age", "message": "must be a number, not a string", "row": 1}]
+    assert answer.json()["errors"] == [
+        {"field": "age", "message": "must be a number, not a string", "row": 1}
+    ]
     assert served.published == []
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "3", '{"rows": 3}', '{"features": 3}', '{"features": {}, "x": 1}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "3", '{"rows": 3}', '{"features": 3}', '{"features": {}, "x": 1}']
+)
 async def test_a_malformed_body_is_a_problem(served: Served, content: str) -> None:
     """Whatever is sent, the answer is a 422 problem that names a field."""
     for route in ("/api/v1.0/predict/", "/api/v1.0/predict/batch"):

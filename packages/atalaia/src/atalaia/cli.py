@@ -26,8 +26,12 @@ def _terminate(*_: object) -> NoReturn:
 
 @app.command()
 def up(
-    project: Annotated[Path, typer.Option(help="folder of the ML project to serve")] = Path("projects/flights"),
-    data: Annotated[Path | None, typer.Option(help="where everything is kept (default .atalaia/<project>)")] = None,
+    project: Annotated[Path, typer.Option(help="folder of the ML project to serve")] = Path(
+        "projects/flights"
+    ),
+    data: Annotated[
+        Path | None, typer.Option(help="where everything is kept (default .atalaia/<project>)")
+    ] = None,
 ) -> None:
     """Broker, MLflow, a first model and the four services, until Ctrl-C."""
     from atalaia.project import find_project
@@ -52,8 +56,12 @@ def up(
 @app.command()
 def demo(
     project: Annotated[str, typer.Argument(help="flights or wine-quality")] = "flights",
-    data: Annotated[Path | None, typer.Option(help="winequality-red.csv, where it shall not be downloaded")] = None,
-    out: Annotated[Path | None, typer.Option(help="where the report goes (default atalaia-demo-<project>)")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="winequality-red.csv, where it shall not be downloaded")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="where the report goes (default atalaia-demo-<project>)")
+    ] = None,
     keep: Annotated[Path | None, typer.Option(help="keep topics, models and clones in this folder")] = None,
 ) -> None:
     """The whole loop on real data; exits 0 only if it really closed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -66,7 +67,9 @@ class Child:
 
     def failure(self, what: str) -> UserError:
         end = tail(self.log)
-        return UserError(f"{self.name} {what}; its log {self.log} ends with:\n{end}" if end else f"{self.name} {what}")
+        return UserError(
+            f"{self.name} {what}; its log {self.log} ends with:\n{end}" if end else f"{self.name} {what}"
+        )
 
     def wait(self, seconds: float, tick: Tick = lambda _: None) -> None:
         """Wait for a command that is to end by itself; raise where it fails or is late."""
@@ -83,22 +86,16 @@ class Child:
     def signal(self, number: int = signal.SIGTERM) -> None:
         """Send a signal to the process alone; it knows its own children."""
         if self.running:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 self.process.send_signal(number)
-            except ProcessLookupError:
-                pass
 
     def stop(self, seconds: float = 10) -> None:
         """SIGTERM, and where that is not heard SIGKILL to its whole group."""
         self.signal()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            pass
-        try:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)  # and whatever it left behind
-        except (ProcessLookupError, PermissionError):
-            pass
         self.process.wait(5)
 
 

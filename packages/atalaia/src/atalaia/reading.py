@@ -32,7 +32,9 @@ async def read_topic(
                         n += 1
                 tick(n)
             for tp in list(left):
-                if await consumer.position(tp) >= ends[tp]:  # not the last record's offset: compaction leaves gaps
+                if (
+                    await consumer.position(tp) >= ends[tp]
+                ):  # not the last record's offset: compaction leaves gaps
                     left.discard(tp)
     finally:
         await consumer.stop()

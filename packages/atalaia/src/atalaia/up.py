@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import time
@@ -25,7 +26,12 @@ from atalaia.processes import Child, python, wait_until_ready
 from atalaia.project import Project, environment_of, repository_of
 from atalaia.reading import read_topic
 
-SERVICES = {"predictor": "predictor", "feedback": "feedback", "drift-monitor": "drift_monitor", "trainer": "trainer"}
+SERVICES = {
+    "predictor": "predictor",
+    "feedback": "feedback",
+    "drift-monitor": "drift_monitor",
+    "trainer": "trainer",
+}
 FIRST_MODEL_SECONDS = 600
 READY_SECONDS = 180
 PREFIX = "ATALAIA_"
@@ -166,7 +172,9 @@ class Platform:
                 repro.stop()
         if own_mlflow:
             child = self.children["mlflow"]
-            wait_until_ready({"mlflow": (self.settings.mlflow + "/health", child)}, READY_SECONDS, self.tick, self.check)
+            wait_until_ready(
+                {"mlflow": (self.settings.mlflow + "/health", child)}, READY_SECONDS, self.tick, self.check
+            )
         self._install_first_model(copy)
         self._start_services()
 
@@ -184,10 +192,19 @@ class Platform:
         env = {**self._env, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self.children["mlflow"] = Child(
             "MLflow",
-            python("-m", "atalaia.guard", *python("-m", "mlflow", "server"))
-            + ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"]
-            + ["--artifacts-destination", str(folder / "artifacts")]
-            + ["--host", self.settings.host, "--port", str(port), "--workers", "1"],
+            [
+                *python("-m", "atalaia.guard", *python("-m", "mlflow", "server")),
+                "--backend-store-uri",
+                f"sqlite:///{folder / 'mlflow.db'}",
+                "--artifacts-destination",
+                str(folder / "artifacts"),
+                "--host",
+                self.settings.host,
+                "--port",
+                str(port),
+                "--workers",
+                "1",
+            ],
             self.logs / "mlflow.log",
             env=env,
             cwd=folder,
@@ -258,10 +275,8 @@ async def _announce(settings: Settings, event: ModelChanged) -> None:
     known = []
 
     def note(record: Any) -> None:
-        try:
+        with contextlib.suppress(Unreadable):
             known.append(decode(ModelChanged, record.value, record.headers).model)
-        except Unreadable:
-            pass
 
     await read_topic(settings, "model-events", note)
     if event.model in known:

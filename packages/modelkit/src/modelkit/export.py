@@ -20,7 +20,12 @@ def to_onnx(pipeline: Any, fields: Sequence[FieldSpec]) -> bytes:
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
 
-    kinds = {"float32": FloatTensorType, "int64": Int64TensorType, "string": StringTensorType, "bool": StringTensorType}
+    kinds = {
+        "float32": FloatTensorType,
+        "int64": Int64TensorType,
+        "string": StringTensorType,
+        "bool": StringTensorType,
+    }
     inputs = [(field.name, kinds[field.dtype]([None, 1])) for field in fields]
     final = pipeline.steps[-1][1]
     model = convert_sklearn(
@@ -31,7 +36,9 @@ def to_onnx(pipeline: Any, fields: Sequence[FieldSpec]) -> bytes:
         target_opset=18,
     )
     rename = {model.graph.output[0].name: "label", model.graph.output[1].name: "probabilities"}
-    for entry, field in zip(model.graph.input, fields, strict=True):  # skl2onnx replaces blanks by underscores
+    for entry, field in zip(
+        model.graph.input, fields, strict=True
+    ):  # skl2onnx replaces blanks by underscores
         rename[entry.name] = field.name
         entry.name = field.name
     for node in model.graph.node:
@@ -59,7 +66,9 @@ def feed(frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> dict[str, NDArray[
     return found
 
 
-def score(model: bytes, frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> tuple[NDArray[Any], NDArray[np.float32]]:
+def score(
+    model: bytes, frame: pd.DataFrame, fields: Sequence[FieldSpec]
+) -> tuple[NDArray[Any], NDArray[np.float32]]:
     """Labels [N] and probabilities [N, C] of an ONNX model."""
     import onnxruntime
 
@@ -70,7 +79,9 @@ def score(model: bytes, frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> tup
     return np.asarray(label).reshape(-1), np.asarray(probabilities, dtype=np.float32)
 
 
-def agreement(pipeline: Any, model: bytes, frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> dict[str, float]:
+def agreement(
+    pipeline: Any, model: bytes, frame: pd.DataFrame, fields: Sequence[FieldSpec]
+) -> dict[str, float]:
     """How far the ONNX model and the original are apart, row by row."""
     label, probabilities = score(model, frame, fields)
     names = [field.name for field in fields]
@@ -78,7 +89,9 @@ def agreement(pipeline: Any, model: bytes, frame: pd.DataFrame, fields: Sequence
     apart = np.abs(original - probabilities).max(axis=1)
     return {
         "rows": float(len(frame)),
-        "labels_differing": float(np.sum(np.asarray(pipeline.predict(frame[names])).astype(str) != label.astype(str))),
+        "labels_differing": float(
+            np.sum(np.asarray(pipeline.predict(frame[names])).astype(str) != label.astype(str))
+        ),
         "probability_max_difference": float(apart.max(initial=0.0)),
         "probability_mean_difference": float(apart.mean()) if len(frame) else 0.0,
     }

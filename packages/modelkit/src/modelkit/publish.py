@@ -36,7 +36,13 @@ def _figure(confusion: dict[str, dict[str, int]]) -> Any:
     for i, row in enumerate(table):
         for j, n in enumerate(row):
             axes.text(j, i, str(n), ha="center", va="center")
-    axes.set(xticks=range(len(names)), yticks=range(len(names)), xlabel="predicted", ylabel="truth", title="Confusion")
+    axes.set(
+        xticks=range(len(names)),
+        yticks=range(len(names)),
+        xlabel="predicted",
+        ylabel="truth",
+        title="Confusion",
+    )
     axes.set_xticklabels(names)
     axes.set_yticklabels(names)
     return figure

@@ -34,7 +34,9 @@ def run(project: Path = Path(), progress: Callable[[str], None] = lambda _: None
     p = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     frame = read(p["prepare"]["late_minutes"])
     frame = frame[frame[TARGET].notna()].reset_index(drop=True)
-    month = pd.to_datetime(frame["event_time"], unit="ms", utc=True).dt.tz_convert("America/New_York").dt.month
+    month = (
+        pd.to_datetime(frame["event_time"], unit="ms", utc=True).dt.tz_convert("America/New_York").dt.month
+    )
 
     def fit(rows: pd.DataFrame) -> Any:
         return make(p["train"] | {"seed": p["seed"]}).fit(rows[NAMES], rows[TARGET])

@@ -11,7 +11,9 @@ from wine_quality.worlds import worlds
 def prepare() -> None:
     """Write ``data/base.parquet``."""
     p = params()
-    base = worlds(read(), p["prepare"]["max_alcohol"], p["prepare"]["traffic_share"], p["seed"])["base"]
+    base = worlds(
+        read(), p["prepare"]["max_alcohol"], p["prepare"]["traffic_share"], p["prepare"]["traffic_seed"]
+    )["base"]
     cast(base, FIELDS).to_parquet(DATA / "base.parquet", index=False)
 
 

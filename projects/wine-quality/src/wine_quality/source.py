@@ -25,7 +25,10 @@ def _cache() -> Path:
 
 def _download() -> bytes:
     try:
-        with urllib.request.urlopen(URL, timeout=30) as answer, zipfile.ZipFile(io.BytesIO(answer.read())) as archive:
+        with (
+            urllib.request.urlopen(URL, timeout=30) as answer,
+            zipfile.ZipFile(io.BytesIO(answer.read())) as archive,
+        ):
             return archive.read(NAME)
     except (urllib.error.URLError, OSError, zipfile.BadZipFile, KeyError) as error:
         fail(
@@ -46,7 +49,9 @@ def read() -> pd.DataFrame:
         content = _download()
     checksum = hashlib.sha256(content).hexdigest()
     if checksum != SHA256:
-        fail(f"{path} is not UCI's {NAME}: its sha256 is {checksum[:16]}…, not {SHA256[:16]}…. Fetch it anew.")
+        fail(
+            f"{path} is not UCI's {NAME}: its sha256 is {checksum[:16]}…, not {SHA256[:16]}…. Fetch it anew."
+        )
     if not given and not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)

@@ -21,7 +21,9 @@ CHANGE = START + 300 * MINUTE  # the drifted rows begin here, at a window's star
 def rows(project: Path = Path()) -> list[dict[str, Any]]:
     """All rows in order: ``phase``, ``features``, ``truth``, ``event_time`` and ``label_time`` (ms)."""
     p = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
-    parts = worlds(read(), p["prepare"]["max_alcohol"], p["prepare"]["traffic_share"], p["seed"])
+    parts = worlds(
+        read(), p["prepare"]["max_alcohol"], p["prepare"]["traffic_share"], p["prepare"]["traffic_seed"]
+    )
     found: list[dict[str, Any]] = []
     names = [f.name for f in FIELDS]
     for phase, start in (("steady", START), ("drifted", CHANGE)):

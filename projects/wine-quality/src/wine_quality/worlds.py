@@ -5,7 +5,9 @@ from __future__ import annotations
 import pandas as pd
 
 
-def worlds(frame: pd.DataFrame, max_alcohol: float, traffic_share: float, seed: int) -> dict[str, pd.DataFrame]:
+def worlds(
+    frame: pd.DataFrame, max_alcohol: float, traffic_share: float, seed: int
+) -> dict[str, pd.DataFrame]:
     """``base`` (for training and reference), ``steady`` (traffic of the first world) and ``drifted`` (the rest).
 
     No row is in two of them; the order within each is shuffled by ``seed``.

@@ -39,7 +39,7 @@ async def run(settings: Settings) -> None:
         )
         following = asyncio.create_task(model_events.follow(settings, predictor, Registry(settings.mlflow)))
         serving = asyncio.create_task(serve(app, settings.host, settings.predictor_port, stop))
-        done, _ = await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
+        _done, _ = await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         following.cancel()
         results = await asyncio.gather(following, serving, return_exceptions=True)

@@ -56,11 +56,16 @@ def _feature(model: Model) -> dict[str, Any]:
 
 
 def _row(model: Model) -> dict[str, Any]:
-    properties: dict[str, Any] = {"prediction_id": {"type": "string"}, model.target: {"description": "prediction"}}
+    properties: dict[str, Any] = {
+        "prediction_id": {"type": "string"},
+        model.target: {"description": "prediction"},
+    }
     if model.classes:
         properties["probabilities"] = {
             "type": "object",
-            "properties": {name: {"type": "number", "minimum": 0, "maximum": 1.000001} for name in model.classes},
+            "properties": {
+                name: {"type": "number", "minimum": 0, "maximum": 1.000001} for name in model.classes
+            },
         }
     return {"type": "object", "required": ["prediction_id", model.target], "properties": properties}
 
@@ -75,7 +80,10 @@ def _operation(summary: str, body: dict[str, Any], answer: dict[str, Any]) -> di
         "summary": summary,
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {
-            "200": {"description": "scored and recorded", "content": {"application/json": {"schema": answer}}},
+            "200": {
+                "description": "scored and recorded",
+                "content": {"application/json": {"schema": answer}},
+            },
             **{code: {"description": text, "content": content} for code, text in problems.items()},
         },
     }
@@ -121,6 +129,8 @@ def document(model: Model | None, event_time_required: bool) -> dict[str, Any]:
     }
     result["paths"] = {
         "/api/v1.0/predict/": {"post": _operation("One row", single, one)},
-        "/api/v1.0/predict/batch": {"post": _operation("Many rows, scored and recorded together", batch, many)},
+        "/api/v1.0/predict/batch": {
+            "post": _operation("Many rows, scored and recorded together", batch, many)
+        },
     }
     return result

@@ -105,9 +105,10 @@ class Loop:
     async def decide(self) -> None:
         """Consider boundaries as they become complete, for ever."""
         await self.caught_up.wait()
-        await self._follow()
         self.knowledge.considered_through = self.knowledge.history.considered_through
         interrupted = self.knowledge.history.unfinished()
+        self.running = interrupted is not None
+        await self._follow()
         if interrupted is not None:
             log.warning("taking up the training that was interrupted: %s", interrupted.run_id)
             self.open_alert = Alert(interrupted.alert_id, "virtual", interrupted.since, interrupted.reason)

@@ -11,7 +11,12 @@ from servicekit.registry import ModelBundle
 from atalaia.demo.story import Floats, Outcomes
 
 CHUNK = 20_000
-_DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
+}
 
 
 def _column(values: list[Any], kind: str) -> Any:

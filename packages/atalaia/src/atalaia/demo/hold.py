@@ -76,7 +76,12 @@ class Loop:
             self._news(status)
             running = bool(status.get("running"))
             considered = status.get("considered_through")
-            if considered is not None and considered >= through and not running and await self._serves(status):
+            if (
+                considered is not None
+                and considered >= through
+                and not running
+                and await self._serves(status)
+            ):
                 break
             now = time.monotonic()
             if running:

@@ -121,7 +121,9 @@ class Replay:
                 content = await answer.read()
                 if answer.status == expected:
                     return orjson.loads(content)
-                self.sent.failures.append(f"{url}: HTTP {answer.status} {content[:300].decode(errors='replace')}")
+                self.sent.failures.append(
+                    f"{url}: HTTP {answer.status} {content[:300].decode(errors='replace')}"
+                )
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
             self.sent.failures.append(f"{url}: {type(error).__name__} {error}")
         return None
@@ -159,7 +161,8 @@ class Replay:
                 truths.append(truth)
                 times.append(known)
             body = orjson.dumps(
-                {"prediction_id": ids, "truth": truths, "label_time": times}, option=orjson.OPT_SERIALIZE_NUMPY
+                {"prediction_id": ids, "truth": truths, "label_time": times},
+                option=orjson.OPT_SERIALIZE_NUMPY,
             )
             answer = await self._post(self._feedback_url, body, 202)
             if answer is not None:

@@ -14,7 +14,14 @@ import aiohttp
 import msgspec
 import orjson
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from servicekit.errors import UserError
 from servicekit.registry import Registry
@@ -173,7 +180,10 @@ def demo(project: Project, out: Path, console: Console, keep: Path | None = None
         last = now
 
     screen = Screen(console)
-    with tempfile.TemporaryDirectory(prefix="atalaia-demo-", ignore_cleanup_errors=True) as folder, screen.progress:
+    with (
+        tempfile.TemporaryDirectory(prefix="atalaia-demo-", ignore_cleanup_errors=True) as folder,
+        screen.progress,
+    ):
         screen.stage("reading data")
         batches, rows = world.traffic(project)
         screen.stage("starting")
@@ -197,7 +207,9 @@ def demo(project: Project, out: Path, console: Console, keep: Path | None = None
                 if not story.models:
                     raise UserError("no model was ever announced on model-events")
                 screen.stage("comparing with the model nobody retrained")
-                bundle = Registry(platform.settings.mlflow).bundle(story.models[0].model, story.models[0].version)
+                bundle = Registry(platform.settings.mlflow).bundle(
+                    story.models[0].model, story.models[0].version
+                )
                 settings = platform.settings
         finally:
             _keep_logs(data / "logs", out / "logs")
@@ -210,13 +222,23 @@ def demo(project: Project, out: Path, console: Console, keep: Path | None = None
         summary = _summary(project.name, evidence, checked, pauses, joiner, checks)
         summary["settings"] = {
             k: getattr(settings, k)
-            for k in ("window_ms", "grace_ms", "window_origin_ms", "alpha", "correction", "min_effect", "min_rows")
+            for k in (
+                "window_ms",
+                "grace_ms",
+                "window_origin_ms",
+                "alpha",
+                "correction",
+                "min_effect",
+                "min_rows",
+            )
         } | {"label_complete": settings.label_complete, "min_train_rows": settings.min_train_rows}
         summary["windows"] = scores.by_window(settings.window_origin_ms, settings.window_ms)
         screen.stage("writing the report")
         seconds["total"] = round(time.monotonic() - began, 1)
         summary["seconds"] = seconds
-        (out / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+        (out / "summary.json").write_bytes(
+            orjson.dumps(summary, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+        )
         write_page(out / "report.html", story, summary)
         lap("report")
     closed = all(c.ok for c in checks)
@@ -310,7 +332,9 @@ def _print(console: Console, checks: list[Check], summary: dict[str, Any], out: 
         f"{summary['seconds']['total']} s in all; digest {summary['digest'][:16]}",
         highlight=False,
     )
-    console.print(f"report   {out / 'report.html'}\nsummary  {out / 'summary.json'}", highlight=False, soft_wrap=True)
+    console.print(
+        f"report   {out / 'report.html'}\nsummary  {out / 'summary.json'}", highlight=False, soft_wrap=True
+    )
     console.print("[green]The loop closed.[/]" if closed else "[red]The loop did not close: see ✗ above.[/]")
 
 

@@ -111,8 +111,10 @@ async def read_all(
         await read_topic(
             settings,
             described.dlq,
-            lambda record: dead.append(
-                "; ".join(f"{k}={v[:200].decode(errors='replace')}" for k, v in record.headers if "reason" in k)
+            lambda record, dead=dead: dead.append(  # type: ignore[misc]
+                "; ".join(
+                    f"{k}={v[:200].decode(errors='replace')}" for k, v in record.headers if "reason" in k
+                )
             ),
         )
         if dead:

@@ -53,7 +53,9 @@ class Evidence:
     def after_promotion(self) -> Any:
         """Rows from the first row on that a promoted version served."""
         first = self.first_served()
-        promoted = [first[m.version] for m in self.story.models if m.action == "promoted" and m.version in first]
+        promoted = [
+            first[m.version] for m in self.story.models if m.action == "promoted" and m.version in first
+        ]
         if not promoted:
             return np.zeros(len(self.scores.time), dtype=bool)
         return self.scores.time >= min(promoted)
@@ -80,7 +82,9 @@ def importable(project: Project) -> Iterator[None]:
             yield
     except SystemExit:
         lines = said.getvalue().strip().splitlines()
-        raise UserError(lines[-1].removeprefix("Error: ") if lines else "the project's data cannot be read") from None
+        raise UserError(
+            lines[-1].removeprefix("Error: ") if lines else "the project's data cannot be read"
+        ) from None
     finally:
         os.chdir(here)
         sys.path.remove(str(project.folder / "src"))
@@ -154,7 +158,8 @@ def _wine(project: Project) -> tuple[Iterator[Batch], int]:
     with importable(project):
         rows = importlib.import_module(f"{project.package}.stream").rows(project.folder)
     each = (
-        make_batch([r["event_time"]], [r["features"]], [r["truth"]], [r["label_time"]], r["phase"]) for r in rows
+        make_batch([r["event_time"]], [r["features"]], [r["truth"]], [r["label_time"]], r["phase"])
+        for r in rows
     )
     return each, len(rows)
 

@@ -1,221 +1,225 @@
-"""``report.html``: one file, plots inside as SVG, nothing fetched from anywhere."""
+"""One HTML file that needs nothing else: figures inline, light and dark, readable on paper."""
 
 from __future__ import annotations
 
-import html
-import io
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from contracts.events import FeatureShape, WindowTested
-from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-from matplotlib.figure import Figure
-
+from atalaia.demo.hold import when
 from atalaia.demo.story import Story
+from atalaia.report import plots
+from atalaia.report.theme import styled, to_svg
 
-SERVED, FROZEN = "#1f6feb", "#8b8b8b"
-MARKS = {
-    "drift": ("#d1242f", "alert"), "started": ("#9a6700", "training"),
-    "refused": ("#bf8700", "refused"), "failed": ("#d1242f", "failed"), "promoted": ("#1a7f37", "promoted"),
-}  # fmt: skip
 STYLE = """
-:root{color-scheme:light dark;--ink:#1f2328;--dim:#59636e;--line:#d1d9e0;--back:#fff}
-@media(prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9198a1;--line:#3d444d;--back:#0d1117}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--back);max-width:72rem;margin:2rem auto;padding:0 1rem}
-h1{margin-bottom:0}h2{margin-top:2.5rem;border-bottom:1px solid var(--line)}.dim{color:var(--dim)}
-table{border-collapse:collapse;width:100%;font-size:.92rem}td,th{padding:.35rem .6rem;text-align:left;
-border-bottom:1px solid var(--line);vertical-align:top}.scroll{overflow-x:auto}
-figure{margin:1rem 0;background:#fff;border-radius:8px;padding:.5rem}figure svg{width:100%;height:auto}
-.yes{color:#1a7f37;font-weight:600}.no{color:#d1242f;font-weight:600}.grid{display:grid;gap:1rem;
-grid-template-columns:repeat(auto-fill,minmax(19rem,1fr))}
+:root{color-scheme:light dark;--font:ui-sans-serif,system-ui,"Segoe UI",Helvetica,Arial,sans-serif;
+--paper:#fbfaf7;--card:#fff;--ink:#1d2430;--faint:#687083;--grid:#e3e3df;--served:#1666c5;--frozen:#b0762b;
+--alarm:#cf2f3f;--good:#1f8a55;--wait:#a26a00;--band:#cf2f3f1f}
+@media(prefers-color-scheme:dark){:root{--paper:#12161d;--card:#1a2029;--ink:#e6e9ee;--faint:#98a1b2;--grid:#2c3440;
+--served:#69aaf7;--frozen:#dda458;--alarm:#ff6b78;--good:#52c98c;--wait:#e0ac49;--band:#ff6b7829}}
+*{box-sizing:border-box}body{margin:0;background:var(--paper);color:var(--ink);font:15px/1.55 var(--font)}
+main{max-width:1080px;margin:0 auto;padding:2.5rem 1.25rem 4rem}
+h1{font-size:1.9rem;line-height:1.2;margin:0 0 .3rem}h2{font-size:1.2rem;margin:2.6rem 0 .4rem}
+p{max-width:46rem;margin:.3rem 0 1rem}.faint,figcaption{color:var(--faint)}
+.badge{display:inline-block;padding:.15rem .7rem;border-radius:1rem;font-weight:600;color:#fff;background:var(--alarm)}
+.badge.ok{background:var(--good)}@media(prefers-color-scheme:dark){.badge{color:#10141a}}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(10.5rem,1fr));gap:.8rem;margin:1.4rem 0}
+.tile{background:var(--card);border:1px solid var(--grid);border-radius:.6rem;padding:.8rem 1rem}
+.tile b{display:block;font-size:1.5rem;line-height:1.25;font-variant-numeric:tabular-nums}.tile span{color:var(--faint);font-size:.85rem}
+figure{margin:1rem 0;background:var(--card);border:1px solid var(--grid);border-radius:.6rem;padding:1rem}
+figure svg{display:block;width:100%;height:auto}figcaption{font-size:.88rem;margin-top:.6rem}
+.wide{overflow-x:auto;background:var(--card);border:1px solid var(--grid);border-radius:.6rem}
+table{border-collapse:collapse;width:100%;font-size:.9rem}th,td{text-align:left;padding:.45rem .7rem;vertical-align:top;
+border-bottom:1px solid var(--grid)}tr:last-child td{border-bottom:0}th{color:var(--faint);font-weight:600}
+.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.t{white-space:nowrap}
+.promoted,.yes{color:var(--good);font-weight:600}.refused,.waiting{color:var(--wait);font-weight:600}
+.failed,.no,.drift{color:var(--alarm);font-weight:600}code{font-size:.85em;overflow-wrap:anywhere}
+@media print{.wide,figure,.tile{break-inside:avoid}}
 """
 
 
-def _at(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
+    """Cells are HTML already."""
+
+    def row(cells: Sequence[str], tag: str) -> str:
+        made = (f"<{tag}{' class=n' if i in numbers else ''}>{c}</{tag}>" for i, c in enumerate(cells))
+        return f"<tr>{''.join(made)}</tr>"
+
+    body = "".join(row(cells, "td") for cells in rows)
+    return f"<div class=wide><table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table></div>"
 
 
-def _when(ms: int | None) -> str:
-    return "" if ms is None else f"{_at(ms):%Y-%m-%d %H:%M}"
+def _figure(svg: str, caption: str) -> str:
+    return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
 
 
-def _svg(figure: Figure, label: str) -> str:
-    out = io.StringIO()
-    with mpl.rc_context({"svg.hashsalt": "atalaia", "svg.fonttype": "none"}):
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    drawn = out.getvalue()
-    return f'<figure role="img" aria-label="{html.escape(label)}">{drawn[drawn.index("<svg") :]}</figure>'
-
-
-def _time_axis(axes: Axes) -> None:
-    locator = AutoDateLocator()
-    axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-    axes.grid(alpha=0.25)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _marks(axes: Axes, story: Story) -> None:
-    """Alerts, trainings, refusals and promotions as vertical lines, each kind once in the legend."""
-    moments = [("drift", a.window_end) for a in story.alerts if a.state == "drift"]
-    moments += [(d.decision, d.as_of) for d in story.decisions if d.decision in MARKS]
-    named: set[str] = set()
-    for kind, ms in moments:
-        colour, label = MARKS[kind]
-        style = {"drift": ":", "started": "-."}.get(kind, "--" if kind != "promoted" else "-")
-        axes.axvline(_at(ms), color=colour, lw=1.2, ls=style, label=None if label in named else label)
-        named.add(label)
-
-
-def _legend(axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        axes.legend(handles, labels, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
-
-
-def _quality(story: Story, windows: Sequence[dict[str, Any]]) -> str:
-    names = [m for m in ("log_loss", "auc", "accuracy") if any(m in w["served"] for w in windows)]
-    figure = Figure(figsize=(11, 2.6 * len(names)), layout="constrained")
-    for axes, name in zip(figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0], names, strict=True):
-        for who, colour in (("frozen", FROZEN), ("served", SERVED)):
-            points = [(_at(w["window_end"]), w[who][name]) for w in windows if name in w[who]]
-            axes.plot([p[0] for p in points], [p[1] for p in points], "o-", ms=3, color=colour, label=who)
-        _marks(axes, story)
-        axes.set_ylabel(name.replace("_", " "))
-        _time_axis(axes)
-        _legend(axes)
-    return _svg(figure, "quality of the served and of the frozen model over event time")
-
-
-def _features(windows: Iterable[WindowTested]) -> str:
-    tested = [w for w in windows if w.features]
-    names = sorted({f for w in tested for f in w.features})
-    parts = []
-    for name in names:
-        found = [(w, w.features[name]) for w in tested if name in w.features]
-        figure = Figure(figsize=(5, 3.2), layout="constrained")
-        top, bottom = figure.subplots(2, 1, sharex=True)
-        times: list[Any] = [_at(w.window_end) for w, _ in found]
-        top.semilogy(times, [max(d.p_adjusted, 1e-16) for _, d in found], "o-", ms=3, color=SERVED)
-        top.axhspan(1e-16, found[0][0].alpha, color="#d1242f", alpha=0.1)
-        top.set_ylabel("adjusted p")
-        top.set_title(name, fontsize=10)
-        bottom.plot(times, [d.effect for _, d in found], "o-", ms=3, color="#8250df")
-        flagged = [(t, d.effect) for t, (_, d) in zip(times, found, strict=True) if d.drifted]
-        bottom.plot([t for t, _ in flagged], [e for _, e in flagged], "o", ms=5, color="#d1242f")
-        bottom.axhline(found[0][0].min_effect, color="#d1242f", lw=0.8, ls="--")
-        bottom.set_ylabel("D" if found[0][1].effect_name == "D" else "Cramér's V")
-        bottom.set_ylim(bottom=0)
-        for axes in (top, bottom):
-            _time_axis(axes)
-        parts.append(_svg(figure, f"p-value and effect of {name} over event time"))
-    return f'<div class="grid">{"".join(parts)}</div>'
-
-
-def _shape(axes: Axes, shape: FeatureShape) -> None:
-    if shape.kind == "numeric":
-        axes.step(shape.x, shape.reference, where="post", color=FROZEN, label="reference")
-        axes.step(shape.x, shape.live, where="post", color=SERVED, label="live")
-        axes.set_ylabel("ECDF")
-    else:
-        at = list(range(len(shape.x)))
-        axes.bar([i - 0.2 for i in at], shape.reference, 0.4, color=FROZEN, label="reference")
-        axes.bar([i + 0.2 for i in at], shape.live, 0.4, color=SERVED, label="live")
-        axes.set_xticks(at, [str(x) for x in shape.x], rotation=60, fontsize=7)
-        axes.set_ylabel("share")
-    axes.legend(fontsize=7, frameon=False)
-    axes.spines[["top", "right"]].set_visible(False)
-
-
-def _shapes(windows: Iterable[WindowTested]) -> str:
-    strongest: dict[str, tuple[float, WindowTested]] = {}
-    for window in windows:
-        for name, d in window.features.items():
-            if d.drifted and d.shape and d.effect > strongest.get(name, (0.0, window))[0]:
-                strongest[name] = (d.effect, window)
-    parts = []
-    for name, (effect, window) in sorted(strongest.items(), key=lambda entry: -entry[1][0]):
-        shape = window.features[name].shape
-        assert shape is not None
-        figure = Figure(figsize=(5, 2.8), layout="constrained")
-        axes = figure.subplots()
-        _shape(axes, shape)
-        axes.set_title(f"{name}: effect {effect:.2f}, window ending {_when(window.window_end)}", fontsize=9)
-        parts.append(_svg(figure, f"reference against live values of {name}"))
-    return f'<div class="grid">{"".join(parts)}</div>' if parts else "<p>No feature drifted.</p>"
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    cells = "".join(f"<th>{html.escape(h)}</th>" for h in head)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{c if isinstance(c, _Raw) else html.escape(str(c))}</td>" for c in row) + "</tr>"
-        for row in rows
+def _tiles(summary: dict[str, Any]) -> str:
+    requests, after = summary["requests"], summary["after_first_promotion"]
+    promoted = sum(1 for d in summary["decisions"] if d["decision"] == "promoted")
+    refused = sum(1 for d in summary["decisions"] if d["decision"] == "refused")
+    tiles = [
+        (f"{requests['rows']:,}", "predictions served"),
+        (str(requests["failed"]), "failed requests"),
+        (f"{promoted} · {refused}", "promotions · refusals"),
+        (str(sum(1 for a in summary["alerts"] if a["state"] == "drift")), "drift alerts"),
+    ]
+    served, frozen = after.get("served", {}), after.get("frozen", {})
+    for metric in ("log_loss", "auc") if "log_loss" in served else ("accuracy",):
+        if metric in served and metric in frozen:
+            name = metric.replace("_", " ")
+            tiles.append((f"{served[metric]:.3f}", f"{name} served; the first model {frozen[metric]:.3f}"))
+    tiles.append(
+        (f"{summary['seconds'].get('total', 0):.0f} s", f"in all, {summary['pauses']['count']} pauses")
     )
-    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table></div>'
+    return (
+        "<div class=tiles>"
+        + "".join(f"<div class=tile><b>{b}</b><span>{s}</span></div>" for b, s in tiles)
+        + "</div>"
+    )
 
 
-class _Raw(str):
-    """HTML that is meant as such."""
+def _policies(summary: dict[str, Any]) -> str:
+    after = {k: v for k, v in summary["after_first_promotion"].items() if isinstance(v, dict) and v}
+    if not after:
+        return ""
+    metrics = [m for m in ("log_loss", "auc", "accuracy") if any(m in v for v in after.values())]
+    names = {
+        "served": "served by the loop",
+        "frozen": "first model, never retrained",
+        "monthly": "retrained monthly",
+    }
+    rows = [
+        [escape(names.get(who, who)), *(f"{v[m]:.4f}" if m in v else "" for m in metrics)]
+        for who, v in after.items()
+    ]
+    since = when(summary["after_first_promotion"]["from"])
+    return (
+        f"<h2>Against other policies</h2><p class=faint>Rows from {since} on, the first that a promoted version "
+        "served. The monthly policy is computed offline.</p>"
+        + _table(["", *(m.replace("_", " ") for m in metrics)], rows, range(1, 9))
+    )
 
 
-def _number(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+def _decisions(summary: dict[str, Any]) -> str:
+    rows = []
+    for d in summary["decisions"]:
+        kind = d["decision"]
+        rows.append(
+            [
+                f"<span class=t>{when(d['as_of'])}</span>",
+                f"<span class={kind}>{kind}</span>",
+                escape(d["reason"]),
+                escape(
+                    f"{d['champion_version']} → {d['challenger_version']}"
+                    if d["challenger_version"]
+                    else d["champion_version"]
+                ),
+                f"{d['gain']:+.4f}" if d["gain"] is not None else "",
+                f"{d['p_value']:.4f}" if d["p_value"] is not None else "",
+            ]
+        )
+    return _table(["as of", "decision", "reason", "version", "gain", "p"], rows, (4, 5))
+
+
+def _alerts(summary: dict[str, Any]) -> str:
+    rows = [
+        [
+            f"<span class=t>{when(a['window_end'])}</span>",
+            escape(a["version"]),
+            f"<span class={escape(a['state'])}>{escape(a['state'])}</span>",
+            escape(", ".join(a["features"])),
+        ]
+        for a in summary["alerts"]
+    ]
+    return _table(["window's end", "version", "state", "drifted"], rows)
+
+
+def feature_names(story: Story) -> list[str]:
+    """All monitored names, inputs before outputs."""
+    names = dict.fromkeys(name for w in story.final_drift for name in w.features)
+    return sorted(names, key=lambda n: n.partition(":")[0] in {"prediction", "probability"} and ":" in n)
 
 
 def write_page(path: Path, story: Story, summary: dict[str, Any]) -> None:
-    """Write the report of a finished run."""
-    windows = story.final_drift
-    closed = summary["closed"]
+    """Write the report of a run."""
+    names, parts = feature_names(story), []
+    windows = summary["windows"]
+    with styled():
+        if windows:
+            metrics = [
+                (m, label)
+                for m, label in (
+                    ("log_loss", "Log loss (lower is better)"),
+                    ("auc", "ROC AUC"),
+                    ("accuracy", "Accuracy"),
+                )
+                if any(m in w["served"] for w in windows)
+            ][:2]
+            svg = to_svg(plots.quality(windows, summary, metrics), "quality")
+            parts.append(
+                "<h2>Quality over time</h2>"
+                + _figure(
+                    svg,
+                    "Each point is a window of prediction time. ▼ a drift alert, | a training, × a refusal, "
+                    "▲ and the line a promotion. Dashed: the first model, scored afterwards on the same rows.",
+                )
+            )
+        parts.append(_policies(summary))
+        if names:
+            svg = to_svg(plots.drift(story, names, summary), "drift")
+            s = summary["settings"]
+            parts.append(
+                "<h2>Drift by feature</h2><p class=faint>Each window against the reference of the version that served. "
+                f"Red: p at most {s['alpha']:g} after correction ({escape(str(s['correction']))}) and effect at least "
+                f"{s['min_effect']:g}; both have to hold. Green lines are promotions, which bring a new reference. "
+                "P-values under 10⁻¹² are drawn there.</p>"
+                + _figure(svg, "The shaded band is where a test counts.")
+            )
+        chosen = plots.strongest(story, names)
+        if chosen:
+            svg = to_svg(plots.shapes(chosen), "shapes")
+            parts.append(
+                "<h2>Reference and live</h2>"
+                + _figure(svg, "For each drifted feature the window with the largest effect: distribution functions of "
+                          "numbers, shares of categories.")
+            )  # fmt: skip
     checks = _table(
         ["", "what had to be true", "what was seen"],
-        [(_Raw(f'<span class="{"yes" if c["ok"] else "no"}">{"✓" if c["ok"] else "✗"}</span>'), c["name"], c["seen"])
-         for c in summary["checks"]],
-    )  # fmt: skip
-    decisions = _table(
-        ["as of", "decision", "champion", "challenger", "rows", "reason"],
-        [
-            (_when(d.as_of), d.decision, d.champion_version, d.challenger_version or "",
-             ", ".join(f"{k} {v:,}" for k, v in d.rows.items()), d.reason)
-            for d in story.decisions if d.decision != "started"
-        ],
-    )  # fmt: skip
-    alerts = _table(
-        ["window end", "version", "state", "since", "features"],
-        [
-            (_when(a["window_end"]), a["version"], a["state"], _when(a["since"]), ", ".join(a["features"]))
-            for a in summary["alerts"]
-        ],
+        (
+            [
+                f"<span class={'yes' if c['ok'] else 'no'}>{'✓' if c['ok'] else '✗'}</span>",
+                escape(c["name"]),
+                escape(c["seen"]),
+            ]
+            for c in summary["checks"]
+        ),
     )
-    compared = {k: v for k, v in summary["after_first_promotion"].items() if isinstance(v, dict) and v}
-    metrics = sorted({m for v in compared.values() for m in v})
-    policies = _table(
-        ["model", *metrics], [(k, *(_number(v.get(m, "")) for m in metrics)) for k, v in compared.items()]
-    )
-    p = summary["pauses"]
-    page = f"""<!doctype html><html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<title>Atalaia: {html.escape(summary["project"])}</title><style>{STYLE}</style>
-<h1>Atalaia: {html.escape(summary["project"])}</h1>
-<p class="{"yes" if closed else "no"}">{"The loop closed." if closed else "The loop did not close."}</p>
-<p class="dim">{summary["requests"]["rows"]:,} predictions in {summary["requests"]["predictions"]:,} requests,
-{summary["requests"]["labels"]:,} labels, {summary["requests"]["failed"]} failed requests.
-Event time was held {p["count"]} times for {p["seconds"]} s, {p["for_trainings"]["seconds"]} s of it for trainings.</p>
-{checks}
-<h2>Quality over time</h2>
-<p class="dim">Per window of prediction time, on labelled rows. The frozen model is the first one, never retrained.</p>
-{_quality(story, summary["windows"])}
-<h2>After the first promotion</h2>{policies}
-<h2>What the trainer decided, and why</h2>{decisions}
-<h2>Alerts</h2>{alerts}
-<h2>Drifted features, where they differed most</h2>{_shapes(windows)}
-<h2>Every feature over time</h2>
-<p class="dim">Above: p-value, corrected across features, with the alpha band. Below: effect size; red where the
-feature drifted; dashed is the smallest effect that counts.</p>
-{_features(windows)}
-</html>
+    topics = _table(
+        ["topic", "messages", "against the JSON Schema", "invalid"],
+        ([f"<code>{escape(t)}</code>", f"{v['messages']:,}", f"{v['against_json_schema']:,}", str(len(v["invalid"]))]
+         for t, v in summary["messages"].items()),
+        (1, 2, 3),
+    )  # fmt: skip
+    closed = summary["closed"]
+    pauses = summary["pauses"]
+    html = f"""<!doctype html><html lang=en><head><meta charset=utf-8>
+<meta name=viewport content="width=device-width,initial-scale=1"><title>Atalaia: {escape(summary["project"])}</title>
+<style>{STYLE}</style></head><body><main>
+<h1>Atalaia: {escape(summary["project"])}</h1>
+<p><span class="badge{" ok" if closed else ""}">{"the loop closed" if closed else "the loop did not close"}</span></p>
+{_tiles(summary)}
+<h2>What had to be true</h2>{checks}
+{"".join(parts)}
+<h2>Decisions of the trainer</h2>{_decisions(summary)}
+<h2>Alerts</h2>{_alerts(summary)}
+<h2>Messages</h2><p class=faint>Every message was decoded strictly by the type its schema is generated from; all topics
+but <code>predictions</code>, of which every 50th, were held against the JSON Schema too.</p>{topics}
+<h2>Pace</h2><p>Event time was held {pauses["count"]} times, {pauses["seconds"]} s in all:
+{pauses["for_trainings"]["count"]} times for a training ({pauses["for_trainings"]["seconds"]} s),
+{pauses["to_catch_up"]["count"]} times until monitor, join and trainer had caught up
+({pauses["to_catch_up"]["seconds"]} s).</p>
+<p class=faint>Digest of all final window reports: <code>{summary["digest"]}</code>; another run gives the same.</p>
+</main></body></html>
 """
-    path.write_text(page, encoding="utf-8")
+    path.write_text(html, encoding="utf-8")

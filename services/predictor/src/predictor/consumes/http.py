@@ -54,7 +54,12 @@ def _only(content: dict[str, Any], *names: str) -> None:
 
 
 def make_app(
-    predictor: Predictor, health: Health, *, max_body_bytes: int, event_time_required: bool, clock: Clock = time.time
+    predictor: Predictor,
+    health: Health,
+    *,
+    max_body_bytes: int,
+    event_time_required: bool,
+    clock: Clock = time.time,
 ) -> FastAPI:
     """The application; the documentation describes the fields of the version that serves."""
 
@@ -65,12 +70,17 @@ def make_app(
         except Invalid as error:
             response = problem(422, "Invalid input", str(error), errors=error.errors)
         except TooLarge:
-            response = problem(413, "Too large", f"A request body may have {max_body_bytes} bytes at the most.")
+            response = problem(
+                413, "Too large", f"A request body may have {max_body_bytes} bytes at the most."
+            )
         except NoModel as error:
             response = problem(503, "No model", str(error), headers={"Retry-After": "5"})
         except NotPublished as error:
             response = problem(
-                503, "Not recorded", f"{error}; no prediction was promised. Try again.", headers={"Retry-After": "5"}
+                503,
+                "Not recorded",
+                f"{error}; no prediction was promised. Try again.",
+                headers={"Retry-After": "5"},
             )
         metrics.REQUESTS.labels(route, response.status_code).inc()
         metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
@@ -97,7 +107,12 @@ def make_app(
         if not isinstance(rows, list):
             raise Invalid([{"field": "rows", "message": "must be an array of objects"}])
         columns = check(
-            rows, content.get("event_time"), model.fields, now=now(), required=event_time_required, single=False
+            rows,
+            content.get("event_time"),
+            model.fields,
+            now=now(),
+            required=event_time_required,
+            single=False,
         )
         metrics.BATCH_ROWS.observe(len(rows))
         found = await predictor.predict(columns, model)

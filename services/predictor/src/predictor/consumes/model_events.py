@@ -34,13 +34,17 @@ async def take_up(predictor: Predictor, bundles: Bundles, event: ModelChanged) -
     try:
         bundle = await asyncio.to_thread(bundles.bundle, event.model, event.version)
         if event.sha256 and bundle.sha256 != event.sha256:
-            raise Unusable(f"version {event.version} has sha256 {bundle.sha256[:12]}…, announced was {event.sha256[:12]}…")
+            raise Unusable(
+                f"version {event.version} has sha256 {bundle.sha256[:12]}…, announced was {event.sha256[:12]}…"
+            )
         model = await asyncio.to_thread(Model, event.model, event.version, bundle.onnx, bundle.profile)
         predictor.swap(model)
     except Exception as error:  # noqa: BLE001  whatever is wrong with the new version, the old one serves on
         metrics.MODEL_SWAPS.labels("failed").inc()
         serving = predictor.model.version if predictor.ready else "none"
-        log.error("version %s of %s is not taken up, %s serves on: %s", event.version, event.model, serving, error)
+        log.error(
+            "version %s of %s is not taken up, %s serves on: %s", event.version, event.model, serving, error
+        )
         return False
     metrics.MODEL_SWAPS.labels("taken up").inc()
     metrics.MODEL_INFO.clear()

@@ -19,7 +19,9 @@ class Unusable(ValueError):
 class Model:
     """One version of a model, ready to score."""
 
-    def __init__(self, name: str, version: str, onnx: bytes, profile: Mapping[str, Any], threads: int = 1) -> None:
+    def __init__(
+        self, name: str, version: str, onnx: bytes, profile: Mapping[str, Any], threads: int = 1
+    ) -> None:
         self.name, self.version = name, version
         try:
             parsed = Profile.from_dict(profile)
@@ -28,7 +30,7 @@ class Model:
             options.inter_op_num_threads = 1
             options.log_severity_level = 3
             self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001  whatever a broken artifact raises, it cannot serve
+        except Exception as error:
             raise Unusable(f"version {version} of {name} cannot be loaded: {error}") from error
         self.target, self.task = parsed.target, parsed.task
         self.classes: list[str] | None = parsed.classes
@@ -41,7 +43,9 @@ class Model:
             odd = sorted(set(self._inputs) ^ set(names))
             raise Unusable(f"version {version} of {name}: inputs and profile differ in {', '.join(odd)}")
         self._outputs = [output.name for output in self._session.get_outputs()]
-        self.score({f.name: [self.examples[f.name]] for f in self.fields}, 1)  # warm up, and prove that it runs
+        self.score(
+            {f.name: [self.examples[f.name]] for f in self.fields}, 1
+        )  # warm up, and prove that it runs
 
     def accepts_the_same_as(self, other: Model) -> bool:
         """Whether clients of ``other`` need no change: the same fields, types and target."""
@@ -69,7 +73,9 @@ class Model:
             column = features[name]
             if "string" in kind:
                 texts = np.empty((n, 1), dtype=object)
-                texts[:, 0] = ["" if v is None else str(v).lower() if isinstance(v, bool) else v for v in column]
+                texts[:, 0] = [
+                    "" if v is None else str(v).lower() if isinstance(v, bool) else v for v in column
+                ]
                 found[name] = texts
             else:
                 dtype = np.int64 if "int64" in kind else np.bool_ if "bool" in kind else np.float32

@@ -35,7 +35,9 @@ class Columns:
 
     def part(self, start: int, end: int) -> Columns:
         """Rows ``start`` to ``end``."""
-        return Columns({name: column[start:end] for name, column in self.features.items()}, self.event_time[start:end])
+        return Columns(
+            {name: column[start:end] for name, column in self.features.items()}, self.event_time[start:end]
+        )
 
 
 def value_error(field: FieldSpec, value: Any) -> str | None:
@@ -73,12 +75,25 @@ def _unit(field: FieldSpec) -> str:
 
 
 def _called(value: Any) -> str:
-    names = {bool: "a boolean", str: "a string", float: "a number", int: "an integer", list: "an array", dict: "an object"}
+    names = {
+        bool: "a boolean",
+        str: "a string",
+        float: "a number",
+        int: "an integer",
+        list: "an array",
+        dict: "an object",
+    }
     return names.get(type(value), type(value).__name__)
 
 
 def check(
-    rows: Sequence[Any], event_time: Any, fields: Sequence[FieldSpec], *, now: int, required: bool, single: bool
+    rows: Sequence[Any],
+    event_time: Any,
+    fields: Sequence[FieldSpec],
+    *,
+    now: int,
+    required: bool,
+    single: bool,
 ) -> Columns:
     """The rows as columns; raises :class:`Invalid` naming every field that is wrong (the first 20).
 

@@ -105,7 +105,9 @@ class Predictor:
         names = model.classes if events[0].probabilities is not None else None
         probabilities = None
         if names is not None:
-            probabilities = {c: [p for e in events if e.probabilities for p in e.probabilities[c]] for c in names}
+            probabilities = {
+                c: [p for e in events if e.probabilities for p in e.probabilities[c]] for c in names
+            }
         return Answer(model, ids, predictions, probabilities)
 
     @staticmethod
@@ -113,7 +115,9 @@ class Predictor:
         texts = 0
         for field in model.fields:
             if field.dtype == "string":
-                longest = max((len(v.encode()) for v in columns.features[field.name] if isinstance(v, str)), default=0)
+                longest = max(
+                    (len(v.encode()) for v in columns.features[field.name] if isinstance(v, str)), default=0
+                )
                 texts += 6 * longest + 3  # a control character takes six bytes in JSON
         numbers = len(model.fields) + len(model.classes or ()) + 2
         return max(1, min(MAX_RECORD_ROWS, MAX_RECORD_BYTES // (texts + numbers * BYTES_A_NUMBER)))

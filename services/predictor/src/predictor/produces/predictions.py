@@ -27,7 +27,9 @@ def make_publish(producer: AIOKafkaProducer) -> Publish:
                 producer, "predictions", event, source="predictor", key=event.batch_id, ce_id=event.batch_id
             )
         except KafkaError as error:
-            raise NotPublished(f"Kafka did not acknowledge the prediction ({type(error).__name__})") from error
+            raise NotPublished(
+                f"Kafka did not acknowledge the prediction ({type(error).__name__})"
+            ) from error
         metrics.PUBLISH_SECONDS.observe(time.perf_counter() - started)
         metrics.ROWS_PUBLISHED.labels(event.version).inc(len(event.predictions))
 
