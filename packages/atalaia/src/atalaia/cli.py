@@ -84,6 +84,7 @@ def main() -> None:
         print(f"atalaia: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
+        print("atalaia: interrupted; everything was stopped", file=sys.stderr)
         sys.exit(130)
     except OSError as error:
         print(f"atalaia: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)

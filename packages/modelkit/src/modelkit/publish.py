@@ -62,18 +62,24 @@ def publish(name: str, target: str, fields: Sequence[FieldSpec]) -> None:
     import onnx
     from mlflow.models.signature import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array
 
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     content = (MODELS / "model.onnx").read_bytes()
     checksum = hashlib.sha256(content).hexdigest()
+    model = onnx.load_from_string(content)
+    numbered = model.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.INT64
     types = {
         "float32": DataType.float, "int64": DataType.long, "string": DataType.string, "bool": DataType.string,
     }  # fmt: skip
     signature = ModelSignature(
         inputs=Schema([ColSpec(types[f.dtype], f.name, required=not f.optional) for f in fields]),
-        outputs=Schema([ColSpec(DataType.string, "label")]),
-    )
+        outputs=Schema([
+            ColSpec(DataType.long if numbered else DataType.string, "label"),
+            ColSpec(Array(DataType.float), "probabilities"),
+        ]),
+    )  # fmt: skip
     train = pd.read_parquet(DATA / "train.parquet")
     example = train[[f.name for f in fields]].dropna().head(2)
     given = json.loads(os.environ.get("ATALAIA_TAGS", "{}"))
@@ -89,22 +95,19 @@ def publish(name: str, target: str, fields: Sequence[FieldSpec]) -> None:
         confusion = read_json(REPORTS / "confusion.json")
         mlflow.log_dict(confusion, "confusion.json")
         mlflow.log_figure(_figure(confusion), "confusion.png")
-        mlflow.onnx.log_model(
-            onnx.load_from_string(content),
+        logged = mlflow.onnx.log_model(
+            model,
             name="model",
             registered_model_name=name,
             signature=signature,
             input_example=example,
-            pip_requirements=["onnxruntime"],
+            pip_requirements=["mlflow", "onnx", "onnxruntime"],
+            onnx_execution_providers=["CPUExecutionProvider"],
             await_registration_for=60,
         )
-    client = mlflow.MlflowClient()
-    version = max(
-        (v for v in client.search_model_versions(f"name='{name}'") if v.run_id == run.info.run_id),
-        key=lambda v: int(v.version),
-    ).version
+    client, version = mlflow.MlflowClient(), str(logged.registered_model_version)
     for key, value in tags.items():
         client.set_model_version_tag(name, version, key, value)
     if alias:
         client.set_registered_model_alias(name, alias, version)
-    print(json.dumps({"version": str(version), "run_id": run.info.run_id, "sha256": checksum}))
+    print(json.dumps({"version": version, "run_id": run.info.run_id, "sha256": checksum}))

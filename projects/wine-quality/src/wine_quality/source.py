@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import os
-import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
@@ -25,12 +25,11 @@ def _cache() -> Path:
 
 def _download() -> bytes:
     try:
-        with (
-            urllib.request.urlopen(URL, timeout=30) as answer,
-            zipfile.ZipFile(io.BytesIO(answer.read())) as archive,
-        ):
+        with urllib.request.urlopen(URL, timeout=30) as answer:
+            packed = io.BytesIO(answer.read())
+        with zipfile.ZipFile(packed) as archive:
             return archive.read(NAME)
-    except (urllib.error.URLError, OSError, zipfile.BadZipFile, KeyError) as error:
+    except (OSError, http.client.HTTPException, zipfile.BadZipFile, KeyError) as error:
         fail(
             f"{NAME} could not be downloaded from UCI ({error}). Fetch it by hand from {URL} and give its path: "
             f"`atalaia demo wine-quality --data {NAME}`, or set {VARIABLE}."
@@ -39,20 +38,21 @@ def _download() -> bytes:
 
 def read() -> pd.DataFrame:
     """All 1,599 rows, ``quality`` as int64; ends with one clear line where the file is missing or another."""
-    given = os.environ.get(VARIABLE)
-    path = Path(given) if given else _cache()
-    if path.is_file():
-        content = path.read_bytes()
-    elif given:
-        fail(f"{VARIABLE} names {given}, which is not a file.")
+    given, cache = os.environ.get(VARIABLE), _cache()
+    if given:
+        if not Path(given).is_file():
+            fail(f"{VARIABLE} names {given}, which is not a file.")
+        content, whence, remedy = Path(given).read_bytes(), given, "give UCI's file"
+    elif cache.is_file():
+        content, whence, remedy = cache.read_bytes(), str(cache), "delete it, and it is downloaded anew"
     else:
-        content = _download()
+        content, whence, remedy = _download(), "what UCI's server sent", f"try again, or set {VARIABLE}"
     checksum = hashlib.sha256(content).hexdigest()
     if checksum != SHA256:
-        fail(
-            f"{path} is not UCI's {NAME}: its sha256 is {checksum[:16]}…, not {SHA256[:16]}…. Fetch it anew."
-        )
-    if not given and not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        fail(f"{whence} is not UCI's {NAME}: its sha256 is {checksum[:16]}…, not {SHA256[:16]}…: {remedy}.")
+    if not given and not cache.is_file():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        partial = cache.with_suffix(f".{os.getpid()}")  # never half a file under the real name
+        partial.write_bytes(content)
+        partial.replace(cache)
     return pd.read_csv(io.BytesIO(content), sep=";").astype({"quality": "int64"})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 
+import uvloop
 from servicekit.config import Settings
 from servicekit.errors import UserError
 
@@ -18,7 +18,7 @@ def main() -> int:
     for noisy in ("aiokafka", "faust", "mode"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        asyncio.run(run(Settings()))
+        uvloop.run(run(Settings()))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

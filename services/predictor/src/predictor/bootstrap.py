@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 
 from servicekit.config import Settings
 from servicekit.http import Health, serve
-from servicekit.kafka import make_producer, wait_for_kafka
+from servicekit.kafka import answers, make_producer, wait_for_kafka
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
 from predictor.consumes import http, model_events
 from predictor.domain.service import Predictor
 from predictor.produces.predictions import make_publish
+
+FLUSH_SECONDS = 10.0
 
 
 async def run(settings: Settings) -> None:
@@ -28,18 +31,15 @@ async def run(settings: Settings) -> None:
     try:
         predictor = Predictor(make_publish(producer))
 
-        async def broker_answers() -> bool:
-            return bool(await asyncio.wait_for(producer.partitions_for("predictions"), 5.0))
-
         app = http.make_app(
             predictor,
-            Health(kafka=broker_answers, model=lambda: predictor.ready),
+            Health(kafka=lambda: answers(settings.kafka), model=lambda: predictor.ready),
             max_body_bytes=settings.max_body_bytes,
             event_time_required=settings.event_time_required,
         )
         following = asyncio.create_task(model_events.follow(settings, predictor, Registry(settings.mlflow)))
         serving = asyncio.create_task(serve(app, settings.host, settings.predictor_port, stop))
-        _done, _ = await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         following.cancel()
         results = await asyncio.gather(following, serving, return_exceptions=True)
@@ -47,4 +47,5 @@ async def run(settings: Settings) -> None:
             if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
                 raise outcome
     finally:
-        await producer.stop()
+        with contextlib.suppress(TimeoutError):  # nothing that was answered waits in it
+            await asyncio.wait_for(producer.stop(), FLUSH_SECONDS)

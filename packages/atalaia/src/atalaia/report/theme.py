@@ -70,7 +70,8 @@ def to_svg(figure: Figure, name: str) -> str:
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r'id="([a-z]+_\d+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'href="#|url\(#', lambda m: f"{m.group()}{name}-", text)
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     text = re.sub(r" font-family: [^;\"]*;", "", text)  # the page's own

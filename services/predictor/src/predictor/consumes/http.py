@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,10 +11,12 @@ import orjson
 from fastapi import FastAPI
 from servicekit import metrics
 from servicekit.http import Health, json_response, make_ops_routes, problem
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from predictor.domain.model import Unscorable
 from predictor.domain.request import Invalid, check
 from predictor.domain.service import NoModel, Predictor
 from predictor.openapi import document
@@ -21,6 +24,7 @@ from predictor.produces.predictions import NotPublished
 
 SINGLE, BATCH = "/api/v1.0/predict/", "/api/v1.0/predict/batch"
 Clock = Callable[[], float]
+log = logging.getLogger(__name__)
 
 
 class TooLarge(ValueError):
@@ -82,6 +86,11 @@ def make_app(
                 f"{error}; no prediction was promised. Try again.",
                 headers={"Retry-After": "5"},
             )
+        except Unscorable as error:
+            log.error("a request was not scored: %s", error)
+            response = problem(
+                500, "Not scored", "The model failed on these rows; no prediction was promised."
+            )
         metrics.REQUESTS.labels(route, response.status_code).inc()
         metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
         return response
@@ -133,7 +142,12 @@ def make_app(
             return problem(503, "No model", "no model is loaded yet", headers={"Retry-After": "5"})
         return json_response({"model": predictor.model.name, "version": predictor.model.version})
 
-    app = FastAPI(title="Atalaia predictor", version="1.0.0")
+    async def refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers or {})
+        return problem(error.status_code, error.detail, f"{error.detail}: see /docs.", headers=headers)
+
+    app = FastAPI(title="Atalaia predictor", version="1.0.0", exception_handlers={HTTPException: refused})
     app.router.routes[:0] = [
         Route(SINGLE, predict, methods=["POST"]),
         Route(BATCH, predict_batch, methods=["POST"]),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import enum
 import logging
-from typing import Protocol
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
 
+import msgspec
 from contracts.codec import Unreadable, decode
 from contracts.events import ModelChanged
 from servicekit import metrics
@@ -18,64 +23,150 @@ from predictor.domain.model import Model, Unusable
 from predictor.domain.service import Predictor
 
 log = logging.getLogger(__name__)
+RETRY_SECONDS = 5.0
+T = TypeVar("T")
 
 
-class Bundles(Protocol):
-    """Where versions come from."""
+class Versions(Protocol):
+    """Where versions come from: the registry."""
+
+    def champion(self, model: str) -> str | None:
+        """The version that bears the alias, if one does."""
 
     def bundle(self, model: str, version: str) -> ModelBundle:
         """The version, whole."""
 
 
-async def take_up(predictor: Predictor, bundles: Bundles, event: ModelChanged) -> bool:
-    """Let the event's version serve. A version that cannot is reported, and the old one goes on serving."""
+class Result(enum.Enum):
+    """What became of an attempt to take up a version."""
+
+    TAKEN_UP = "taken up"
+    REFUSED = "refused"  # it will never serve: trying again is in vain
+    UNREACHABLE = "unreachable"  # the registry did not give it: try again
+
+
+async def take_up(predictor: Predictor, versions: Versions, event: ModelChanged) -> Result:
+    """Let the event's version serve. One that cannot is reported, and the old one goes on serving."""
     if predictor.ready and predictor.model.version == event.version:
-        return True
+        return Result.TAKEN_UP
     try:
-        bundle = await asyncio.to_thread(bundles.bundle, event.model, event.version)
-        if event.sha256 and bundle.sha256 != event.sha256:
-            raise Unusable(
-                f"version {event.version} has sha256 {bundle.sha256[:12]}…, announced was {event.sha256[:12]}…"
-            )
-        model = await asyncio.to_thread(Model, event.model, event.version, bundle.onnx, bundle.profile)
-        predictor.swap(model)
-    except Exception as error:  # noqa: BLE001  whatever is wrong with the new version, the old one serves on
-        metrics.MODEL_SWAPS.labels("failed").inc()
-        serving = predictor.model.version if predictor.ready else "none"
-        log.error(
-            "version %s of %s is not taken up, %s serves on: %s", event.version, event.model, serving, error
-        )
-        return False
-    metrics.MODEL_SWAPS.labels("taken up").inc()
+        bundle = await _apart(versions.bundle, event.model, event.version)
+        predictor.swap(await _apart(_load, bundle, event))
+    except (Unusable, UserError) as error:
+        return _not_taken_up(predictor, event, error, Result.REFUSED)
+    except Exception as error:  # noqa: BLE001  whatever stands in the way, the old version serves on
+        return _not_taken_up(predictor, event, error, Result.UNREACHABLE)
+    metrics.MODEL_SWAPS.labels(Result.TAKEN_UP.value).inc()
     metrics.MODEL_INFO.clear()
     metrics.MODEL_INFO.labels(event.model, event.version).set(1)
     log.info("version %s of %s serves", event.version, event.model)
-    return True
+    return Result.TAKEN_UP
 
 
-async def follow(settings: Settings, predictor: Predictor, bundles: Bundles) -> None:
-    """Take up each change of this deployment's model, for ever. At the start only the newest one counts."""
+def _load(bundle: ModelBundle, event: ModelChanged) -> Model:
+    """The version, proven to run; raises :class:`Unusable`."""
+    if event.sha256 and bundle.sha256 != event.sha256:
+        raise Unusable(f"its sha256 is {bundle.sha256[:12]}…, announced was {event.sha256[:12]}…")
+    model = Model(event.model, event.version, bundle.onnx, bundle.profile)
+    signed, fields = {entry["name"] for entry in bundle.signature}, {field.name for field in model.fields}
+    if signed and signed != fields:
+        raise Unusable(f"its signature and its profile differ in {', '.join(sorted(signed ^ fields))}")
+    return model
+
+
+def _not_taken_up(predictor: Predictor, event: ModelChanged, error: Exception, result: Result) -> Result:
+    metrics.MODEL_SWAPS.labels(result.value).inc()
+    serving = f"version {predictor.model.version} serves on" if predictor.ready else "no version serves"
+    reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
+    log.error(
+        "version %s of %s is not taken up (%s), %s: %s",
+        event.version, event.model, result.value, serving, reason,
+    )  # fmt: skip
+    return result
+
+
+async def _apart(work: Callable[..., T], *arguments: Any) -> T:
+    """As ``asyncio.to_thread``, but an unreachable registry does not hold up the process's end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(put: Callable[[Any], None], value: Any) -> None:
+        if not future.done():
+            put(value)
+
+    def run() -> None:
+        put: Callable[[Any], None] = future.set_result
+        try:
+            value: Any = work(*arguments)
+        except Exception as error:  # noqa: BLE001  it is raised where the result is awaited
+            put, value = future.set_exception, error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, put, value)
+
+    threading.Thread(target=run, name="take-up", daemon=True).start()
+    return await future
+
+
+async def follow(settings: Settings, predictor: Predictor, versions: Versions) -> None:
+    """Take up each change of this deployment's model, for ever.
+
+    At the start only the topic's newest event counts. Where it has none, the registry's alias is asked;
+    where the newest version cannot serve, the one before it is tried.
+    """
+    clock = asyncio.get_running_loop().time
     consumer = make_consumer(settings, "model-events")
     try:
         await consumer.start()
+        ends = await consumer.end_offsets(consumer.assignment())
         pending: ModelChanged | None = None
+        due = clock()
         while True:
-            batches = await consumer.getmany(timeout_ms=500)
-            for records in batches.values():
+            for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
-                    try:
-                        event = decode(ModelChanged, record.value, record.headers)
-                    except Unreadable as error:
-                        log.error("model-events, offset %d, is skipped: %s", record.offset, error)
-                        metrics.DLQ_RECORDS.labels("model-events").inc()
-                        continue
-                    if event.model == settings.model:
-                        pending = event
-            if pending is not None and await take_up(predictor, bundles, pending):
-                pending = None
-            elif pending is not None and predictor.ready:
-                pending = None  # a bad version is not tried again while another serves
-    except UserError:
-        raise
+                    event = _read(record)
+                    if event is not None and event.model == settings.model:
+                        pending, due = event, clock()
+            if ends and any([await consumer.position(tp) < end for tp, end in ends.items()]):
+                continue
+            ends = {}
+            if clock() < due:
+                continue
+            due = clock() + RETRY_SECONDS
+            if pending is None and not predictor.ready:
+                pending = await _champion(settings.model, versions)
+            if pending is not None:
+                result = await take_up(predictor, versions, pending)
+                if result is Result.REFUSED and not predictor.ready and pending.previous_version:
+                    pending, due = _earlier(pending, pending.previous_version), clock()
+                elif result is not Result.UNREACHABLE:
+                    pending = None
     finally:
         await consumer.stop()
+
+
+def _read(record: Any) -> ModelChanged | None:
+    try:
+        return decode(ModelChanged, record.value, record.headers)
+    except Unreadable as error:
+        log.error("model-events, offset %d, is skipped: %s", record.offset, error)
+        metrics.DLQ_RECORDS.labels("model-events").inc()
+        return None
+
+
+async def _champion(model: str, versions: Versions) -> ModelChanged | None:
+    """The registry's champion as if it had been announced; its checksum is the registry's own."""
+    try:
+        version = await _apart(versions.champion, model)
+    except Exception as error:  # noqa: BLE001  without a registry the service waits for an event
+        log.warning("the registry does not say which version of %s serves: %s", model, type(error).__name__)
+        return None
+    if version is None:
+        return None
+    return ModelChanged(
+        model=model, version=version, previous_version=None, action="installed", artifact_uri="", sha256="",
+        effective_from=0, reason="the registry's champion; model-events names none",
+    )  # fmt: skip
+
+
+def _earlier(event: ModelChanged, version: str) -> ModelChanged:
+    return msgspec.structs.replace(event, version=version, previous_version=None, sha256="")

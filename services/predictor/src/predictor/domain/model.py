@@ -16,8 +16,25 @@ class Unusable(ValueError):
     """A version that cannot serve; the message says why."""
 
 
+class Unscorable(RuntimeError):
+    """Rows that passed every check, and still the model gave no usable answer for them."""
+
+
+_DTYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+}
+
+
 class Model:
-    """One version of a model, ready to score."""
+    """One version of a model, ready to score.
+
+    ``onnx`` takes one input [N, 1] a field, by the field's name, or one input [N, fields] of numbers. It
+    gives labels or values, and for a classifier probabilities [N, C] in the order of the profile's classes.
+    """
 
     def __init__(
         self, name: str, version: str, onnx: bytes, profile: Mapping[str, Any], threads: int = 1
@@ -30,22 +47,23 @@ class Model:
             options.inter_op_num_threads = 1
             options.log_severity_level = 3
             self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise Unusable(f"version {version} of {name} cannot be loaded: {error}") from error
+        except Exception as error:  # whatever a broken artifact raises, it cannot serve
+            raise Unusable(f"it cannot be loaded: {error}") from error
         self.target, self.task = parsed.target, parsed.task
         self.classes: list[str] | None = parsed.classes
         self.fields: list[FieldSpec] = [field.spec for field in parsed.features]
         self.examples: dict[str, Value] = {f.name: _example(f.spec, f.reference) for f in parsed.features}
         self._inputs = {entry.name: str(entry.type) for entry in self._session.get_inputs()}
         names = [f.name for f in self.fields]
-        self._single = len(self._inputs) == 1 and len(names) > 1
+        self._single = len(self._inputs) == 1 and list(self._inputs) != names
         if not self._single and set(self._inputs) != set(names):
             odd = sorted(set(self._inputs) ^ set(names))
-            raise Unusable(f"version {version} of {name}: inputs and profile differ in {', '.join(odd)}")
+            raise Unusable(f"its inputs and its profile differ in {', '.join(odd)}")
         self._outputs = [output.name for output in self._session.get_outputs()]
-        self.score(
-            {f.name: [self.examples[f.name]] for f in self.fields}, 1
-        )  # warm up, and prove that it runs
+        try:  # warms it up, and proves that it runs
+            self.score({f.name: [self.examples[f.name]] for f in self.fields}, 1)
+        except Exception as error:
+            raise Unusable(f"it does not score its own example: {error}") from error
 
     def accepts_the_same_as(self, other: Model) -> bool:
         """Whether clients of ``other`` need no change: the same fields, types and target."""
@@ -55,19 +73,34 @@ class Model:
     def score(
         self, features: Mapping[str, Sequence[Value]], n: int
     ) -> tuple[list[Label], dict[str, list[float]] | None]:
-        """Predictions [N] and, for a classifier that gives them, probabilities by class [N]."""
-        label, *rest = self._session.run(self._outputs, self._feed(features, n))
-        predictions = cast("list[Label]", np.asarray(label).reshape(-1).tolist())
+        """Predictions [N] and, for a classifier that gives them, probabilities by class [N].
+
+        Raises :class:`Unscorable`.
+        """
+        try:
+            label, *rest = self._session.run(self._outputs, self._feed(features, n))
+        except Exception as error:  # onnxruntime has an exception for each of its status codes
+            raise Unscorable(f"onnxruntime failed: {error}") from error
+        labels = np.asarray(label).reshape(-1)
+        if len(labels) != n or (labels.dtype.kind == "f" and not np.isfinite(labels).all()):
+            raise Unscorable(
+                f"the model gave {len(labels)} predictions for {n} rows, or one that is not finite"
+            )
+        predictions = cast("list[Label]", labels.tolist())
         if not rest or self.classes is None:
             return predictions, None
         table = np.asarray(rest[0], dtype=np.float32)
+        if table.shape != (n, len(self.classes)) or not np.isfinite(table).all():
+            raise Unscorable(
+                f"the model's probabilities are not {n} times {len(self.classes)} finite numbers"
+            )
         return predictions, {name: table[:, i].tolist() for i, name in enumerate(self.classes)}
 
     def _feed(self, features: Mapping[str, Sequence[Value]], n: int) -> dict[str, NDArray[Any]]:
         if self._single:
             (name,) = self._inputs
-            stacked = [_numbers(features[f.name], np.float32) for f in self.fields]
-            return {name: np.stack(stacked, axis=1).reshape(n, -1)}
+            dtype = _DTYPES[self._inputs[name]]
+            return {name: np.stack([_numbers(features[f.name], dtype) for f in self.fields], axis=1)}
         found: dict[str, NDArray[Any]] = {}
         for name, kind in self._inputs.items():
             column = features[name]
@@ -78,14 +111,13 @@ class Model:
                 ]
                 found[name] = texts
             else:
-                dtype = np.int64 if "int64" in kind else np.bool_ if "bool" in kind else np.float32
-                found[name] = _numbers(column, dtype).reshape(n, 1)
+                found[name] = _numbers(column, _DTYPES[kind]).reshape(n, 1)
         return found
 
 
 def _numbers(column: Sequence[Value], dtype: Any) -> NDArray[Any]:
-    if dtype is np.float32:
-        return np.array([np.nan if v is None else v for v in column], dtype=np.float32)
+    if dtype is np.float32 or dtype is np.float64:
+        return np.array([np.nan if v is None else v for v in column], dtype=dtype)
     return np.array(column, dtype=dtype)
 
 

@@ -65,15 +65,15 @@ class Predictor:
         return self._model is not None
 
     def swap(self, model: Model) -> None:
-        """Let ``model`` serve from the next request on; raises :class:`Unusable` where clients would break."""
+        """Let ``model`` serve from the next request on; raises :class:`Unusable` if clients would break."""
         if self._model is not None and not model.accepts_the_same_as(self._model):
-            raise Unusable(f"version {model.version} takes other fields than version {self._model.version}")
+            raise Unusable(f"it takes other fields than version {self._model.version}, which clients know")
         self.previous, self._model = self._model, model
 
     async def predict(self, columns: Columns, model: Model) -> Answer:
         """Score with ``model``, publish, and answer once Kafka has acknowledged every record.
 
-        The model is the caller's, taken when the request was checked: a request ends on the version it began with.
+        The model is the one the request was checked against, so it ends on the version it began with.
         """
         n = len(columns.event_time)
         size = self._rows_a_record(columns, model)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -16,10 +17,11 @@ from contracts.codec import split_prediction_id
 from contracts.events import ModelChanged, PredictionsMade
 from onnx import TensorProto, helper, numpy_helper
 from predictor.consumes.http import make_app
-from predictor.consumes.model_events import take_up
-from predictor.domain.model import Model
+from predictor.consumes.model_events import Result, take_up
+from predictor.domain.model import Model, Unscorable
 from predictor.domain.service import Predictor
 from predictor.produces.predictions import NotPublished
+from prometheus_client import REGISTRY
 from servicekit.http import Health
 from servicekit.registry import ModelBundle
 from summaries.profile import FieldSpec, Profile
@@ -89,9 +91,13 @@ class Registry:
             "m", version, content, checksum, "", profile or make_profile(), []
         )
         return ModelChanged(
-            model="m", version=version, previous_version=None, action="promoted", artifact_uri="", sha256=checksum,
-            effective_from=0, reason="",
+            model="m", version=version, previous_version=None, action="promoted", artifact_uri="",
+            sha256=checksum, effective_from=0, reason="",
         )  # fmt: skip
+
+    def champion(self, model: str) -> str | None:
+        """No alias."""
+        return None
 
     def bundle(self, model: str, version: str) -> ModelBundle:
         """As the real one."""
@@ -258,7 +264,8 @@ async def test_without_kafka_nothing_is_promised(served: Served) -> None:
 async def test_a_swap_loses_no_request(served: Served) -> None:
     """Requests under way end on the version they began with, later ones get the new one, none fails."""
     asked = [asyncio.create_task(served.single(features=GOOD)) for _ in range(50)]
-    assert await take_up(served.predictor, served.registry, served.registry.add("2", make_onnx(4)))
+    event = served.registry.add("2", make_onnx(4))
+    assert await take_up(served.predictor, served.registry, event) is Result.TAKEN_UP
     asked += [asyncio.create_task(served.single(features=GOOD)) for _ in range(50)]
     answers = [await task for task in asked]
     assert {a.status_code for a in answers} == {200}
@@ -273,26 +280,56 @@ async def test_a_swap_loses_no_request(served: Served) -> None:
 
 
 async def test_a_bad_version_leaves_the_old_one_serving(served: Served) -> None:
-    """Broken bytes, a wrong checksum, other fields, a missing version: each is reported, version 1 serves on."""
+    """Broken bytes, a wrong checksum, other fields or signature: each is refused, version 1 serves on."""
     registry = served.registry
     other = [*FIELDS, FieldSpec("more", "float32")]
     bad = [
         registry.add("2", b"not a model"),
-        replace_sha(registry.add("3", make_onnx(0))),
+        msgspec.structs.replace(registry.add("3", make_onnx(0)), sha256="0" * 64),
         registry.add("4", make_onnx(0), make_profile(other)),
         registry.add("5", make_onnx(0), {"schema_version": 99}),
+        registry.add("6", make_onnx(float("nan"))),
+        registry.add("7", make_onnx(0)),
     ]
-    del registry.bundles["2"]
-    for event in [*bad, registry.add("2", b"not a model")]:
-        assert not await take_up(served.predictor, registry, event)
+    registry.bundles["7"] = replace(registry.bundles["7"], signature=[{"name": "age"}])
+    before = REGISTRY.get_sample_value("atalaia_model_swaps_total", {"result": "refused"}) or 0
+    for event in bad:
+        assert await take_up(served.predictor, registry, event) is Result.REFUSED
         assert (await served.single(features=GOOD)).json()["version"] == "1"
+    after = REGISTRY.get_sample_value("atalaia_model_swaps_total", {"result": "refused"})
+    assert after == before + len(bad)
 
 
-def replace_sha(event: ModelChanged) -> ModelChanged:
-    """The event with another checksum."""
-    import msgspec
+async def test_a_registry_that_is_away_is_not_a_bad_version(served: Served) -> None:
+    """What the registry did not give may be asked for again; version 1 serves on meanwhile."""
+    event = served.registry.add("2", make_onnx(0))
+    bundle = served.registry.bundles.pop("2")
+    assert await take_up(served.predictor, served.registry, event) is Result.UNREACHABLE
+    assert served.predictor.model.version == "1"
+    served.registry.bundles["2"] = bundle
+    assert await take_up(served.predictor, served.registry, event) is Result.TAKEN_UP
 
-    return msgspec.structs.replace(event, sha256="0" * 64)
+
+async def test_a_model_that_fails_on_a_row_is_a_problem(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that cannot be scored give a 500 problem, and nothing is published."""
+
+    def fail(*_: object) -> None:
+        raise Unscorable("no")
+
+    monkeypatch.setattr(served.predictor.model, "score", fail)
+    answer = await served.single(features=GOOD)
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert served.published == []
+
+
+async def test_an_unknown_path_is_a_problem(served: Served) -> None:
+    """Errors that no route of ours answers have the same form."""
+    for answer in (await served.client.get("/nowhere"), await served.client.get("/api/v1.0/predict/")):
+        assert answer.status_code in (404, 405)
+        assert answer.json()["status"] == answer.status_code
 
 
 async def test_the_documentation_is_the_served_models(served: Served) -> None:
@@ -304,6 +341,11 @@ async def test_the_documentation_is_the_served_models(served: Served) -> None:
     assert features["properties"]["income"]["type"] == ["number", "null"]
     assert features["required"] == ["age", "children", "town"]
     assert (await served.single(features=features["examples"][0])).status_code == 200
+    event = served.registry.add("2", make_onnx(0))
+    await take_up(served.predictor, served.registry, event)
+    assert "version 2" in (await served.client.get("/openapi.json")).json()["info"]["description"]
+    for page in ("/docs", "/redoc"):
+        assert (await served.client.get(page)).status_code == 200
 
 
 async def test_before_a_model_is_there_the_answer_is_503() -> None:
@@ -313,9 +355,3 @@ async def test_before_a_model_is_there_the_answer_is_503() -> None:
     answer = await empty.single(features=GOOD)
     assert answer.status_code == 503
     assert answer.headers["retry-after"]
-
-
-def test_bundles_are_values() -> None:
-    """A bundle with another version is another bundle: the fake's entries do not alias."""
-    bundle = ModelBundle("m", "1", b"", "", "", {}, [])
-    assert replace(bundle, version="2") != bundle
