@@ -1,17 +1,10 @@
-"""TCP ports of this machine: which are free, which are taken."""
+"""TCP ports of this machine: which are taken."""
 
 from __future__ import annotations
 
 import socket
 
 from servicekit.errors import UserError
-
-
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as s:
-        s.bind((host, 0))
-        return int(s.getsockname()[1])
 
 
 def require_free(host: str, port: int, setting: str) -> None:

@@ -32,9 +32,8 @@ async def read_topic(
                         n += 1
                 tick(n)
             for tp in list(left):
-                if (
-                    await consumer.position(tp) >= ends[tp]
-                ):  # not the last record's offset: compaction leaves gaps
+                # the position, not the last record's offset: compaction leaves gaps
+                if await consumer.position(tp) >= ends[tp]:
                     left.discard(tp)
     finally:
         await consumer.stop()

@@ -14,14 +14,14 @@ from typing import Any
 
 from contracts.codec import Unreadable, decode, derived_id
 from contracts.events import ModelChanged
-from servicekit.broker import EmbeddedKafka
+from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_producer, publish, wait_for_kafka
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
-from atalaia.ports import free_port, require_free
+from atalaia.ports import require_free
 from atalaia.processes import Child, python, wait_until_ready
 from atalaia.project import Project, environment_of, repository_of
 from atalaia.reading import read_topic

@@ -4,16 +4,12 @@ from modelkit.project import DATA, params, stage
 from modelkit.stages import cast
 
 from wine_quality.fields import FIELDS
-from wine_quality.source import read
-from wine_quality.worlds import worlds
+from wine_quality.worlds import read_worlds
 
 
 def prepare() -> None:
     """Write ``data/base.parquet``."""
-    p = params()
-    base = worlds(
-        read(), p["prepare"]["max_alcohol"], p["prepare"]["traffic_share"], p["prepare"]["traffic_seed"]
-    )["base"]
+    base = read_worlds(params())["base"]
     cast(base, FIELDS).to_parquet(DATA / "base.parquet", index=False)
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import yaml
 
 from wine_quality.fields import FIELDS, TARGET
-from wine_quality.source import read
-from wine_quality.worlds import worlds
+from wine_quality.worlds import read_worlds
 
 MINUTE = 60_000
 START = 1_640_995_200_000  # 2022-01-01 UTC: event time of the first row
@@ -20,10 +19,7 @@ CHANGE = START + 300 * MINUTE  # the drifted rows begin here, at a window's star
 
 def rows(project: Path = Path()) -> list[dict[str, Any]]:
     """All rows in order: ``phase``, ``features``, ``truth``, ``event_time`` and ``label_time`` (ms)."""
-    p = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
-    parts = worlds(
-        read(), p["prepare"]["max_alcohol"], p["prepare"]["traffic_share"], p["prepare"]["traffic_seed"]
-    )
+    parts = read_worlds(yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8")))
     found: list[dict[str, Any]] = []
     names = [f.name for f in FIELDS]
     for phase, start in (("steady", START), ("drifted", CHANGE)):

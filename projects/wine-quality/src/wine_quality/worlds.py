@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
+
+from wine_quality.source import read
 
 
 def worlds(
@@ -20,3 +24,9 @@ def worlds(
         "steady": first.iloc[:n].reset_index(drop=True),
         "drifted": drifted.reset_index(drop=True),
     }
+
+
+def read_worlds(params: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """The worlds that ``params.yaml`` describes, out of UCI's file."""
+    p = params["prepare"]
+    return worlds(read(), p["max_alcohol"], p["traffic_share"], p["traffic_seed"])
