@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
-PARTS := packages/contracts packages/summaries packages/servicekit packages/modelkit packages/atalaia \
+PARTS := packages/contracts packages/summaries packages/scoring packages/servicekit packages/modelkit packages/atalaia \
          services/predictor services/drift-monitor services/feedback services/trainer
 CODE := packages services projects tests
 READY := .venv/.ready
@@ -26,7 +26,8 @@ $(UV): requirements-uv.txt
 
 $(READY): $(UV) requirements.lock $(addsuffix /pyproject.toml,$(PARTS))
 	@test -x $(BIN)/python || $(UV) venv --quiet --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .venv
-	$(UV) pip sync --quiet --require-hashes --python .venv requirements.lock
+	@# compiled once here: where Python may not write bytecode, each training would compile its libraries anew
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .venv requirements.lock
 	$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv $(addprefix -e ,$(PARTS))
 	@touch $(READY)
 
@@ -51,7 +52,7 @@ test-slow: $(READY) ## the long ones
 lint: $(READY) ## ruff, strict mypy, generated files up to date
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/mypy $(addsuffix /src,$(PARTS))
+	$(BIN)/mypy $(addsuffix /src,$(PARTS)) projects/*/src
 	$(BIN)/python -m contracts.generate --check
 	$(BIN)/python -m servicekit.settings_table docs/settings.md --check
 

@@ -18,10 +18,11 @@ from contracts.events import ModelChanged, PredictionsMade
 from onnx import TensorProto, helper, numpy_helper
 from predictor.consumes.http import make_app
 from predictor.consumes.model_events import Result, take_up
-from predictor.domain.model import Model, Unscorable
+from predictor.domain.model import Model
 from predictor.domain.service import Predictor
 from predictor.produces.predictions import NotPublished
 from prometheus_client import REGISTRY
+from scoring import Unscorable
 from servicekit.http import Health
 from servicekit.registry import ModelBundle
 from summaries.profile import FieldSpec, Profile

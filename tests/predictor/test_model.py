@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from predictor.domain.model import Model, Unscorable, Unusable
+from predictor.domain.model import Model
+from scoring import Unscorable, Unusable
 from summaries.profile import FieldSpec, Profile
 
 FIELDS = [FieldSpec("a", "float32"), FieldSpec("b", "float32", optional=True)]

@@ -148,6 +148,13 @@ def test_a_column_holds_more_than_a_chunk() -> None:
     assert len(column) == 20_000
 
 
+def test_a_column_of_booleans_keeps_its_gaps() -> None:
+    """A missing flag is None among flags, not 0.0 among 1.0."""
+    column = Column()
+    column.update([True, None, False])
+    assert column.get(slice(None)).tolist() == [True, None, False]  # type: ignore[arg-type]
+
+
 def test_a_column_refuses_a_mixture() -> None:
     """Text among numbers is an error, not a guess."""
     column = Column()
@@ -239,6 +246,16 @@ def test_a_version_without_rows_needs_no_quality_report_of_its_own() -> None:
     assert evidence.due("2", None, ledger) == 10
     evidence.tested(report(10, version="2", rows=3))
     assert evidence.due("2", None, ledger) is None
+
+
+def test_a_promotion_that_took_longer_than_a_window_stalls_nothing() -> None:
+    """Boundaries decided for the old version meanwhile are passed over: the next one is the new version's."""
+    evidence, ledger = complete(10, "A")
+    for boundary, version in ((20, "1"), (30, "1"), (40, "2")):
+        evidence.tested(report(boundary, version=version, rows=0))
+        evidence.measured(quality((boundary - 10, boundary), boundary, 0, 0))
+    assert evidence.due("1", 10, ledger) == 20
+    assert evidence.due("2", 10, ledger) == 40
 
 
 def test_what_is_said_later_changes_no_earlier_boundary() -> None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from contracts.codec import Unreadable, decode, derived_id
 from contracts.events import ModelChanged
@@ -19,12 +18,12 @@ from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_producer, publish, wait_for_kafka
 from servicekit.registry import Registry
+from servicekit.topic_log import read_whole
 from servicekit.topics import ensure_topics
 
 from atalaia.ports import require_free
 from atalaia.processes import Child, python, wait_until_ready
 from atalaia.project import Project, environment_of, repository_of
-from atalaia.reading import read_topic
 
 SERVICES = {
     "predictor": "predictor",
@@ -272,15 +271,11 @@ class Platform:
 
 async def _announce(settings: Settings, event: ModelChanged) -> None:
     """Publish ``event`` unless ``model-events``, which is the truth, already names a version."""
-    known = []
-
-    def note(record: Any) -> None:
-        with contextlib.suppress(Unreadable):
-            known.append(decode(ModelChanged, record.value, record.headers).model)
-
-    await read_topic(settings, "model-events", note)
-    if event.model in known:
-        return
+    async for batch in read_whole(settings, "model-events"):
+        for record in batch:
+            with contextlib.suppress(Unreadable):
+                if decode(ModelChanged, record.value, record.headers).model == event.model:
+                    return
     producer = await make_producer(settings, "atalaia-up")
     try:
         ce_id = derived_id("installed", event.model, event.version, event.sha256)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scoring import OnnxModel, Unscorable
 from summaries.profile import FieldSpec
 
 
@@ -30,6 +31,7 @@ def to_onnx(pipeline: Any, fields: Sequence[FieldSpec]) -> bytes:
     final = pipeline.steps[-1][1]
     model = convert_sklearn(
         pipeline,
+        name="model",  # skl2onnx would draw one: equal models shall be equal bytes
         initial_types=inputs,
         final_types=None,
         options={id(final): {"zipmap": False}},
@@ -52,31 +54,16 @@ def to_onnx(pipeline: Any, fields: Sequence[FieldSpec]) -> bytes:
     return data
 
 
-def feed(frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> dict[str, NDArray[Any]]:
-    """The columns as ONNX inputs, [N, 1] each; a missing number is NaN, a missing text is empty."""
-    found: dict[str, NDArray[Any]] = {}
-    for field in fields:
-        column = frame[field.name]
-        if field.dtype == "float32":
-            found[field.name] = column.to_numpy(dtype=np.float32, na_value=np.nan).reshape(-1, 1)
-        elif field.dtype == "int64":
-            found[field.name] = column.to_numpy(dtype=np.int64).reshape(-1, 1)
-        else:
-            found[field.name] = column.fillna("").astype(str).to_numpy(dtype=object).reshape(-1, 1)
-    return found
-
-
 def score(
     model: bytes, frame: pd.DataFrame, fields: Sequence[FieldSpec]
 ) -> tuple[NDArray[Any], NDArray[np.float32]]:
-    """Labels [N] and probabilities [N, C] of an ONNX model."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 2
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    label, probabilities = session.run(["label", "probabilities"], feed(frame, fields))
-    return np.asarray(label).reshape(-1), np.asarray(probabilities, dtype=np.float32)
+    """Labels [N] and probabilities [N, C] of an ONNX classifier, as the services will have them."""
+    scores = OnnxModel(model, [f.name for f in fields], threads=2).score(
+        {f.name: frame[f.name].to_numpy() for f in fields}, len(frame)
+    )
+    if scores.probabilities is None:
+        raise Unscorable("the model gives no probabilities")
+    return scores.predictions, scores.probabilities
 
 
 def agreement(

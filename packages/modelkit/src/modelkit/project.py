@@ -34,7 +34,7 @@ def stage(work: Callable[[], None]) -> None:
     try:
         work()
     except FileNotFoundError as error:
-        fail(f"{error.filename} is not there: run `dvc repro` in {os.path.basename(os.getcwd())}")
+        fail(f"{error.filename or error} is not there: run `dvc repro` in {os.path.basename(os.getcwd())}")
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -53,7 +53,9 @@ def live_rows(name: str) -> pd.DataFrame | None:
     return pd.read_parquet(path) if path.exists() else None
 
 
-def combine(base_train: pd.DataFrame, base_test: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def combine(
+    base_train: pd.DataFrame, base_test: pd.DataFrame, columns: list[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test rows: base data, and live rows where there are any.
 
     With live rows the holdout alone is the test set, because it is the newest and seen by no model; the base
@@ -61,8 +63,7 @@ def combine(base_train: pd.DataFrame, base_test: pd.DataFrame) -> tuple[pd.DataF
     """
     outcomes, holdout = live_rows("outcomes"), live_rows("holdout")
     if outcomes is None or holdout is None or holdout.empty:
-        return base_train, base_test
+        return base_train[columns], base_test[columns]
     outcomes = outcomes[~outcomes["prediction_id"].isin(set(holdout["prediction_id"]))]
-    columns = list(base_train.columns)
-    train = pd.concat([base_train, base_test, outcomes[columns]], ignore_index=True)
+    train = pd.concat([f[columns] for f in (base_train, base_test, outcomes)], ignore_index=True)
     return train, holdout[columns].reset_index(drop=True)

@@ -25,19 +25,35 @@ def cast(frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> pd.DataFrame:
     return result
 
 
-def split_stage(target: str, fields: Sequence[FieldSpec]) -> None:
-    """Write ``train.parquet`` and ``test.parquet`` from base rows and live rows."""
-    from sklearn.model_selection import train_test_split
+def split_base(
+    base: pd.DataFrame, test_size: float, seed: int, group: str | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Training and test rows, at random; with ``group`` whole groups of that column, so that none is in both.
 
+    Rows of one day share its weather and its delays: a test row whose day was trained on is half known.
+    """
+    if group is None:
+        from sklearn.model_selection import train_test_split
+
+        train, test = train_test_split(base, test_size=test_size, random_state=seed)
+    else:
+        groups = np.sort(base[group].unique())
+        held = np.random.default_rng(seed).permutation(groups)[: max(1, round(test_size * len(groups)))]
+        mask = base[group].isin(held)
+        train, test = base[~mask], base[mask]
+    return train.reset_index(drop=True), test.reset_index(drop=True)
+
+
+def split_stage(target: str, fields: Sequence[FieldSpec], group: str | None = None) -> None:
+    """Write ``train.parquet`` and ``test.parquet`` from base rows and live rows; see :func:`split_base`."""
     p = params()
     base = pd.read_parquet(DATA / "base.parquet")
-    train, test = train_test_split(base, test_size=p["split"]["test_size"], random_state=p["seed"])
-    train, test = combine(train.reset_index(drop=True), test.reset_index(drop=True))
     columns = [*(f.name for f in fields), target]
+    train, test = combine(*split_base(base, p["split"]["test_size"], p["seed"], group), columns)
     for frame in (train, test):  # a label that came through JSON may be text where the base data have numbers
         frame[target] = frame[target].astype(base[target].dtype)
-    train[columns].to_parquet(DATA / "train.parquet", index=False)
-    test[columns].to_parquet(DATA / "test.parquet", index=False)
+    train.to_parquet(DATA / "train.parquet", index=False)
+    test.to_parquet(DATA / "test.parquet", index=False)
 
 
 def train_stage(target: str, fields: Sequence[FieldSpec], make: Callable[[dict[str, Any]], Any]) -> None:

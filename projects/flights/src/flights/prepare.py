@@ -13,7 +13,7 @@ def prepare() -> None:
     until = int(pd.Timestamp(p["until"]).timestamp() * 1000)
     frame = read(p["late_minutes"])
     frame = frame[(frame["event_time"] < until) & (frame["label_time"] < until)]
-    frame[[*(f.name for f in FIELDS), TARGET]].to_parquet(DATA / "base.parquet", index=False)
+    frame[[*(f.name for f in FIELDS), TARGET, "day"]].to_parquet(DATA / "base.parquet", index=False)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ def read(late_minutes: int = 15) -> pd.DataFrame:
     """336,776 departures in order of event time.
 
     ``event_time`` is the scheduled departure and ``label_time`` the landing (ms UTC; null where the plane never
-    arrived); the target is "yes" for an arrival more than ``late_minutes`` late, null without an arrival.
+    arrived), ``day`` New York's date; the target is "yes" for an arrival more than ``late_minutes`` late, null
+    without an arrival.
     """
     data = folder()
     flights = pd.read_csv(data / "flights.csv.zip")
@@ -45,6 +46,8 @@ def read(late_minutes: int = 15) -> pd.DataFrame:
     date = pd.to_datetime(frame[["year", "month", "day"]])
     aloft = frame["dep_delay"] + frame["air_time"] + TAXI_MINUTES
     arrived = frame["arr_delay"].notna() & aloft.notna()
+    late = np.where(frame["arr_delay"] > late_minutes, "yes", "no").astype(object)
+    late[~arrived] = None
     result = pd.DataFrame({
         "hour": (frame["hour"] + frame["minute"] / 60).astype("float32"),
         "weekday": date.dt.dayofweek.astype("float32"),
@@ -52,7 +55,8 @@ def read(late_minutes: int = 15) -> pd.DataFrame:
         "carrier": frame["carrier"].astype(object),
         "origin": frame["origin"].astype(object),
         **{name: frame[name].astype("float32") for name in columns},
-        TARGET: np.where(arrived, np.where(frame["arr_delay"] > late_minutes, "yes", "no"), None),
+        TARGET: late,
+        "day": date.dt.strftime("%Y-%m-%d"),
         "event_time": event,
         "label_time": (event + aloft * 60_000).where(arrived),
     })  # fmt: skip

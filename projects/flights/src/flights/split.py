@@ -1,4 +1,4 @@
-"""Stage split: see :func:`modelkit.stages.split_stage`."""
+"""Stage split, by whole days: see :func:`modelkit.stages.split_stage`."""
 
 from modelkit.project import stage
 from modelkit.stages import split_stage
@@ -6,4 +6,4 @@ from modelkit.stages import split_stage
 from flights.fields import FIELDS, TARGET
 
 if __name__ == "__main__":
-    stage(lambda: split_stage(TARGET, FIELDS))
+    stage(lambda: split_stage(TARGET, FIELDS, group="day"))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ class Batch:
     """The departures of one minute. ``truth`` and ``label_time`` are None where the plane never arrived."""
 
     event_time: int
-    rows: list[dict[str, float | str | None]]
+    rows: list[dict[Hashable, Any]]
     truth: list[str | None]
     label_time: list[int | None]
 

@@ -1,9 +1,9 @@
-"""A topic read with a bare consumer: whole, at the start, or its ends only."""
+"""Where a topic ends, and where a group goes on in it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,23 +19,6 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPar
     """All partitions of a topic, which exists."""
     found = await consumer._client._wait_on_metadata(topic)  # the public call asks nobody
     return [TopicPartition(topic, partition) for partition in sorted(found)]
-
-
-async def read_whole(settings: Settings, topic: str) -> AsyncIterator[Any]:
-    """Each record from the beginning to the end the topic has now."""
-    consumer = make_consumer(settings)
-    await consumer.start()
-    try:
-        partitions = await partitions_of(consumer, topic)
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                for record in records:
-                    yield record
-    finally:
-        await consumer.stop()
 
 
 class Ends:

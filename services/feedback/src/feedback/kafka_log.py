@@ -13,6 +13,7 @@ from contracts.events import OutcomesJoined, QualityReported
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_consumer, to_dlq
+from servicekit.topic_log import read_whole
 
 from feedback.domain.closing import Offsets
 from feedback.joiner import Record
@@ -67,29 +68,9 @@ class KafkaLog:
         )
         return {(at.topic, at.partition): int(offset) for at, offset in found.items()}
 
-    async def replay(self, topic: str) -> AsyncIterator[Sequence[Any]]:
+    def replay(self, topic: str) -> AsyncIterator[Sequence[Any]]:
         """All records of a topic, from its beginning to the end it has now."""
-        consumer: AIOKafkaConsumer = make_consumer(
-            self._settings, client_id=f"feedback-replay-{topic}", max_partition_fetch_bytes=4_194_304
-        )
-        try:
-            await consumer.start()
-            partitions = await self._partitions(topic)
-            ends = await consumer.end_offsets(partitions)
-            consumer.assign(partitions)
-            await consumer.seek_to_beginning(*partitions)
-            left = set(partitions)
-            while left:
-                for at, records in (await consumer.getmany(timeout_ms=200, max_records=2_000)).items():
-                    yield records
-                    if records and records[-1].offset + 1 >= ends[at]:
-                        left.discard(at)
-                # an empty or compacted end has no record to show for it
-                for at in list(left):
-                    if await consumer.position(at) >= ends[at]:
-                        left.discard(at)
-        finally:
-            await consumer.stop()
+        return read_whole(self._settings, topic)
 
     async def check(self, partitions: int) -> None:
         """Raise where the topics that are joined were made with another partition count."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 
 from servicekit.config import Settings
@@ -50,5 +51,6 @@ async def run(settings: Settings) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await consumer.stop()
+        with contextlib.suppress(asyncio.CancelledError):  # aiokafka's own, of a fetch that was under way
+            await consumer.stop()
         await producer.stop()

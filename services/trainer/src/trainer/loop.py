@@ -20,7 +20,6 @@ from servicekit.kafka import to_dlq
 from servicekit.metrics import DECIDED_THROUGH, DLQ_RECORDS, TRAININGS
 from servicekit.registry import ModelBundle, Registry
 
-from trainer import scoring
 from trainer.consumes import (
     drift_alerts,
     drift_reports,
@@ -29,7 +28,7 @@ from trainer.consumes import (
     quality_reports,
     training_runs,
 )
-from trainer.domain.challenge import Verdict, challenge
+from trainer.domain.challenge import Scored, Verdict, challenge
 from trainer.domain.consider import consider
 from trainer.domain.evidence import Alert
 from trainer.domain.history import run_id
@@ -260,7 +259,7 @@ class Loop:
         return None
 
     def _compare(self, champion: ModelBundle, challenger: ModelBundle, selection: Selection) -> Verdict:
-        old, new = (scoring.score(b.onnx, b.profile, selection.holdout) for b in (champion, challenger))
+        old, new = (Scored.of(b.onnx, b.profile, selection.holdout) for b in (champion, challenger))
         return challenge(
             selection.holdout.truth,
             old,

@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 from servicekit.errors import UserError
 from servicekit.registry import Registry
+from servicekit.topic_log import read_whole
 
 from atalaia.demo.checks import common
 from atalaia.demo.digest import digest
@@ -36,7 +37,6 @@ from atalaia.demo.story import Story
 from atalaia.demo.topics import Validation, read_all
 from atalaia.demo.worlds import WORLDS, Check, Evidence, World
 from atalaia.project import Project
-from atalaia.reading import read_topic
 from atalaia.report.page import write_page
 from atalaia.up import SERVICES, Platform
 
@@ -156,7 +156,7 @@ async def _joined(platform: Platform, loop: Loop, labels: int) -> dict[str, Any]
 
 
 async def _require_empty(platform: Platform) -> None:
-    if await read_topic(platform.settings, "predictions", lambda record: None):
+    async for _ in read_whole(platform.settings, "predictions"):
         raise UserError(
             f"the broker at {platform.settings.kafka} holds predictions of an earlier run, which would be taken for "
             f"this one's: delete its topics, or unset ATALAIA_KAFKA"

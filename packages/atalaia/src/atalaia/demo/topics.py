@@ -18,9 +18,9 @@ from contracts.flow import load_topics
 from contracts.generate import SCHEMAS
 from jsonschema import Draft202012Validator
 from servicekit.config import Settings
+from servicekit.topic_log import read_whole
 
 from atalaia.demo.story import Story
-from atalaia.reading import read_topic
 
 SAMPLED = {"predictions": 50}
 ATTRIBUTES = ("ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "content-type")
@@ -98,26 +98,20 @@ async def read_all(
         checker = Checker(topic, described.kind, schema)
         take = takes.get(topic, lambda e: None)
 
-        def each(record: Any, checker: Checker = checker, take: Callable[[Any], None] = take) -> None:
-            if record.value is None and checker.kind is events.PaneCounted:
-                return  # a tombstone of a compacted topic
-            event = checker.update(record.value, record.headers, f"[{record.partition}] {record.offset}")
-            if event is not None:
-                take(event)
-
-        await read_topic(settings, topic, each, lambda n, topic=topic: tick(topic, n))  # type: ignore[misc]
+        async for batch in read_whole(settings, topic):
+            for record in batch:
+                if record.value is None and checker.kind is events.PaneCounted:
+                    continue  # a tombstone of a compacted topic
+                event = checker.update(record.value, record.headers, f"[{record.partition}] {record.offset}")
+                if event is not None:
+                    take(event)
+            tick(topic, checker.seen.messages)
         checked[topic] = checker.seen
-        dead: list[str] = []
-        await read_topic(
-            settings,
-            described.dlq,
-            lambda record, dead=dead: dead.append(  # type: ignore[misc]
-                "; ".join(
-                    f"{k}={v[:200].decode(errors='replace')}" for k, v in record.headers if "reason" in k
-                )
-            ),
-        )
+        dead = [record async for batch in read_whole(settings, described.dlq) for record in batch]
         if dead:
-            checker.seen.invalid.append(f"{len(dead)} records on {described.dlq}, the first: {dead[0]}")
+            why = [f"{k}={v[:200].decode(errors='replace')}" for k, v in dead[0].headers if "reason" in k]
+            checker.seen.invalid.append(
+                f"{len(dead)} records on {described.dlq}, the first: {'; '.join(why)}"
+            )
     story.prediction_ids = len(ids)
     return story, checked

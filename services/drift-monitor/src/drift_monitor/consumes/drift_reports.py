@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from contracts.codec import Unreadable, decode
 from contracts.events import WindowTested
 from servicekit.config import Settings
-
-from drift_monitor.topic_log import read_whole
+from servicekit.topic_log import read_whole
 
 TOPIC = "drift-reports"
 
@@ -14,9 +15,8 @@ TOPIC = "drift-reports"
 async def read_reports(settings: Settings) -> list[WindowTested]:
     """All reports, in the order they were published."""
     reports = []
-    async for record in read_whole(settings, TOPIC):
-        try:
-            reports.append(decode(WindowTested, record.value, record.headers))
-        except Unreadable:  # not written by us, and so not decided by us
-            continue
+    async for batch in read_whole(settings, TOPIC):
+        for record in batch:
+            with contextlib.suppress(Unreadable):  # not written by us, and so not decided by us
+                reports.append(decode(WindowTested, record.value, record.headers))
     return reports

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI
+from scoring import Unscorable
 from servicekit import metrics
 from servicekit.http import Health, json_response, make_ops_routes, problem
 from starlette.exceptions import HTTPException
@@ -16,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from predictor.domain.model import Unscorable
 from predictor.domain.request import Invalid, check
 from predictor.domain.service import NoModel, Predictor
 from predictor.openapi import document

@@ -13,13 +13,14 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 from contracts.codec import Unreadable, decode
 from contracts.events import ModelChanged
+from scoring import Unusable
 from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_consumer
 from servicekit.registry import ModelBundle
 
-from predictor.domain.model import Model, Unusable
+from predictor.domain.model import Model
 from predictor.domain.service import Predictor
 
 log = logging.getLogger(__name__)

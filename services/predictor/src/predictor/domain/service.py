@@ -10,8 +10,9 @@ from typing import Any
 
 from contracts.codec import prediction_id
 from contracts.events import Label, PredictionsMade
+from scoring import Unusable
 
-from predictor.domain.model import Model, Unusable
+from predictor.domain.model import Model
 from predictor.domain.request import Columns
 
 MAX_RECORD_ROWS = 2_000

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, lgamma, log
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scoring import OnnxModel
 from summaries.labels import text
 
 from trainer.domain.columns import Array
+from trainer.domain.ledger import Rows
 
 Floats = NDArray[np.float64]
 EPSILON = float(np.finfo(np.float64).eps)  # as scikit-learn and summaries.quality clip a probability of 0
@@ -27,6 +30,16 @@ class Scored:
 
     predictions: Array
     probabilities: dict[str, Floats] | None = None
+
+    @classmethod
+    def of(cls, onnx: bytes, profile: dict[str, Any], rows: Rows) -> Scored:
+        """What a registered version says about rows; slow for many. Raises as :class:`scoring.OnnxModel`."""
+        model = OnnxModel(onnx, [field["name"] for field in profile["features"]])
+        predictions, probabilities = model.score(rows.features, len(rows))
+        if probabilities is None or profile["task"] == "regression":
+            return cls(predictions)
+        table = probabilities.astype(np.float64)
+        return cls(predictions, {name: table[:, i] for i, name in enumerate(profile["classes"])})
 
 
 @dataclass(frozen=True)

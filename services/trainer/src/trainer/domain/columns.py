@@ -66,7 +66,7 @@ class Column:
         return order[np.where(np.isnan(raw), -1, raw).astype(np.int64)]
 
     def get(self, index: Array) -> Array:
-        """Values at ``index``: objects (``None`` where missing), bool, int64, or float64 (NaN where missing).
+        """Values at ``index``: objects (text or bool, ``None`` where missing), bool, int64, or float64 (NaN where missing).
 
         Whole numbers that never met a fraction or a gap stay int64: class 5 must not become class 5.0.
         """
@@ -74,7 +74,12 @@ class Column:
         if self._kind == "text":
             names = np.array([*self._codes, None], dtype=object)
             return names[np.where(np.isnan(raw), -1, raw).astype(np.int64)]
-        if not self._kind or np.isnan(raw).any():
+        gaps = np.isnan(raw)
+        if self._kind == "bool" and gaps.any():
+            flags: Array = raw.astype(bool).astype(object)
+            flags[gaps] = None
+            return flags
+        if not self._kind or gaps.any():
             return raw
         if self._kind == "bool":
             return raw.astype(bool)

@@ -1,0 +1,124 @@
+"""An ONNX model over named columns (https://onnx.ai/onnx/repo-docs/IR.html), run by ONNX Runtime.
+
+A model takes one input [N, 1] a field, by the field's name, or one matrix [N, fields] of numbers. Its first output
+is a label or value a row, its second, where there is one, the probabilities [N, C]: a tensor, or the list
+of dicts that scikit-learn's converters write unless told otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+Column = Sequence[Any] | NDArray[Any]
+
+_DTYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+}
+_TEXT = "tensor(string)"
+
+
+class Unusable(ValueError):
+    """A model that cannot score; the message says why."""
+
+
+class Unscorable(RuntimeError):
+    """Rows for which the model gave no usable answer."""
+
+
+class Scores(NamedTuple):
+    """``predictions`` [N] and, where the model gives them, ``probabilities`` float32 [N, C]."""
+
+    predictions: NDArray[Any]
+    probabilities: NDArray[np.float32] | None
+
+
+class OnnxModel:
+    """Scores columns. ``fields`` are their names, in the order of a matrix's columns.
+
+    Raises :class:`Unusable` for what ONNX Runtime cannot load, or whose inputs are not the fields.
+    """
+
+    def __init__(self, content: bytes, fields: Sequence[str], threads: int = 1) -> None:
+        try:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = threads
+            options.inter_op_num_threads = 1
+            options.log_severity_level = 3
+            self._session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has an exception for each of its status codes
+            raise Unusable(f"it cannot be loaded: {error}") from error
+        self.fields = list(fields)
+        self._inputs = {entry.name: str(entry.type) for entry in self._session.get_inputs()}
+        self._matrix = len(self._inputs) == 1 and list(self._inputs) != self.fields
+        if not self._matrix and set(self._inputs) != set(self.fields):
+            odd = sorted(set(self._inputs) ^ set(self.fields))
+            raise Unusable(f"its inputs and its profile differ in {', '.join(odd)}")
+        unknown = {kind for kind in self._inputs.values() if kind not in _DTYPES and kind != _TEXT}
+        if unknown or (self._matrix and _TEXT in self._inputs.values()):
+            raise Unusable(f"an input of type {', '.join(sorted(unknown) or [_TEXT])} is not supported")
+        self._outputs = [output.name for output in self._session.get_outputs()]
+
+    def score(self, columns: Mapping[str, Column], n: int) -> Scores:
+        """Score ``n`` rows; ``columns[name]`` [n], a missing value is ``None`` or NaN.
+
+        Raises :class:`Unscorable` where the answer is not ``n`` rows of finite numbers.
+        """
+        try:
+            label, *rest = self._session.run(self._outputs, self._feed(columns, n))
+        except Exception as error:  # as above; and a value that does not fit its input
+            raise Unscorable(f"onnxruntime failed: {error}") from error
+        predictions = np.asarray(label).reshape(-1)
+        if len(predictions) != n or (predictions.dtype.kind == "f" and not np.isfinite(predictions).all()):
+            raise Unscorable(
+                f"the model gave {len(predictions)} predictions for {n} rows, or one that is not finite"
+            )
+        if not rest:
+            return Scores(predictions, None)
+        given = [list(row.values()) for row in rest[0]] if isinstance(rest[0], list) else rest[0]
+        probabilities = np.asarray(given, dtype=np.float32)
+        if probabilities.ndim != 2 or len(probabilities) != n or not np.isfinite(probabilities).all():
+            raise Unscorable(f"the model's probabilities are not {n} rows of finite numbers")
+        return Scores(predictions, probabilities)
+
+    def _feed(self, columns: Mapping[str, Column], n: int) -> dict[str, NDArray[Any]]:
+        if self._matrix:
+            ((name, kind),) = self._inputs.items()
+            return {name: np.stack([_numbers(columns[f], _DTYPES[kind]) for f in self.fields], axis=1)}
+        return {
+            name: (
+                _texts(columns[name]) if kind == _TEXT else _numbers(columns[name], _DTYPES[kind])
+            ).reshape(n, 1)
+            for name, kind in self._inputs.items()
+        }
+
+
+def _numbers(column: Column, dtype: Any) -> NDArray[Any]:
+    """A missing number is NaN where the type has one."""
+    if isinstance(column, np.ndarray) and column.dtype != object:
+        return column.astype(dtype)
+    if dtype is np.float32 or dtype is np.float64:
+        return np.array([np.nan if v is None else v for v in column], dtype=dtype)
+    return np.array(column, dtype=dtype)
+
+
+def _texts(column: Column) -> NDArray[np.object_]:
+    """A missing text is empty and a boolean is "true" or "false", as in training."""
+    values = column.tolist() if isinstance(column, np.ndarray) else column
+    texts = np.empty(len(values), dtype=object)
+    texts[:] = [v if type(v) is str else _text(v) for v in values]
+    return texts
+
+
+def _text(value: Any) -> str:
+    if value is None or value != value:
+        return ""
+    return str(value).lower() if isinstance(value, bool | np.bool_) else str(value)

@@ -1,0 +1,40 @@
+"""A topic read whole: from its beginning to the end it has now."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from aiokafka.errors import UnknownTopicOrPartitionError
+
+from servicekit.config import Settings
+from servicekit.kafka import make_consumer
+
+BATCH_RECORDS = 2_000
+FETCH_BYTES = 4_194_304
+
+
+async def read_whole(settings: Settings, topic: str) -> AsyncIterator[list[Any]]:
+    """The records there are now, in batches; a partition's in order. None where there is no such topic."""
+    consumer = make_consumer(
+        settings, topic, isolation_level="read_committed", max_partition_fetch_bytes=FETCH_BYTES
+    )
+    try:
+        try:
+            await consumer.start()
+        except UnknownTopicOrPartitionError:
+            return
+        ends = await consumer.end_offsets(sorted(consumer.assignment()))  # without a group: all there are
+        await consumer.seek_to_beginning()
+        left = {tp for tp, end in ends.items() if end > 0}
+        while left:
+            found = await consumer.getmany(*left, timeout_ms=200, max_records=BATCH_RECORDS)
+            for tp, records in found.items():
+                if kept := [record for record in records if record.offset < ends[tp]]:
+                    yield kept
+            for tp in list(left):
+                # the position, not the last record's offset: compaction leaves gaps
+                if await consumer.position(tp) >= ends[tp]:
+                    left.discard(tp)
+    finally:
+        await consumer.stop()

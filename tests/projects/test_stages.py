@@ -1,0 +1,86 @@
+"""What the projects share: the split, and the export."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from modelkit.export import agreement, score, to_onnx
+from modelkit.stages import split_base
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
+from summaries.profile import FieldSpec
+
+FIELDS = [FieldSpec("x", "float32"), FieldSpec("kind", "string")]
+FLIGHTS = Path(__file__).parents[2] / "projects" / "flights"
+
+
+def frame(rows: int = 400) -> pd.DataFrame:
+    """Rows of ten days; the target follows x and kind."""
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=rows).astype("float32")
+    kind = generator.choice(["a", "b"], rows)
+    late = np.where(x + (kind == "a") + generator.normal(size=rows) > 0, "yes", "no")
+    day = [f"2013-01-{1 + i % 10:02}" for i in range(rows)]
+    return pd.DataFrame({"x": x, "kind": kind.astype(object), "late": late, "day": day})
+
+
+def fitted() -> Pipeline:
+    """A forest over a number and a one-hot category."""
+    columns = ColumnTransformer([
+        ("numbers", "passthrough", ["x"]), ("texts", OneHotEncoder(sparse_output=False), ["kind"]),
+    ])  # fmt: skip
+    forest = RandomForestClassifier(5, max_depth=4, random_state=1)
+    rows = frame()
+    return Pipeline([("columns", columns), ("forest", forest)]).fit(rows[["x", "kind"]], rows["late"])
+
+
+def test_equal_models_export_to_equal_bytes() -> None:
+    """A version's checksum says that it was rebuilt: nothing random is in the file."""
+    assert to_onnx(fitted(), FIELDS) == to_onnx(fitted(), FIELDS)
+
+
+def test_the_export_agrees_with_the_original() -> None:
+    """Labels are the same in every row, probabilities to float32."""
+    model, rows = fitted(), frame()
+    found = agreement(model, to_onnx(model, FIELDS), rows, FIELDS)
+    assert found["rows"] == 400
+    assert found["labels_differing"] == 0
+    assert found["probability_max_difference"] < 1e-6
+    labels, probabilities = score(to_onnx(model, FIELDS), rows, FIELDS)
+    assert labels.shape == (400,)
+    assert probabilities.shape == (400, 2)
+
+
+@pytest.mark.parametrize(("size", "days"), [(0.2, 2), (0.01, 1)])
+def test_a_split_by_days_leaves_no_day_in_both(size: float, days: int) -> None:
+    """Whole days are held out, at least one, the same for the same seed, and every row is in one part."""
+    train, test = split_base(frame(), size, 42, "day")
+    assert set(train["day"]).isdisjoint(test["day"])
+    assert test["day"].nunique() == days
+    assert len(train) + len(test) == 400
+    assert split_base(frame(), size, 42, "day")[1].equals(test)
+
+
+def test_a_stage_without_its_input_names_the_file(tmp_path: Path) -> None:
+    """One line on standard error, exit code 2: which file, and what to run."""
+    done = subprocess.run(
+        [sys.executable, "-m", "flights.split"], cwd=tmp_path, capture_output=True, text=True,
+        env={"PYTHONPATH": str(FLIGHTS / "src"), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    (tmp_path / "params.yaml").write_text((FLIGHTS / "params.yaml").read_text())
+    again = subprocess.run(
+        [sys.executable, "-m", "flights.split"], cwd=tmp_path, capture_output=True, text=True,
+        env={"PYTHONPATH": str(FLIGHTS / "src"), "PATH": "/usr/bin:/bin"},
+    )  # fmt: skip
+    assert (done.returncode, again.returncode) == (2, 2)
+    assert "params.yaml is not there" in done.stderr
+    assert "base.parquet" in again.stderr
+    assert "dvc repro" in again.stderr
+    assert len(again.stderr.splitlines()) == 1

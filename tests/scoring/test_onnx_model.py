@@ -1,0 +1,73 @@
+"""One way to put rows through a model: layouts, spellings, missing values, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from scoring import OnnxModel, Unscorable, Unusable
+
+
+def echo(kind: int, names: tuple[str, ...] = ("a",)) -> bytes:
+    """One input [N, 1] a name; the first comes back as the prediction."""
+    infos = [helper.make_tensor_value_info(name, kind, [None, 1]) for name in names]
+    output = helper.make_tensor_value_info("label", kind, [None, 1])
+    graph = helper.make_graph([helper.make_node("Identity", [names[0]], ["label"])], "g", infos, [output])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    return bytes(model.SerializeToString())
+
+
+COLUMNS = ["x", None, True, False, 7]
+
+
+@pytest.mark.parametrize("column", [COLUMNS, np.array(COLUMNS, dtype=object)])
+def test_texts_are_spelt_as_in_training(column: Any) -> None:
+    """A missing text is empty and a boolean lower case, from a list and from an array alike."""
+    scores = OnnxModel(echo(TensorProto.STRING), ["a"]).score({"a": column}, 5)
+    assert scores.predictions.tolist() == ["x", "", "true", "false", "7"]
+    assert scores.probabilities is None
+
+
+def test_numpy_booleans_are_spelt_as_pythons() -> None:
+    """An array of bool and a list of bool are one."""
+    scores = OnnxModel(echo(TensorProto.STRING), ["a"]).score({"a": np.array([True, False])}, 2)
+    assert scores.predictions.tolist() == ["true", "false"]
+
+
+@pytest.mark.parametrize("column", [[2, 2.5], np.array([2.0, 2.5]), np.array([2, 2.5], dtype=object)])
+def test_numbers_take_the_inputs_type(column: Any) -> None:
+    """float64, objects and lists become the model's float32."""
+    scores = OnnxModel(echo(TensorProto.FLOAT), ["a"]).score({"a": column}, 2)
+    assert scores.predictions.dtype == np.float32
+    assert scores.predictions.tolist() == [2.0, 2.5]
+
+
+@pytest.mark.parametrize("column", [[1, None], np.array([1, None], dtype=object), np.array([1, np.nan])])
+def test_a_missing_number_is_nan_and_a_prediction_may_not_be(column: Any) -> None:
+    """What comes back as NaN is no answer."""
+    with pytest.raises(Unscorable, match="not finite"):
+        OnnxModel(echo(TensorProto.FLOAT), ["a"]).score({"a": column}, 2)
+
+
+def test_an_integer_that_is_missing_cannot_be_scored() -> None:
+    """int64 has no NaN: that is said, not guessed."""
+    with pytest.raises(Unscorable, match="onnxruntime failed"):
+        OnnxModel(echo(TensorProto.INT64), ["a"]).score({"a": [1, None]}, 2)
+
+
+def test_inputs_have_to_be_the_fields() -> None:
+    """A field too many and one too few are both named."""
+    with pytest.raises(Unusable, match="b, c"):
+        OnnxModel(echo(TensorProto.FLOAT, ("a", "b")), ["a", "c"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "named"),
+    [(TensorProto.STRING, ["x", "y"], "string"), (TensorProto.FLOAT16, ["a"], "float16")],
+)
+def test_a_type_that_nobody_feeds_is_unusable(kind: int, fields: list[str], named: str) -> None:
+    """A matrix of texts and half floats are refused when the model is loaded, not when rows come."""
+    with pytest.raises(Unusable, match=named):
+        OnnxModel(echo(kind), fields)
