@@ -10,9 +10,9 @@ from types import ModuleType
 import numpy as np
 from atalaia.demo.figures import Scores
 from atalaia.demo.replay import Sent
+from atalaia.demo.report.page import write_page
 from atalaia.demo.run import _summary
 from atalaia.demo.worlds import Check, Evidence
-from atalaia.report.page import write_page
 
 
 def _write(made: ModuleType, path: Path) -> str:

@@ -40,7 +40,9 @@ async def run(settings: Settings) -> None:
     tasks = [
         asyncio.create_task(loop.read(), name="read"),
         asyncio.create_task(loop.decide(), name="decide"),
-        asyncio.create_task(serve(make_app(loop, health), settings.host, settings.trainer_port), name="http"),
+        asyncio.create_task(
+            serve(make_app(loop.status, health), settings.host, settings.trainer_port), name="http"
+        ),
         asyncio.create_task(stop.wait(), name="stop"),
     ]
     try:

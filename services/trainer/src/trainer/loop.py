@@ -73,6 +73,19 @@ class Loop:
         self.running = False
         self.open_alert: Alert | None = None
 
+    def status(self) -> dict[str, Any]:
+        """What it is doing, and all its decisions."""
+        serving = self.knowledge.serving
+        return {
+            "model": self.knowledge.model,
+            "version": serving.version if serving else None,
+            "considered_through": self.knowledge.considered_through,
+            "running": self.running,
+            "open_alert": self.open_alert.alert_id if self.open_alert else None,
+            "outcomes": len(self.knowledge.ledger),
+            "decisions": [msgspec.to_builtins(d) for d in self.knowledge.history.decisions],
+        }
+
     # reading ---------------------------------------------------------------------------------------------
 
     async def read(self) -> None:

@@ -33,11 +33,11 @@ from atalaia.demo.figures import Scores
 from atalaia.demo.frozen import score
 from atalaia.demo.hold import Loop, when
 from atalaia.demo.replay import Replay, Sent
+from atalaia.demo.report.page import write_page
 from atalaia.demo.story import Story
 from atalaia.demo.topics import Validation, read_all
 from atalaia.demo.worlds import WORLDS, Check, Evidence, World
 from atalaia.project import Project
-from atalaia.report.page import write_page
 from atalaia.up import SERVICES, Platform
 
 JOIN_SECONDS = 60.0

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from atalaia.demo.hold import when
+from atalaia.demo.report import plots
+from atalaia.demo.report.theme import styled, to_svg
 from atalaia.demo.story import Story
-from atalaia.report import plots
-from atalaia.report.theme import styled, to_svg
 
 STYLE = """
 :root{color-scheme:light dark;--font:ui-sans-serif,system-ui,"Segoe UI",Helvetica,Arial,sans-serif;

@@ -12,8 +12,8 @@ from contracts.events import FeatureDrift, WindowTested
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from atalaia.demo.report.theme import ALARM, BAND, FAINT, FROZEN, GOOD, INK, SERVED, WAIT
 from atalaia.demo.story import Story
-from atalaia.report.theme import ALARM, BAND, FAINT, FROZEN, GOOD, INK, SERVED, WAIT
 
 SMALLEST_P = 1e-12
 
