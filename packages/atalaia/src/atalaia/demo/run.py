@@ -310,10 +310,7 @@ def _summary(
             }
             for a in story.alerts
         ],
-        "messages": {
-            topic: {"messages": v.messages, "against_json_schema": v.against_schema, "invalid": v.invalid}
-            for topic, v in checked.items()
-        },
+        "messages": {topic: {"messages": v.messages, "invalid": v.invalid} for topic, v in checked.items()},
     }
 
 

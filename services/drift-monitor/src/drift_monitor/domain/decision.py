@@ -11,14 +11,11 @@ from contracts.events import FeatureDrift, FeatureShape
 from numpy.typing import NDArray
 from summaries.categories import Categories
 from summaries.cells import Cells
-from summaries.chi2 import chi2_counts
+from summaries.compare import compare
 from summaries.correction import adjust
-from summaries.effects import psi
-from summaries.ks import ks_2samp_counts
 from summaries.shape import shape
 
 Counts = NDArray[np.int64]
-PSI_BINS = 10
 
 
 @dataclass(frozen=True)
@@ -51,15 +48,6 @@ def judge(
 
 
 def _test(reference: Cells | Categories, live: Counts) -> FeatureDrift:
-    """One feature before the correction. The last cell is the missing values'."""
-    missing = int(live[-1])
-    if isinstance(reference, Cells):  # missing values have no place on the line
-        d, p = ks_2samp_counts(reference.counts[:-1], live[:-1])
-        index = psi(reference.counts[:-1], live[:-1], PSI_BINS)
-        return FeatureDrift(test="ks", statistic=d, p_value=p, p_adjusted=p, effect=d, effect_name="D",
-                            drifted=False, missing=missing, psi=index)  # fmt: skip
-    chi2 = chi2_counts(reference.counts, live)
-    index = psi(reference.counts, live)
-    return FeatureDrift(test="chi2", statistic=chi2.statistic, p_value=chi2.p_value, p_adjusted=chi2.p_value,
-                        effect=chi2.cramers_v, effect_name="cramers_v", drifted=False, missing=missing,
-                        psi=index)  # fmt: skip
+    """One feature before the correction."""
+    found = compare(reference, live)
+    return FeatureDrift(**found._asdict(), p_adjusted=found.p_value, drifted=False)
