@@ -51,10 +51,11 @@ def test_a_missing_number_is_nan_and_a_prediction_may_not_be(column: Any) -> Non
         OnnxModel(echo(TensorProto.FLOAT), ["a"]).score({"a": column}, 2)
 
 
-def test_an_integer_that_is_missing_cannot_be_scored() -> None:
+@pytest.mark.parametrize("column", [[1, None], np.array([1.0, np.nan]), np.array([1, None], dtype=object)])
+def test_an_integer_that_is_missing_cannot_be_scored(column: Any) -> None:
     """int64 has no NaN: that is said, not guessed."""
     with pytest.raises(Unscorable, match="onnxruntime failed"):
-        OnnxModel(echo(TensorProto.INT64), ["a"]).score({"a": [1, None]}, 2)
+        OnnxModel(echo(TensorProto.INT64), ["a"]).score({"a": column}, 2)
 
 
 def test_inputs_have_to_be_the_fields() -> None:

@@ -74,32 +74,51 @@ def _run(command: list[str], cwd: Path) -> None:
         raise UserError(f"{' '.join(command[:4])} failed in {cwd}: {why[-1] if why else done.returncode}")
 
 
+NOT_COPIED = (".git", "__pycache__", ".dvc", "mlruns", "*.pyc")
+MADE = ("data", "models", "reports")  # by the project's stages
+
+
 def repository_of(project: Project, data: Path) -> Path:
     """A git and DVC repository holding only the project, under ``data``: what the trainer clones.
 
-    The user's checkout is never written to, and need not be a git repository. Made once; kept afterwards.
+    The user's checkout is never written to, and need not be a git repository. Made at the first start; at
+    each later one it takes up what has changed in the project since, as a commit.
     """
     target = data / "project"
-    if (target / ".git").is_dir():
-        return target
     if shutil.which("git") is None:
         raise UserError("git is needed (DVC works on git repositories): install it")
-    shutil.copytree(
-        project.folder,
-        target,
-        dirs_exist_ok=True,
-        ignore=shutil.ignore_patterns(".git", "__pycache__", ".dvc", "mlruns", "*.pyc"),
-    )
-    dvc = [sys.executable, "-m", "dvc"]
-    git = ["git", "-c", "user.name=atalaia", "-c", "user.email=atalaia@localhost"]
-    _run(["git", "init", "--quiet", "--initial-branch=main", "."], target)
-    _run([*dvc, "init", "--quiet"], target)
-    # One cache for this repository and every clone of it: a stage that has run is not run again.
-    _run([*dvc, "cache", "dir", "--quiet", "--local", str((data / "dvc-cache").resolve())], target)
-    _run([*dvc, "config", "--quiet", "core.analytics", "false"], target)
+    if not (target / ".git").is_dir():
+        fresh = data / "project.new"  # all or nothing: a repository that is there is whole
+        shutil.rmtree(fresh, ignore_errors=True)
+        shutil.copytree(project.folder, fresh, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        dvc = [sys.executable, "-m", "dvc"]
+        _run(["git", "init", "--quiet", "--initial-branch=main", "."], fresh)
+        _run([*dvc, "init", "--quiet"], fresh)
+        # One cache for this repository and every clone of it: a stage that has run is not run again.
+        _run([*dvc, "cache", "dir", "--quiet", "--local", str((data / "dvc-cache").resolve())], fresh)
+        _run([*dvc, "config", "--quiet", "core.analytics", "false"], fresh)
+        shutil.rmtree(target, ignore_errors=True)
+        fresh.rename(target)
+    else:
+        _take_up(project.folder, target)
     _run(["git", "add", "--all"], target)
-    _run([*git, "commit", "--quiet", "--message", f"{project.name} as it is when Atalaia starts"], target)
+    git = ["git", "-c", "user.name=atalaia", "-c", "user.email=atalaia@localhost"]
+    message = f"{project.name} as it is when Atalaia starts"
+    _run([*git, "commit", "--quiet", "--allow-empty", "--message", message], target)
     return target
+
+
+def _take_up(folder: Path, target: Path) -> None:
+    """What the project is made of, as it is now; what its stages made stays the copy's own."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=target, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, tracked):
+        ours = name.startswith(".dvc") or name == "dvc.lock" or name.split("/")[0] in MADE
+        if not ours and not (folder / name).exists():
+            (target / name).unlink(missing_ok=True)
+    ignored = shutil.ignore_patterns(*NOT_COPIED, *MADE, "dvc.lock")
+    shutil.copytree(folder, target, dirs_exist_ok=True, ignore=ignored)
 
 
 def environment_of(project_copy: Path, base: dict[str, str]) -> dict[str, str]:

@@ -150,24 +150,22 @@ class Platform:
             self._start_mlflow()
         self.tick("preparing the project's own repository")
         copy = repository_of(self.project, self.data)
-        repro: Child | None = None
-        if not (copy / "models" / "model.onnx").exists():
-            repro = Child(
-                "the first model's pipeline (dvc repro)",
-                python("-m", "dvc", "repro"),
-                self.logs / "first-model.log",
-                env=environment_of(copy, self._env),
-                cwd=copy,
-            )
+        # Incremental: what an earlier start has made is not made again, what it left half done is finished.
+        repro = Child(
+            "the first model's pipeline (dvc repro)",
+            python("-m", "dvc", "repro"),
+            self.logs / "first-model.log",
+            env=environment_of(copy, self._env),
+            cwd=copy,
+        )
         try:
             self._start_broker()
             self._export(copy)
             asyncio.run(ensure_topics(self.settings.kafka, self.settings.partitions))
-            if repro:
-                self.tick("training the first model")
-                repro.wait(FIRST_MODEL_SECONDS)
+            self.tick("training the first model")
+            repro.wait(FIRST_MODEL_SECONDS)
         finally:
-            if repro and repro.running:
+            if repro.running:
                 repro.stop()
         if own_mlflow:
             child = self.children["mlflow"]

@@ -13,6 +13,8 @@ from summaries.profile import FieldSpec, Profile
 from modelkit.export import agreement, score, to_onnx
 from modelkit.project import DATA, MODELS, REPORTS, combine, live_rows, params, read_json, write_json
 
+EPSILON = float(np.finfo(np.float64).eps)  # as scikit-learn and the services clip a probability of 0
+
 
 def cast(frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> pd.DataFrame:
     """The fields' columns in the fields' types: float32 before training, as the exported model computes."""
@@ -71,9 +73,9 @@ def _measure(truth: Any, label: Any, probabilities: Any, classes: list[str]) -> 
     from sklearn import metrics
 
     truth, label = np.asarray(truth).astype(str), np.asarray(label).astype(str)
-    clipped = np.clip(np.asarray(probabilities, dtype=float), 1e-6, 1)
+    clipped = np.clip(np.asarray(probabilities, dtype=float), EPSILON, 1)
     at = {name: i for i, name in enumerate(classes)}
-    picked = np.array([clipped[i, at[t]] if t in at else 1e-6 for i, t in enumerate(truth)])
+    picked = np.array([clipped[i, at[t]] if t in at else EPSILON for i, t in enumerate(truth)])
     found = {
         "accuracy": float(metrics.accuracy_score(truth, label)),
         "balanced_accuracy": float(metrics.balanced_accuracy_score(truth, label)),

@@ -104,6 +104,8 @@ class OnnxModel:
 def _numbers(column: Column, dtype: Any) -> NDArray[Any]:
     """A missing number is NaN where the type has one."""
     if isinstance(column, np.ndarray) and column.dtype != object:
+        if column.dtype.kind == "f" and np.dtype(dtype).kind != "f" and not np.isfinite(column).all():
+            raise ValueError("a missing value in a column of whole numbers")  # astype would invent one
         return column.astype(dtype)
     if dtype is np.float32 or dtype is np.float64:
         return np.array([np.nan if v is None else v for v in column], dtype=dtype)

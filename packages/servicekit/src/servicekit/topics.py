@@ -12,24 +12,27 @@ from servicekit.kafka import hushed, no_broker
 __all__ = ["Topic", "ensure_topics", "load_topics"]
 
 
-def wanted_topics(partitions: int, replication: int = 1) -> list[NewTopic]:
+BROKERS_DEFAULT = -1  # replication is the cluster's to decide: its default.replication.factor
+
+
+def wanted_topics(partitions: int) -> list[NewTopic]:
     """Each topic with the configuration of its YAML file, and a ``<topic>.dlq`` that keeps for ever."""
     wanted = []
     for topic in load_topics().values():
         # Retention must not see event time, or a replay of last year's rows would be deleted on arrival.
         config = {"message.timestamp.type": "LogAppendTime", **topic.config}
         count = partitions if topic.partitioned else 1
-        wanted.append(NewTopic(topic.name, count, replication, topic_configs=config))
-        wanted.append(NewTopic(topic.dlq, 1, replication, topic_configs={"retention.ms": "-1"}))
+        wanted.append(NewTopic(topic.name, count, BROKERS_DEFAULT, topic_configs=config))
+        wanted.append(NewTopic(topic.dlq, 1, BROKERS_DEFAULT, topic_configs={"retention.ms": "-1"}))
     return wanted
 
 
-async def ensure_topics(bootstrap: str, partitions: int, replication: int = 1) -> None:
+async def ensure_topics(bootstrap: str, partitions: int) -> None:
     """Create the topics that are missing; raises :class:`UserError` where one has another partition count.
 
     The count decides which prediction meets its label, so it never changes by itself.
     """
-    wanted = wanted_topics(partitions, replication)
+    wanted = wanted_topics(partitions)
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         with hushed():

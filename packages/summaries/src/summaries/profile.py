@@ -50,6 +50,10 @@ class FieldSpec:
             object.__setattr__(self, "kind", "categorical" if textual else "numeric")
         elif self.kind not in ("numeric", "categorical") or (textual and self.kind == "numeric"):
             raise ValueError(f"{self.name}: a {self.dtype} is not {self.kind}")
+        if self.optional and self.dtype == "int64":
+            raise ValueError(
+                f"{self.name}: int64 has no missing value; declare an optional number as float32"
+            )
 
 
 @dataclass(frozen=True)
