@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from predictor.domain.request import MAX_ERRORS, Columns, Invalid, check, parse_time, value_error
+from predictor.domain.request import FUTURE_MS, MAX_ERRORS, Columns, Invalid, check, parse_time, value_error
+from servicekit.config import Settings
 from summaries.profile import FieldSpec
 
 NOW = 1_700_000_000_000
@@ -93,8 +94,8 @@ def test_nothing_but_invalid_is_raised(rows: list[Any]) -> None:
 
 def test_event_times_are_one_or_one_a_row() -> None:
     """One time goes for all rows; a list has to have one each."""
-    assert checked([GOOD] * 3, 5).event_time == [5, 5, 5]
-    assert checked([GOOD] * 2, [5, "1970-01-01T00:00:00.006Z"]).event_time == [5, 6]
+    assert checked([GOOD] * 3, NOW).event_time == [NOW, NOW, NOW]
+    assert checked([GOOD] * 2, [NOW, "1970-01-01T00:00:00.006Z"]).event_time == [NOW, 6]
     assert errors_of([GOOD] * 3, [1, 2])[0]["field"] == "event_time"
     assert errors_of([GOOD] * 3, [1])[0]["field"] == "event_time"
 
@@ -105,6 +106,21 @@ def test_an_event_time_in_the_future_is_refused() -> None:
     assert errors_of([GOOD, GOOD], [NOW, NOW + 300_001])[0] == {
         "field": "event_time", "message": "is more than five minutes in the future", "row": 1,
     }  # fmt: skip
+
+
+def test_a_number_that_looks_like_seconds_is_refused() -> None:
+    """A number of seconds would be a moment of 1970: the answer says that milliseconds are expected."""
+    assert checked([GOOD], 10**11).event_time == [10**11]
+    for seconds in (0, NOW // 1000, 10**11 - 1):
+        (error,) = errors_of([GOOD], seconds)
+        assert error["field"] == "event_time"
+        assert "milliseconds" in error["message"]
+        assert "seconds" in error["message"].replace("milliseconds", "")
+
+
+def test_the_default_grace_covers_clocks_that_are_allowed_to_be_ahead() -> None:
+    """The fastest clock that the predictor accepts closes no window for those that are right."""
+    assert Settings.model_fields["grace_ms"].default >= FUTURE_MS
 
 
 def test_a_required_event_time_may_not_be_missing() -> None:

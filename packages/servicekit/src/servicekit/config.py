@@ -31,7 +31,12 @@ class Settings(BaseSettings):
     event_time_required: bool = Field(False, description="refuse predictions without event_time")
     window_ms: int = Field(3_600_000, gt=0, description="size of a window, milliseconds of event time")
     step_ms: int = Field(0, ge=0, description="distance of window starts; 0: window_ms (tumbling)")
-    grace_ms: int = Field(60_000, ge=0, description="how long after its end a window still takes late rows")
+    grace_ms: int = Field(
+        300_000,
+        ge=0,
+        description="how long after its end a window still takes rows; "
+        "covers clocks that are allowed to be ahead (five minutes)",
+    )
     window_origin_ms: int = Field(0, description="event time that window starts are counted from")
     min_rows: int = Field(100, gt=0, description="fewer rows in a window: insufficient data")
     alpha: float = Field(0.01, gt=0, lt=1, description="significance after correction across features")

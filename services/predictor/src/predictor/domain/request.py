@@ -12,7 +12,8 @@ from contracts.events import Value
 from summaries.profile import FieldSpec
 
 MAX_ERRORS = 20
-FUTURE_MS = 5 * 60_000
+FUTURE_MS = 5 * 60_000  # the default of ATALAIA_GRACE_MS covers it: so fast a clock closes no window early
+SECONDS_BELOW = 10**11  # ms: a smaller number is from before 1973-03-03, or of our days and in seconds
 _INT64 = 2**63
 _FLOAT32_MAX = 3.4028234663852886e38
 
@@ -151,6 +152,8 @@ def _times(given: Any, n: int, now: int, required: bool, wrong: Any) -> list[int
         at = parse_time(value)
         if at is None:
             wrong(i, "event_time", "must be an ISO 8601 time with offset, or milliseconds since 1970")
+        elif at < SECONDS_BELOW and type(value) is int:
+            wrong(i, "event_time", "looks like seconds since 1970; milliseconds are expected")
         elif at > now + FUTURE_MS:
             wrong(i, "event_time", "is more than five minutes in the future")
         else:
