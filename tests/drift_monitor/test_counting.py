@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 from contracts.events import ModelChanged, PaneCounted, PredictionsMade, WindowTested
 from drift_monitor.domain.decision import Rule
-from drift_monitor.domain.owner import Owner
+from drift_monitor.domain.owner import Decided, Owner
 from drift_monitor.domain.panes import Counter, PaneKey, Record
 from drift_monitor.domain.watermark import NEVER
 from drift_monitor.domain.windows import Grid, Window
@@ -171,15 +172,19 @@ def test_only_a_higher_offset_replaces_a_pane() -> None:
     assert mine.rows(Window(0, 60)) == {"1": 3}
 
 
+def decide_windows(mine: Owner, until: int) -> list[Decided]:
+    """All decisions up to a watermark."""
+    mine.watermark.flush(until)
+    decisions = []
+    while (window := mine.due()) is not None:
+        decisions.append(mine.decide(window, {"1": PROFILE, "2": PROFILE}))
+        mine.commit(decisions[-1])
+    return decisions
+
+
 def decide_all(mine: Owner, until: int) -> list[WindowTested]:
     """All reports up to a watermark."""
-    mine.watermark.flush(until)
-    reports = []
-    while (window := mine.due()) is not None:
-        decided = mine.decide(window, {"1": PROFILE, "2": PROFILE})
-        mine.commit(decided)
-        reports += decided.reports
-    return reports
+    return [report for decided in decide_windows(mine, until) for report in decided.reports]
 
 
 def test_every_window_has_a_report_of_the_serving_version() -> None:
@@ -209,7 +214,8 @@ def test_a_promotion_starts_at_ok_and_the_old_version_reports_but_alerts_no_more
     for pane in counter.absorb([Record(0, i, batch) for i, batch in enumerate(log)], PROFILES, {})[0]:
         mine.replace(pane)
     mine.changed(installed("2", 110, previous="1"))
-    reports = decide_all(mine, 180)
+    decisions = decide_windows(mine, 180)
+    reports = [report for decided in decisions for report in decided.reports]
     assert [(r.window_start, r.version, r.rows, r.state) for r in reports] == [
         (0, "1", 50, "drift"),
         (60, "1", 50, "ok"),
@@ -218,7 +224,8 @@ def test_a_promotion_starts_at_ok_and_the_old_version_reports_but_alerts_no_more
     ]
     assert reports[1].alert_id is None
     assert reports[2].alert_id not in (None, reports[0].alert_id)
-    assert mine.alert()[1].since == 110
+    assert [alert.since for decided in decisions for alert in decided.alerts] == [0, 110]
+    assert [report.serving for report in reports] == [True, False, True, True]
 
 
 def test_restored_from_its_reports_an_owner_goes_on_as_before() -> None:
@@ -233,11 +240,26 @@ def test_restored_from_its_reports_an_owner_goes_on_as_before() -> None:
     reports = decide_all(mine, 60)
     for pane in panes:
         restored.replace(pane)
-    for report in [*reports, *reports]:
-        restored.reported(report)
+    restored.restore([*reports, *reports])
     assert restored.decided_through == 60
     assert restored.alert() == mine.alert()
     assert decide_all(restored, 120) == decide_all(mine, 120)
+
+
+def test_of_reports_without_the_field_serving_the_last_of_a_window_holds() -> None:
+    """In records older than the field all say that their version served; the serving one's was the last."""
+    grid = Grid(0, 60, 60, 0)
+    counter, mine, restored = Counter(grid), owner(grid=grid), owner(grid=grid)
+    log = [made(list(range(50)), [9.0] * 50, version="2"), made(list(range(60, 110)), [9.0] * 50)]
+    for pane in counter.absorb([Record(0, i, batch) for i, batch in enumerate(log)], PROFILES, {})[0]:
+        mine.replace(pane)
+    reports = [msgspec.structs.replace(report, serving=True) for report in decide_all(mine, 120)]
+    assert [(r.window_end, r.version, r.state) for r in reports] == [
+        (60, "2", "ok"), (60, "1", "ok"), (120, "1", "drift"),
+    ]  # fmt: skip
+    restored.restore(reports)
+    assert restored.decided_through == 120
+    assert restored.alert() == mine.alert()
 
 
 def test_without_model_events_the_highest_version_serves() -> None:

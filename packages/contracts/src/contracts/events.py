@@ -117,7 +117,9 @@ class FeatureDrift(Event, frozen=True):
 class WindowTested(Event, frozen=True):
     """Topic ``drift-reports``: one window of one model version against its reference. Key: ``model``.
 
-    ``alert_id`` names the alert that is open after this window, if one is.
+    ``alert_id`` names the alert that is open after this window, if one is. ``serving``: this version served
+    when the window was decided, and its report is the window's last. Records older than this field lack it;
+    of those the last one of a window is the serving version's.
     """
 
     model: str
@@ -134,6 +136,7 @@ class WindowTested(Event, frozen=True):
     correction: str
     min_effect: float
     features: dict[str, FeatureDrift]
+    serving: bool = True
 
 
 class AlertChanged(Event, frozen=True):

@@ -73,8 +73,11 @@ class Monitor:
         for pane in panes:
             self.counter.restore(pane)
             self.owner(pane.model).replace(pane)
+        said: dict[str, list[WindowTested]] = {}
         for report in reports:
-            self.owner(report.model).reported(report)
+            said.setdefault(report.model, []).append(report)
+        for model, own in said.items():
+            self.owner(model).restore(own)
         for owner in self.owners.values():
             if owner.decided_through is not None:
                 self.counter.evict(owner.model, owner.decided_through)
@@ -156,7 +159,7 @@ class Monitor:
             await self.edges.publish_report(report)
             if report.late_rows:
                 metrics.LATE_ROWS.labels(report.model).inc(report.late_rows)
-        if decided.era is not None:
+        if decided.serving is not None:
             _show(decided.reports[-1])
 
     async def flush(self, until: int) -> None:

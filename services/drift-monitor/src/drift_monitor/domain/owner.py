@@ -16,7 +16,7 @@ from summaries.profile import Profile
 from drift_monitor.domain.alerts import AlertState
 from drift_monitor.domain.decision import Rule, judge
 from drift_monitor.domain.panes import PaneKey
-from drift_monitor.domain.versions import Era, Versions, version_order
+from drift_monitor.domain.versions import Versions, version_order
 from drift_monitor.domain.watermark import Watermark
 from drift_monitor.domain.windows import Grid, Window
 
@@ -28,7 +28,7 @@ class Decided:
     """One window's outcome in the order of publication: alerts, then reports, the serving version's last."""
 
     window: Window
-    era: Era | None
+    serving: str | None
     state: AlertState
     alerts: list[AlertChanged] = field(default_factory=list)
     reports: list[WindowTested] = field(default_factory=list)
@@ -44,7 +44,8 @@ class Owner:
         self.watermark = Watermark(partitions)
         self.versions = Versions()
         self.decided_through: int | None = None
-        self._alerts: dict[Era, AlertState] = {}
+        self._serving: str | None = None  # the version that served the last decided window
+        self._state = AlertState()  # and where it stands after it
         self._panes: dict[PaneKey, PaneCounted] = {}
         self._late: dict[PaneKey, PaneCounted] = {}
         self._first: int | None = None
@@ -71,19 +72,20 @@ class Owner:
         """Another version serves."""
         self.versions.changed(event)
 
-    def reported(self, report: WindowTested) -> None:
-        """Restore from an own report: the window is decided, and the alert stands where it stood.
+    def restore(self, reports: Iterable[WindowTested]) -> None:
+        """Begin where own reports end: their windows are decided, and the alert stands where it stood.
 
-        A window counts as decided once the serving version's report, its last, is out.
+        A window is decided by its last report, the serving version's; which version that was is what the
+        report says, whatever model-events say by now. Of records older than ``serving`` the last one holds.
         """
-        era = self.versions.era(report.window_end)
-        if not report.final or era is None or era.version != report.version:
-            return
-        if self.decided_through is not None and report.window_end <= self.decided_through:
-            return
-        drifted = None if report.status == "insufficient data" else report.status == "drift"
-        self._alerts[era] = self._after(era, drifted, report.window_start)
-        self._forget(report.window_end)
+        last = {report.window_end: report for report in reports if report.final and report.serving}
+        for end in sorted(last):
+            report = last[end]
+            drifted = None if report.status == "insufficient data" else report.status == "drift"
+            self._state = self._after(report.version, drifted, report.window_start)
+            self._serving = report.version
+        if last:
+            self._forget(max(last))
 
     # --- what it decides
 
@@ -116,38 +118,39 @@ class Owner:
 
     def decide(self, window: Window, profiles: Mapping[str, Profile]) -> Decided:
         """Test a window; :meth:`commit` it once it is published."""
-        era = self.versions.era(window.end)
-        serving = era.version if era is not None else None
+        serving = self.versions.serving(window.end)
         reports = [
-            self._report(window, version, profiles, AlertState())
+            self._report(window, version, profiles)
             for version in sorted(self._present(window), key=version_order)
             if version != serving
         ]
-        if era is None:
+        if serving is None:
             return Decided(window, None, AlertState(), [], reports)
-        before = self._alerts.get(era, AlertState())
-        tested = self._report(window, era.version, profiles, before)
+        before = self._standing(serving)
+        tested = self._report(window, serving, profiles)
         drifted = None if tested.status == "insufficient data" else tested.status == "drift"
-        state = self._after(era, drifted, window.start)
+        state = self._after(serving, drifted, window.start)
         alerts = []
         if state.state != before.state:
-            alerts.append(self._alert(window, era.version, before, state, tested))
-        told = msgspec.structs.replace(tested, state=state.state, alert_id=self._open_id(era.version, state))
-        return Decided(window, era, state, alerts, [*reports, told])
+            alerts.append(self._alert(window, serving, before, state, tested))
+        told = msgspec.structs.replace(
+            tested, state=state.state, alert_id=self._open_id(serving, state), serving=True
+        )
+        return Decided(window, serving, state, alerts, [*reports, told])
 
     def commit(self, decided: Decided) -> None:
         """What was decided is published."""
-        if decided.era is not None:
-            self._alerts[decided.era] = decided.state
+        if decided.serving is not None:
+            self._serving, self._state = decided.serving, decided.state
         self._forget(decided.window.end)
 
     def alert(self) -> tuple[str | None, AlertState, str | None]:
         """The version that serves now, its state, and its open alert."""
-        era = self.versions.latest()
-        if era is None:
+        serving = self.versions.latest()
+        if serving is None:
             return None, AlertState(), None
-        state = self._alerts.get(era, AlertState())
-        return era.version, state, self._open_id(era.version, state)
+        state = self._standing(serving)
+        return serving, state, self._open_id(serving, state)
 
     # --- how
 
@@ -164,10 +167,21 @@ class Owner:
         for key in [key for key in self._panes if self.grid.last_window(key.start).end <= decided]:
             del self._panes[key]
 
-    def _after(self, era: Era, drifted: bool | None, start: int) -> AlertState:
-        since = start if era.since is None else max(start, era.since)
-        state = self._alerts.get(era, AlertState())
-        return state.after(drifted=drifted, start=since, alert_windows=self.rule.alert_windows)
+    def _standing(self, version: str) -> AlertState:
+        """Where a version stands before the next window: at ok, where another served the one before."""
+        return self._state if version == self._serving else AlertState()
+
+    def _after(self, version: str, drifted: bool | None, start: int) -> AlertState:
+        return self._standing(version).after(
+            drifted=drifted, start=start, alert_windows=self.rule.alert_windows
+        )
+
+    def _since(self, version: str, state: AlertState) -> int | None:
+        """An alert's ``since``: no version's world looks different before it serves."""
+        if state.since is None:
+            return None
+        took_over = self.versions.took_over(version, state.since + self.grid.size)
+        return state.since if took_over is None else max(state.since, took_over)
 
     def _alert_id(self, version: str, state: AlertState) -> str:
         return derived_id(self.model, version, KIND, state.since)
@@ -195,14 +209,8 @@ class Owner:
                     total[name][indices] += counts
         return total
 
-    def _report(
-        self,
-        window: Window,
-        version: str,
-        profiles: Mapping[str, Profile],
-        state: AlertState,
-    ) -> WindowTested:
-        """A version's report."""
+    def _report(self, window: Window, version: str, profiles: Mapping[str, Profile]) -> WindowTested:
+        """A version's report, without a state."""
         rule = self.rule
         mine = [pane for key, pane in self._within(window) if key.version == version]
         rows = sum(pane.rows for pane in mine)
@@ -222,20 +230,21 @@ class Owner:
             rows=rows,
             late_rows=self._late_rows(window, version),
             status=status,
-            state=state.state,
-            alert_id=self._open_id(version, state),
+            state="ok",
+            alert_id=None,
             alpha=rule.alpha,
             correction=rule.correction,
             min_effect=rule.min_effect,
             features=features,
+            serving=False,
         )
 
     def _alert(
         self, window: Window, version: str, before: AlertState, state: AlertState, tested: WindowTested
     ) -> AlertChanged:
-        named = (
-            state if state.since is not None else before
-        )  # a warning that came to nothing has no since any more
+        # a warning that came to nothing has no since any more
+        named = state if state.since is not None else before
+        since = self._since(version, named)
         drifted = {name: feature for name, feature in tested.features.items() if feature.drifted}
         offsets: dict[str, int] = {}
         for key, pane in self._within(window):
@@ -255,7 +264,7 @@ class Owner:
             kind="virtual",
             state=state.state,
             previous=before.state,
-            since=named.since if named.since is not None else window.start,
+            since=window.start if since is None else since,
             window_start=window.start,
             window_end=window.end,
             features=drifted,

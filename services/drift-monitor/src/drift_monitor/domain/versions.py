@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from contracts.events import ModelChanged
-
-
-class Era(NamedTuple):
-    """A version's time of service; ``since`` is None where its beginning is not known."""
-
-    version: str
-    since: int | None
 
 
 def version_order(version: str) -> tuple[int, str]:
@@ -43,17 +34,25 @@ class Versions:
         """Rows of a version at an event time exist."""
         self._first_seen[version] = min(self._first_seen.get(version, event_time), event_time)
 
-    def era(self, end: int) -> Era | None:
-        """Who serves the window that ends at ``end``: the last to take over before its end."""
+    def serving(self, end: int) -> str | None:
+        """Who serves the window that ends at ``end``, by what is known now: the last to take over before.
+
+        A promotion is effective from the boundary that its decision was as of, which may lie before windows
+        that are decided already; those stay with the version that served them, as their reports say.
+        """
         before = [change for change in self._changes if change.effective_from < end]
         if before:
-            return Era(before[-1].version, before[-1].effective_from)
+            return before[-1].version
         if self._changes:  # older changes are compacted away
-            first = self._changes[0]
-            return Era(first.previous_version or first.version, None)
+            return self._changes[0].previous_version or self._changes[0].version
         seen = [version for version, first in self._first_seen.items() if first < end]
-        return Era(max(seen, key=version_order), None) if seen else None
+        return max(seen, key=version_order, default=None)
 
-    def latest(self) -> Era | None:
+    def took_over(self, version: str, end: int) -> int | None:
+        """Since when a version serves that serves the window that ends at ``end``; None where not known."""
+        taken = [c.effective_from for c in self._changes if c.version == version and c.effective_from < end]
+        return taken[-1] if taken else None
+
+    def latest(self) -> str | None:
         """Who serves now."""
-        return self.era(2**62)
+        return self.serving(2**62)
