@@ -61,3 +61,44 @@ def test_a_registered_version_comes_back_whole(tmp_path: Path, monkeypatch: pyte
     registry.client().set_model_version_tag("m", "1", "sha256", "0" * 64)
     with pytest.raises(UserError, match="its tag says 0000"):
         registry.bundle("m", "1")
+
+
+@pytest.fixture
+def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """A registry with model m: version 1 is not ONNX, version 2 comes from a run without profile."""
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    made = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = made.client().create_experiment("e", artifact_location=(tmp_path / "artifacts").as_uri())
+    for profile, log in (
+        (
+            {"features": []},
+            lambda: mlflow.pyfunc.log_model(
+                name="model",
+                python_model=lambda model_input: model_input,
+                pip_requirements=[],
+                registered_model_name="m",
+            ),
+        ),
+        (
+            None,
+            lambda: mlflow.onnx.log_model(
+                identity_model(), name="model", registered_model_name="m", pip_requirements=[]
+            ),
+        ),
+    ):
+        with mlflow.start_run(experiment_id=experiment):
+            if profile:
+                mlflow.log_dict(profile, "profile.json")
+            log()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [("1", "0 .onnx files"), ("2", "no profile.json"), ("3", "no version 3 of m")]
+)
+def test_a_version_that_is_not_whole_is_said_to_be_so(registry: Registry, version: str, said: str) -> None:
+    """No ONNX file, no profile, no such version: the user's to mend, and no StopIteration, which would hang."""
+    with pytest.raises(UserError, match=said):
+        registry.bundle("m", version)

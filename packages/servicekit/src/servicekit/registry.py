@@ -29,6 +29,11 @@ class ModelBundle:
     profile: dict[str, Any]
     signature: list[dict[str, Any]]
 
+    def odd_fields(self) -> list[str]:
+        """The fields that only one of signature and profile names; a version without signature has none."""
+        signed = {entry["name"] for entry in self.signature}
+        return sorted(signed ^ {field["name"] for field in self.profile["features"]}) if signed else []
+
 
 class Registry:
     """Versions of registered models on an MLflow server."""
@@ -73,23 +78,50 @@ class Registry:
         return dict(self.client().get_model_version(model, version).tags)
 
     def profile(self, model: str, version: str) -> dict[str, Any]:
-        """The profile of a version, without its model."""
-        run_id = self.client().get_model_version(model, version).run_id
+        """The profile of a version, without its model; raises :class:`UserError` where it has none."""
+        run_id = self._described(model, version).run_id
+        client = self.client()
+        if not any(entry.path == "profile.json" for entry in client.list_artifacts(run_id)):
+            raise UserError(
+                f"Run {run_id} of models:/{model}/{version} has no profile.json. Register it anew."
+            )
         with tempfile.TemporaryDirectory() as folder:
-            path = self.client().download_artifacts(run_id, "profile.json", folder)
-            content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+            path = client.download_artifacts(run_id, "profile.json", folder)
+            try:
+                content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise UserError(f"profile.json of models:/{model}/{version} is not JSON: {error}") from None
         return content
 
-    def bundle(self, model: str, version: str) -> ModelBundle:
-        """Fetch a version whole; raises :class:`UserError` where the checksum differs from the tag's."""
+    def _described(self, model: str, version: str) -> Any:
         client = self.client()
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return client.get_model_version(model, version)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise UserError(f"The registry at {self.uri} has no version {version} of {model}.") from None
+            raise
+
+    def bundle(self, model: str, version: str) -> ModelBundle:
+        """Fetch a version whole.
+
+        Raises :class:`UserError` where what is registered cannot be used: the version is not there, its ``.onnx``
+        or profile is missing, or its checksum is not the tag's. Anything else raised may pass: ask again.
+        """
+        described = self._described(model, version)
         import mlflow
 
-        described = client.get_model_version(model, version)
         uri = f"models:/{model}/{version}"
         with tempfile.TemporaryDirectory() as folder:
             path = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=self.uri))
-            onnx = next(path.rglob("*.onnx")).read_bytes()
+            found = sorted(path.rglob("*.onnx"))
+            if len(found) != 1:
+                raise UserError(
+                    f"{uri}: {len(found)} .onnx files are stored with it, not one. Register it anew."
+                )
+            onnx = found[0].read_bytes()
             signature = mlflow.models.Model.load(str(path)).signature
         checksum = hashlib.sha256(onnx).hexdigest()
         stated = described.tags.get("sha256")
