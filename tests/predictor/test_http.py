@@ -157,12 +157,13 @@ async def test_a_row_is_scored_published_and_answered(served: Served) -> None:
 async def test_a_batch_is_one_record(served: Served) -> None:
     """N rows are scored together and published as one event, in order."""
     rows = [GOOD | {"age": age} for age in (10, 90, 40)]
-    answer = await served.client.post("/api/v1.0/predict/batch", json={"rows": rows, "event_time": [3, 1, 2]})
+    times = [10**12 + 3, 10**12 + 1, 10**12 + 2]
+    answer = await served.client.post("/api/v1.0/predict/batch", json={"rows": rows, "event_time": times})
     body = answer.json()
     (event,) = served.published
     assert [p["answer"] for p in body["predictions"]] == ["no", "yes", event.predictions[2]]
     assert event.features["age"] == [10, 90, 40]
-    assert event.event_time == [3, 1, 2]
+    assert event.event_time == times
     assert [split_prediction_id(p["prediction_id"])[1] for p in body["predictions"]] == [0, 1, 2]
 
 
@@ -309,6 +310,22 @@ async def test_a_registry_that_is_away_is_not_a_bad_version(served: Served) -> N
     assert served.predictor.model.version == "1"
     served.registry.bundles["2"] = bundle
     assert await take_up(served.predictor, served.registry, event) is Result.TAKEN_UP
+
+
+@pytest.mark.parametrize("raised", [StopIteration, SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+async def test_whatever_the_registry_raises_the_attempt_ends(
+    served: Served, monkeypatch: pytest.MonkeyPatch, raised: type[BaseException]
+) -> None:
+    """Even what a future cannot hold, or what would end the process, is one failed attempt."""
+
+    def fail(*_: object) -> None:
+        raise raised("no file")
+
+    event = served.registry.add("2", make_onnx(0))
+    monkeypatch.setattr(served.registry, "bundle", fail)
+    async with asyncio.timeout(10):
+        assert await take_up(served.predictor, served.registry, event) is Result.UNREACHABLE
+    assert served.predictor.model.version == "1"
 
 
 async def test_a_model_that_fails_on_a_row_is_a_problem(

@@ -25,7 +25,7 @@ from servicekit.registry import ModelBundle
 from summaries.profile import FieldSpec, Profile
 
 pytestmark = pytest.mark.kafka
-ROW = {"rows": [{"a": 1.0}, {"a": 2}], "event_time": [1000, 2000]}
+ROW = {"rows": [{"a": 1.0}, {"a": 2}], "event_time": [10**12, 10**12 + 1000]}
 
 
 def times(factor: float) -> bytes:
@@ -176,7 +176,7 @@ async def test_answers_are_records_and_versions_change_under_load(running: Runni
                     event = decode(PredictionsMade, record.value, record.headers)
                     assert record.key == event.batch_id.encode()
                     assert record.partition == partition_of(event.batch_id, running.settings.partitions)
-                    assert (event.features, event.event_time) == ({"a": [1.0, 2]}, [1000, 2000])
+                    assert (event.features, event.event_time) == ({"a": [1.0, 2]}, ROW["event_time"])
                     for i, value in enumerate(event.predictions):
                         by_id[prediction_id(event.batch_id, i)] = (event.version, value)
             return len(by_id) >= len(ids)

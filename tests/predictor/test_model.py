@@ -9,6 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from predictor.domain.model import Model
+from predictor.domain.service import Predictor
 from scoring import Unscorable, Unusable
 from summaries.profile import FieldSpec, Profile
 
@@ -78,3 +79,23 @@ def test_the_example_is_the_references_own() -> None:
     examples: dict[str, Any] = Model("m", "1", regression(TensorProto.FLOAT), PROFILE).examples
     assert set(examples) == {"a", "b"}
     assert all(value in (1.0, 2.0) for value in examples.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"task": "classification", "classes": ["1", "2"]}, "the task was regression and is classification"),
+        ({"target": "total"}, "the target was sum and is total"),
+    ],
+)
+def test_a_version_that_answers_something_else_does_not_take_over(change: dict[str, Any], said: str) -> None:
+    """Other fields are not the only thing that clients would notice; the reason names what differs."""
+
+    async def publish(_: object) -> None:
+        """Nowhere."""
+
+    predictor = Predictor(publish)
+    predictor.swap(Model("m", "1", regression(TensorProto.FLOAT), PROFILE))
+    with pytest.raises(Unusable, match=f"not compatible with version 1: {said}"):
+        predictor.swap(Model("m", "2", regression(TensorProto.FLOAT), PROFILE | change))
+    assert predictor.model.version == "1"

@@ -69,9 +69,9 @@ def _load(bundle: ModelBundle, event: ModelChanged) -> Model:
     if event.sha256 and bundle.sha256 != event.sha256:
         raise Unusable(f"its sha256 is {bundle.sha256[:12]}…, announced was {event.sha256[:12]}…")
     model = Model(event.model, event.version, bundle.onnx, bundle.profile)
-    signed, fields = {entry["name"] for entry in bundle.signature}, {field.name for field in model.fields}
-    if signed and signed != fields:
-        raise Unusable(f"its signature and its profile differ in {', '.join(sorted(signed ^ fields))}")
+    odd = bundle.odd_fields()
+    if odd:
+        raise Unusable(f"its signature and its profile differ in {', '.join(odd)}")
     return model
 
 
@@ -87,7 +87,10 @@ def _not_taken_up(predictor: Predictor, event: ModelChanged, error: Exception, r
 
 
 async def _apart(work: Callable[..., T], *arguments: Any) -> T:
-    """As ``asyncio.to_thread``, but an unreachable registry does not hold up the process's end."""
+    """As ``asyncio.to_thread``, but an unreachable registry does not hold up the process's end.
+
+    Whatever ``work`` raises is raised here as an ``Exception``.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -99,8 +102,11 @@ async def _apart(work: Callable[..., T], *arguments: Any) -> T:
         put: Callable[[Any], None] = future.set_result
         try:
             value: Any = work(*arguments)
-        except Exception as error:  # noqa: BLE001  it is raised where the result is awaited
+        except BaseException as error:  # noqa: BLE001  it is raised where the result is awaited
             put, value = future.set_exception, error
+            if isinstance(error, StopIteration) or not isinstance(error, Exception):
+                # A future takes no StopIteration, and a library's SystemExit is not the service's end.
+                value = RuntimeError(f"{type(error).__name__}: {error}")
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, put, value)
 

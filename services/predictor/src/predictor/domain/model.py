@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from contracts.events import Label, Value
 from scoring import OnnxModel, Unscorable, Unusable
+from summaries.compatible import differences
 from summaries.profile import FieldSpec, Profile
 
 
@@ -25,8 +26,8 @@ class Model:
             parsed = Profile.from_dict(profile)
         except Exception as error:  # whatever a broken artifact raises, it cannot serve
             raise Unusable(f"its profile cannot be read: {error}") from error
-        self.target, self.task = parsed.target, parsed.task
-        self.classes: list[str] | None = parsed.classes
+        self.profile = parsed
+        self.target, self.classes = parsed.target, parsed.classes
         self.fields: list[FieldSpec] = [field.spec for field in parsed.features]
         self.examples: dict[str, Value] = {f.name: _example(f.spec, f.reference) for f in parsed.features}
         self._onnx = OnnxModel(onnx, [f.name for f in self.fields], threads)
@@ -35,10 +36,9 @@ class Model:
         except Exception as error:
             raise Unusable(f"it does not score its own example: {error}") from error
 
-    def accepts_the_same_as(self, other: Model) -> bool:
-        """Whether clients of ``other`` need no change: the same fields, types and target."""
-        mine = [(f.name, f.dtype, f.optional) for f in self.fields]
-        return (mine, self.target) == ([(f.name, f.dtype, f.optional) for f in other.fields], other.target)
+    def changes(self, other: Model) -> list[str]:
+        """What clients of ``other`` would notice, in words: other fields, target or task."""
+        return differences(other.profile, self.profile)
 
     def score(
         self, features: Mapping[str, Sequence[Value]], n: int

@@ -67,8 +67,10 @@ class Predictor:
 
     def swap(self, model: Model) -> None:
         """Let ``model`` serve from the next request on; raises :class:`Unusable` if clients would break."""
-        if self._model is not None and not model.accepts_the_same_as(self._model):
-            raise Unusable(f"it takes other fields than version {self._model.version}, which clients know")
+        if self._model is not None:
+            changes = model.changes(self._model)
+            if changes:
+                raise Unusable(f"not compatible with version {self._model.version}: {'; '.join(changes)}")
         self.previous, self._model = self._model, model
 
     async def predict(self, columns: Columns, model: Model) -> Answer:
