@@ -224,7 +224,9 @@ def test_a_promotion_starts_at_ok_and_the_old_version_reports_but_alerts_no_more
     ]
     assert reports[1].alert_id is None
     assert reports[2].alert_id not in (None, reports[0].alert_id)
-    assert [alert.since for decided in decisions for alert in decided.alerts] == [0, 110]
+    assert [(alert.version, alert.state, alert.since) for d in decisions for alert in d.alerts] == [
+        ("1", "drift", 0), ("1", "ok", 0), ("2", "drift", 110),
+    ]  # fmt: skip
     assert [report.serving for report in reports] == [True, False, True, True]
 
 

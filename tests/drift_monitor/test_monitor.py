@@ -6,6 +6,8 @@ from typing import Any
 
 from contracts.events import AlertChanged, ModelChanged, PaneCounted, PredictionsMade, WindowTested
 from drift_monitor.domain.decision import Rule
+from drift_monitor.domain.owner import Owner
+from drift_monitor.domain.panes import Counter as Panes
 from drift_monitor.domain.panes import Record
 from drift_monitor.domain.windows import Grid
 from drift_monitor.monitor import Edges, Monitor
@@ -23,6 +25,19 @@ PROFILE = Profile.build(
     "classification",
 )
 QUIET, ODD = [1.0, 2.0, 3.0, 4.0], [9.0] * 4
+
+
+def made(times: list[int], values: list[Any], version: str = "1") -> PredictionsMade:
+    """A batch; row i has value i, from the beginning again after the last."""
+    n = len(times)
+    return PredictionsMade(
+        batch_id="b",
+        model="m",
+        version=version,
+        event_time=times,
+        predictions=[i % 2 for i in range(n)],
+        features={"x": [values[i % len(values)] for i in range(n)]},
+    )
 
 
 class Platform:
@@ -83,16 +98,7 @@ class Platform:
         self, monitor: Monitor, start: int, values: list[Any], version: str = "1", n: int = 40
     ) -> None:
         """``n`` rows from ``start`` on, one a millisecond; then the windows that are over are decided."""
-        times = list(range(start, start + n))
-        made = PredictionsMade(
-            batch_id="b",
-            model="m",
-            version=version,
-            event_time=times,
-            predictions=[t % 2 for t in times],
-            features={"x": [values[t % len(values)] for t in times]},
-        )
-        record = Record(0, self.offset, made)
+        record = Record(0, self.offset, made(list(range(start, start + n)), values, version))
         self.offset += 1
         await monitor.absorb([record], {0: self.offset})
         await monitor.decide()
@@ -136,3 +142,76 @@ async def test_a_restart_in_the_gap_publishes_what_no_restart_would() -> None:
         await platform.send(monitor, 300, QUIET, version="2")
         told.append((platform.reports, platform.alerts))
     assert told[0] == told[1]
+
+
+async def test_an_alert_closes_when_the_world_comes_back_and_the_next_one_is_another() -> None:
+    """Three quiet windows close an alert; drift months later opens one with an id and a since of its own."""
+    platform = Platform()
+    platform.install("1", 0)
+    monitor = platform.start()
+    for i, values in enumerate([ODD, QUIET, QUIET, QUIET, QUIET, ODD, QUIET]):
+        await platform.send(monitor, 60 * i, values)
+    march, june = platform.alerts[0].alert_id, platform.alerts[-1].alert_id
+    assert march != june
+    assert [(a.state, a.previous, a.alert_id, a.since) for a in platform.alerts] == [
+        ("drift", "ok", march, 0),
+        ("recovered", "drift", march, 0),
+        ("ok", "recovered", march, 0),
+        ("drift", "ok", june, 300),
+    ]
+    assert [(r.state, r.alert_id) for r in platform.reports] == [
+        ("drift", march), ("recovered", march), ("recovered", march), ("ok", None), ("ok", None),
+        ("drift", june),
+    ]  # fmt: skip
+
+
+async def test_an_alert_is_closed_by_its_answer() -> None:
+    """The first window that another version serves closes the old one's alert, under its id, with its since."""
+    platform = Platform()
+    platform.install("1", 0)
+    monitor = platform.start()
+    await platform.send(monitor, 0, ODD)
+    await platform.send(monitor, 60, ODD)
+    monitor.changed(platform.install("2", effective_from=60, previous="1"))
+    await platform.send(monitor, 120, ODD, version="2")
+    opened, answered = platform.alerts
+    assert (answered.state, answered.previous, answered.version) == ("ok", "drift", "1")
+    assert (answered.alert_id, answered.since) == (opened.alert_id, opened.since)
+    assert answered.window_end == 120
+    assert answered.reason == "drift -> ok: version 2 serves"
+    assert platform.reports[-1].alert_id is None
+
+
+async def test_restarts_change_no_alert() -> None:
+    """A monitor that is restarted after each window opens and closes what one that is not does."""
+    told = []
+    for restarted in (False, True):
+        platform = Platform()
+        platform.install("1", 0)
+        monitor = platform.start()
+        for i, values in enumerate([ODD, QUIET, QUIET, ODD, QUIET, QUIET, QUIET, QUIET, ODD, QUIET]):
+            await platform.send(monitor, 60 * i, values)
+            if restarted:
+                monitor = platform.start()
+        told.append((platform.reports, platform.alerts))
+    assert told[0] == told[1]
+
+
+def test_alerts_of_overlapping_windows_have_ids_of_their_own() -> None:
+    """Where windows overlap the moment a version took over, two alerts may begin then; their ids differ."""
+    grid = Grid(0, 60, 20, 0)
+    owner = Owner("m", grid, RULE, [0], recovered_windows=1)
+    owner.changed(Platform().install("1", 70))
+    log = [(70, ODD, 10), (80, QUIET, 400), (100, ODD, 4000), (120, QUIET, 10)]
+    counter = Panes(grid)
+    for offset, (start, values, n) in enumerate(log):
+        record = Record(0, offset, made([start + i % 10 for i in range(n)], values))
+        for pane in counter.absorb([record], {("m", "1"): PROFILE}, {})[0]:
+            owner.replace(pane)
+    ids = []
+    owner.watermark.flush(120)
+    while (window := owner.due()) is not None:
+        decided = owner.decide(window, {"1": PROFILE})
+        owner.commit(decided)
+        ids += [alert.alert_id for alert in decided.alerts if (alert.state, alert.since) == ("drift", 70)]
+    assert len(ids) == len(set(ids)) == 2

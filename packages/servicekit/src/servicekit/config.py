@@ -43,6 +43,7 @@ class Settings(BaseSettings):
     correction: str = Field("bh", pattern="^(bh|bonferroni|none)$", description="bh, bonferroni or none")
     min_effect: float = Field(0.1, ge=0, description="smallest effect (D or Cramer's V) that counts as drift")
     alert_windows: int = Field(1, gt=0, description="drifted windows in a row that raise an alert")
+    recovered_windows: int = Field(3, gt=0, description="quiet windows in a row that close an alert")
     label_horizon_ms: int = Field(
         30 * 86_400_000, gt=0, description="a prediction older than this expires unlabelled"
     )

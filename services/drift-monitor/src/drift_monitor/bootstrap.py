@@ -73,7 +73,7 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
             end_offsets=ends.get,
             model_events_read=model_events.read,
         )
-        monitor = Monitor(grid, rule, partitions, edges)
+        monitor = Monitor(grid, rule, partitions, edges, settings.recovered_windows)
         app = predictions.make_app(settings)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         predictions.read_predictions(app, monitor, dead_letter, failed)

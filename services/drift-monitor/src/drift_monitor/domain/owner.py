@@ -37,10 +37,13 @@ class Decided:
 class Owner:
     """All there is to know of one model, from its panes alone."""
 
-    def __init__(self, model: str, grid: Grid, rule: Rule, partitions: Iterable[int]) -> None:
+    def __init__(
+        self, model: str, grid: Grid, rule: Rule, partitions: Iterable[int], recovered_windows: int = 3
+    ) -> None:
         self.model = model
         self.grid = grid
         self.rule = rule
+        self.recovered_windows = recovered_windows
         self.watermark = Watermark(partitions)
         self.versions = Versions()
         self.decided_through: int | None = None
@@ -131,8 +134,11 @@ class Owner:
         drifted = None if tested.status == "insufficient data" else tested.status == "drift"
         state = self._after(serving, drifted, window.start)
         alerts = []
+        if self._serving not in (None, serving) and self._state.state != "ok":
+            answer = f"version {serving} serves"
+            alerts.append(self._alert(window, self._serving, self._state, AlertState(), {}, answer))
         if state.state != before.state:
-            alerts.append(self._alert(window, serving, before, state, tested))
+            alerts.append(self._alert(window, serving, before, state, tested.features))
         told = msgspec.structs.replace(
             tested, state=state.state, alert_id=self._open_id(serving, state), serving=True
         )
@@ -173,7 +179,10 @@ class Owner:
 
     def _after(self, version: str, drifted: bool | None, start: int) -> AlertState:
         return self._standing(version).after(
-            drifted=drifted, start=start, alert_windows=self.rule.alert_windows
+            drifted=drifted,
+            start=start,
+            alert_windows=self.rule.alert_windows,
+            recovered_windows=self.recovered_windows,
         )
 
     def _since(self, version: str, state: AlertState) -> int | None:
@@ -240,12 +249,19 @@ class Owner:
         )
 
     def _alert(
-        self, window: Window, version: str, before: AlertState, state: AlertState, tested: WindowTested
+        self,
+        window: Window,
+        version: str,
+        before: AlertState,
+        state: AlertState,
+        features: Mapping[str, FeatureDrift],
+        otherwise: str = "no feature drifted",
     ) -> AlertChanged:
-        # a warning that came to nothing has no since any more
+        """A change of state; ``otherwise`` is its reason where no feature drifted."""
+        # what comes back to ok has no since any more
         named = state if state.since is not None else before
         since = self._since(version, named)
-        drifted = {name: feature for name, feature in tested.features.items() if feature.drifted}
+        drifted = {name: feature for name, feature in features.items() if feature.drifted}
         offsets: dict[str, int] = {}
         for key, pane in self._within(window):
             if key.version == version:
@@ -255,7 +271,7 @@ class Owner:
                 f"{name} ({f.effect_name} {f.effect:.3f}, p {f.p_adjusted:.2g})"
                 for name, f in sorted(drifted.items())
             )
-            or "no feature drifted"
+            or otherwise
         )
         return AlertChanged(
             alert_id=self._alert_id(version, named),
