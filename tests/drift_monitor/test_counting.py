@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import pytest
 from contracts.events import ModelChanged, PaneCounted, PredictionsMade, WindowTested
 from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.owner import Decided, Owner
 from drift_monitor.domain.panes import Counter, PaneKey, Record
-from drift_monitor.domain.watermark import NEVER
+from drift_monitor.domain.watermark import NEVER, EndOffsets
 from drift_monitor.domain.windows import Grid, Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -273,3 +274,128 @@ def test_without_model_events_the_highest_version_serves() -> None:
         mine.replace(pane)
     assert [(r.window_start, r.version) for r in decide_all(mine, 120)] == [(0, "2"), (60, "10")]
     assert mine.watermark.get() > NEVER
+
+
+def told(reports: list[WindowTested]) -> list[tuple[Any, ...]]:
+    """What windows are reported, and what of."""
+    return [(r.window_start, r.version, r.serving, r.rows, r.late_rows) for r in reports]
+
+
+def test_a_row_of_another_decade_makes_no_hundreds_of_thousands_of_windows() -> None:
+    """After a thousand windows without a row the next one reported is the first that has rows."""
+    hour = 3_600_000
+    grid = Grid(0, hour, hour, 0)
+    mine, start = owner(grid=grid), 400_000 * hour
+    log = [made([5 * hour]), made([start]), made([start + 2 * hour])]
+    panes, _ = Counter(grid).absorb([Record(0, i, batch) for i, batch in enumerate(log)], PROFILES, {})
+    for pane in panes:
+        mine.replace(pane)
+    mine.watermark.flush(start + 2 * hour)
+    first = mine.due()
+    assert first is not None
+    mine.commit(mine.decide(first, {}))
+    assert mine.passed_over() == 0
+    reports = []
+    passed = []
+    while (window := mine.due()) is not None:
+        passed.append(mine.passed_over())
+        decided = mine.decide(window, {})
+        mine.commit(decided)
+        reports += decided.reports
+    assert [r.window_start // hour for r in reports] == [*range(6, 1006), 400_000, 400_001]
+    assert [n for n in passed if n] == [400_000 - 1006]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 1500), min_size=1, max_size=3), min_size=1, max_size=12),
+    st.sampled_from([Grid(0, 60, 20, 0), Grid(0, 60, 20, 50), Grid(0, 60, 60, 10)]),
+)
+def test_which_windows_are_reported_depends_on_the_log_alone(times: list[list[int]], grid: Grid) -> None:
+    """Decided after each record, restarted after each, or all at once: the same windows, the same rows."""
+    log = [Record(0, i, made(some)) for i, some in enumerate(times)]
+    said: list[list[tuple[Any, ...]]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drift_monitor.domain.owner.MAX_EMPTY", 4)
+        for together, restarted in ((True, False), (False, False), (False, True)):
+            counter, mine = Counter(grid), owner(grid=grid)
+            reports: list[WindowTested] = []
+            panes: list[PaneCounted] = []
+            for chunk in [log] if together else [[record] for record in log]:
+                decided = {} if mine.decided_through is None else {"m": mine.decided_through}
+                new, _ = counter.absorb(chunk, PROFILES, decided)
+                panes += new
+                for pane in new:
+                    mine.replace(pane)
+                reports += decide_all(mine, mine.watermark.newest)
+                if restarted:
+                    counter, mine = Counter(grid), owner(grid=grid)
+                    for pane in panes:
+                        counter.restore(pane)
+                        mine.replace(pane)
+                    mine.restore(reports)
+            said.append(told(reports))
+    assert said[0] == said[1] == said[2]
+    ends = [start for start, *_ in said[0]]
+    assert ends == sorted(ends)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1500)), min_size=1, max_size=12),
+    st.data(),
+    st.sampled_from([Grid(0, 60, 20, 0), Grid(0, 60, 20, 50), Grid(0, 60, 60, 10)]),
+)
+def test_the_order_in_which_a_finished_log_is_read_changes_no_report(
+    log: list[tuple[int, int]], data: st.DataObject, grid: Grid
+) -> None:
+    """Whichever partition is read first, the same windows are reported, the same rows in them."""
+    parts: list[list[int]] = [[t for p, t in log if p == partition] for partition in (0, 1)]
+    said = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("drift_monitor.domain.owner.MAX_EMPTY", 4)
+        for order in ([p for p, _ in log], data.draw(st.permutations([p for p, _ in log]))):
+            counter, mine, read = Counter(grid), owner(partitions=2, grid=grid), [0, 0]
+            reports: list[WindowTested] = []
+            for step in (None, *order):
+                if step is not None:
+                    record = Record(step, read[step], made([parts[step][read[step]]]))
+                    decided = {} if mine.decided_through is None else {"m": mine.decided_through}
+                    for pane in counter.absorb([record], PROFILES, decided)[0]:
+                        mine.replace(pane)
+                    read[step] += 1
+                for partition in (0, 1):
+                    mine.watermark.read_to(partition, read[partition])
+                while True:
+                    if mine.wants_end_offsets():
+                        ends = {partition: len(parts[partition]) for partition in (0, 1)}
+                        mine.watermark.end_offsets(EndOffsets(mine.watermark.newest, ends))
+                    if (window := mine.due()) is None:
+                        break
+                    found = mine.decide(window, {"1": PROFILE})
+                    mine.commit(found)
+                    reports += found.reports
+            said.append(told(reports))
+    assert said[0] == said[1]
+
+
+def test_a_row_of_windows_that_are_passed_over_is_counted_while_they_are_open() -> None:
+    """A partition that lags holds the jump: its row between is reported in its window."""
+    grid = Grid(0, 60, 60, 0)
+    counter, mine = Counter(grid), owner(partitions=2, grid=grid)
+
+    def take(partition: int, offset: int, times: list[int]) -> None:
+        decided = {} if mine.decided_through is None else {"m": mine.decided_through}
+        for pane in counter.absorb([Record(partition, offset, made(times))], PROFILES, decided)[0]:
+            mine.replace(pane)
+
+    take(0, 0, [5, 200_000])
+    take(1, 0, [70_000])
+    starts = []
+    for partition, newer in ((1, 70_010), (1, 150_000), (1, 250_000), (0, 260_000)):
+        take(partition, newer, [newer])
+        while (window := mine.due()) is not None:
+            decided = mine.decide(window, {})
+            mine.commit(decided)
+            starts += [(r.window_start // 60, r.rows) for r in decided.reports if r.rows]
+    assert starts == [(0, 1), (1166, 2), (2500, 1), (3333, 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,6 +18,7 @@ from drift_monitor.domain.panes import Counter, Record
 from drift_monitor.domain.watermark import NEVER, EndOffsets
 from drift_monitor.domain.windows import Grid
 
+log = logging.getLogger(__name__)
 STATES = {"ok": 0, "warning": 1, "drift": 2, "recovered": 3}
 SERVICE = "drift-monitor"
 
@@ -151,6 +153,11 @@ class Monitor:
                     profiles = {
                         version: await self.edges.profiles.get(owner.model, version) for version in versions
                     }
+                    if passed_over := owner.passed_over():
+                        log.warning(
+                            "%s: %d windows without a row before %d are not reported",
+                            owner.model, passed_over, window.start,
+                        )  # fmt: skip
                     decided = owner.decide(window, profiles)
                     await self._publish(decided)
                     owner.commit(decided)

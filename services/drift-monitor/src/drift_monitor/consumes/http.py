@@ -10,10 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from drift_monitor.domain.owner import MAX_EMPTY
 from drift_monitor.domain.watermark import NEVER
 from drift_monitor.monitor import Monitor
-
-MAX_EMPTY_WINDOWS = 10_000
 
 
 class Flush(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,8 +37,8 @@ def make_routes(monitor: Monitor, model: str) -> list[Route]:
         latest: list[Any] = [
             o.watermark.newest for o in monitor.owners.values() if o.watermark.newest > NEVER
         ]
-        if latest and until > max(latest) + MAX_EMPTY_WINDOWS * monitor.grid.step:
-            detail = f"until lies more than {MAX_EMPTY_WINDOWS} windows after the newest row"
+        if latest and until > max(latest) + MAX_EMPTY * monitor.grid.step:
+            detail = f"until lies more than {MAX_EMPTY} windows after the newest row"
             return problem(422, "Too far ahead", detail, field="until")
         await monitor.flush(until)
         return json_response(monitor.status(model))

@@ -21,6 +21,7 @@ from drift_monitor.domain.watermark import Watermark
 from drift_monitor.domain.windows import Grid, Window
 
 KIND = "virtual"
+MAX_EMPTY = 1000  # windows without a row that are reported one after the other
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class Owner:
         self._panes: dict[PaneKey, PaneCounted] = {}
         self._late: dict[PaneKey, PaneCounted] = {}
         self._first: int | None = None
+        self._filled: int | None = None  # the end of the last decided window that has rows
 
     # --- what it learns
 
@@ -81,7 +83,9 @@ class Owner:
         A window is decided by its last report, the serving version's; which version that was is what the
         report says, whatever model-events say by now. Of records older than ``serving`` the last one holds.
         """
-        last = {report.window_end: report for report in reports if report.final and report.serving}
+        own = [report for report in reports if report.final]
+        self._filled = max((report.window_end for report in own if report.rows), default=None)
+        last = {report.window_end: report for report in own if report.serving}
         for end in sorted(last):
             report = last[end]
             drifted = None if report.status == "insufficient data" else report.status == "drift"
@@ -93,10 +97,28 @@ class Owner:
     # --- what it decides
 
     def next_window(self) -> Window | None:
-        """The oldest undecided window; none before the first row."""
-        if self.decided_through is not None:
-            return self.grid.after(self.grid.ending(self.decided_through))
-        return None if self._first is None else self.grid.first_window(self._first)
+        """The oldest undecided window; none before the first row.
+
+        After ``MAX_EMPTY`` windows without a row those that follow are not reported, up to the first that has
+        rows, or late ones to tell: a single row of another decade would make hundreds of thousands. Which ones
+        are depends on the rows alone, not on how fast they come: the first with rows is known when it is due.
+        """
+        if self.decided_through is None:
+            return None if self._first is None else self.grid.first_window(self._first)
+        window = self.grid.after(self.grid.ending(self.decided_through))
+        if self._filled is None or self.decided_through - self._filled < MAX_EMPTY * self.grid.step:
+            return window
+        starts = [key.start for key in self._panes]
+        late = (int(start) for ledger in self._late.values() for start in ledger.late)
+        starts += [start for start in late if start >= self.decided_through]
+        return max(window, self.grid.first_window(min(starts))) if starts else None
+
+    def passed_over(self) -> int:
+        """How many windows without a row lie before the next window and are not reported."""
+        window = self.next_window()
+        if window is None or self.decided_through is None:
+            return 0
+        return (window.end - self.decided_through) // self.grid.step - 1
 
     def due(self) -> Window | None:
         """The next window, if it is over."""
@@ -148,6 +170,8 @@ class Owner:
         """What was decided is published."""
         if decided.serving is not None:
             self._serving, self._state = decided.serving, decided.state
+        if any(report.rows for report in decided.reports):
+            self._filled = decided.window.end
         self._forget(decided.window.end)
 
     def alert(self) -> tuple[str | None, AlertState, str | None]:
