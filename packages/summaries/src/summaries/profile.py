@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from summaries.categories import Categories
 from summaries.cells import Cells
+from summaries.detection import Detector, dependence
+from summaries.joint import JointLaw
 from summaries.labels import text
 
 SCHEMA_VERSION = 1
@@ -119,7 +121,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Profile:
-    """The fields and the reference of one model version.
+    """The fields and the reference of one model version; ``joint`` says how its features go together.
 
     >>> profile = Profile.build(
     ...     {"alcohol": [9.4, 9.8, 9.8]}, [FieldSpec("alcohol", "float32", unit="% vol", min=0)],
@@ -140,6 +142,7 @@ class Profile:
     rows: int
     features: list[Field]
     outputs: list[Field]
+    joint: JointLaw | None = None
 
     @classmethod
     def build(
@@ -169,9 +172,13 @@ class Profile:
             raise ValueError("a model has features")
         rows = next(iter(lengths.values()))
         features = [Field.build(spec, columns[spec.name]) for spec in schema]
+        joint = dependence(
+            {field.name: field.reference for field in features},
+            {field.name: field.index(columns[field.name]) for field in features},
+        )
         if task == "regression":
             spec = FieldSpec(f"prediction:{target}", "float32", description="predicted value")
-            return cls(target, task, None, rows, features, [Field.build(spec, predictions)])
+            return cls(target, task, None, rows, features, [Field.build(spec, predictions)], joint)
         names = [cast("str", text(name)) for name in (() if classes is None else classes)]
         if len(names) < 2 or None in names or len(set(names)) != len(names):
             raise ValueError(f"a classification has two or more distinct classes, not {classes}")
@@ -185,11 +192,21 @@ class Profile:
                     raise ValueError(f"no probability of class {name}")
                 spec = FieldSpec(f"probability:{name}", "float32", description="probability of the class")
                 outputs.append(Field.build(spec, given[name]))
-        return cls(target, task, names, rows, features, outputs)
+        return cls(target, task, names, rows, features, outputs, joint)
 
     def monitored(self) -> dict[str, Cells | Categories]:
         """The reference of each feature and output, by name; their ``counts`` are the reference counts."""
         return {field.name: field.reference for field in [*self.features, *self.outputs]}
+
+    def detector(self, scales: Sequence[int] = (1, 2), correction: str = "bh") -> Detector:
+        """What judges windows of this model version. Outputs depend on all features: each is judged alone."""
+        return Detector(
+            self.monitored(),
+            scales=scales,
+            correction=correction,
+            joint=self.joint,
+            joint_names=[field.name for field in self.features] if self.joint is not None else (),
+        )
 
     def index_batch(
         self,
@@ -225,6 +242,7 @@ class Profile:
             "rows": self.rows,
             "features": [field.to_dict() for field in self.features],
             "outputs": [field.to_dict() for field in self.outputs],
+            "joint": self.joint.to_dict() if self.joint is not None else None,
         }
 
     @classmethod
@@ -241,6 +259,7 @@ class Profile:
             rows=data["rows"],
             features=[Field.from_dict(field) for field in data["features"]],
             outputs=[Field.from_dict(field) for field in data["outputs"]],
+            joint=JointLaw.from_dict(data["joint"]) if data.get("joint") else None,
         )
 
 
