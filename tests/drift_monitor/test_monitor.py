@@ -10,7 +10,7 @@ from drift_monitor.domain.owner import Owner
 from drift_monitor.domain.panes import Counter as Panes
 from drift_monitor.domain.panes import Record
 from drift_monitor.domain.windows import Grid
-from drift_monitor.monitor import Edges, Monitor
+from drift_monitor.monitor import Edges, Missing, Monitor, UnusableProfile
 from summaries.profile import FieldSpec, Profile
 
 GRID = Grid(origin=0, size=60, step=60, grace=0)
@@ -49,10 +49,17 @@ class Platform:
         self.alerts: list[AlertChanged] = []
         self.reports: list[WindowTested] = []
         self.offset = 0
+        self.unusable: set[str] = set()
 
     async def get(self, model: str, version: str) -> Profile:
         """Profiles."""
+        if version in self.unusable:
+            raise UnusableProfile("another schema version")
         return PROFILE
+
+    def missing(self) -> list[Missing]:
+        """Profiles that are not there."""
+        return [Missing("m", version, 7, "another schema version", True) for version in self.unusable]
 
     def install(self, version: str, effective_from: int, previous: str | None = None) -> ModelChanged:
         """A version takes over."""
@@ -215,3 +222,39 @@ def test_alerts_of_overlapping_windows_have_ids_of_their_own() -> None:
         owner.commit(decided)
         ids += [alert.alert_id for alert in decided.alerts if (alert.state, alert.since) == ("drift", 70)]
     assert len(ids) == len(set(ids)) == 2
+
+
+async def test_records_whose_profile_nobody_can_read_are_refused_with_the_reason() -> None:
+    """They hold nobody up: the chunk's other records count, and the status names the version."""
+    platform = Platform()
+    platform.install("1", 0)
+    platform.unusable = {"2"}
+    monitor = platform.start()
+    records = [Record(0, i, made([i], QUIET, version)) for i, version in enumerate("121")]
+    refused = await monitor.absorb(records, {0: 3})
+    assert [(record.offset, reason) for record, reason in refused] == [
+        (1, "m version 2: another schema version")
+    ]
+    assert [(pane.version, pane.rows) for pane in platform.panes] == [("1", 2)]
+    assert monitor.profiles_are_there()
+    assert monitor.status("m")["missing_profiles"] == [
+        {"model": "m", "version": "2", "since": 7, "reason": "another schema version", "unusable": True}
+    ]
+
+
+async def test_a_window_whose_profile_cannot_be_read_any_more_is_held_and_seen() -> None:
+    """Rows were counted, then the profile broke: nothing is said of their window, and readiness tells."""
+    platform = Platform()
+    platform.install("1", 0)
+    monitor = platform.start()
+    await platform.send(monitor, 0, QUIET)
+    platform.unusable = {"1"}
+    monitor = platform.start()
+    monitor.owner("m").watermark.flush(60)
+    await monitor.decide()
+    assert platform.reports == []
+    assert not monitor.profiles_are_there()
+    platform.unusable = set()
+    await monitor.decide()
+    assert [report.window_end for report in platform.reports] == [60]
+    assert monitor.profiles_are_there()

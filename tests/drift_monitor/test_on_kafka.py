@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -134,9 +135,15 @@ class Worker:
         status: dict[str, Any] = {}
         while status.get("decided_through") != through:
             assert time.monotonic() < deadline, f"still {status}"
-            with contextlib.suppress(OSError):
-                status = await self.get("/api/v1.0/status")
+            status = await self.status()
             await asyncio.sleep(0.05)
+
+    async def status(self) -> dict[str, Any]:
+        """Where it stands; empty where it does not answer yet."""
+        with contextlib.suppress(OSError):
+            found: dict[str, Any] = await self.get("/api/v1.0/status")
+            return found
+        return {}
 
 
 async def read_all(broker: EmbeddedKafka, topic: str, kind: Any, model: str) -> list[Any]:
@@ -229,6 +236,42 @@ async def test_reports_equal_scipy_and_an_alert_comes_before_the_report_that_nam
         assert (alert.state, alert.since, alert.alert_id) == ("drift", 2000, reports[2].alert_id)
         assert [report.alert_id for report in reports] == [None, None, alert.alert_id, alert.alert_id]
         assert "x" in alert.features
+        assert await worker.end(signal.SIGTERM) == 0
+    finally:
+        await producer.stop()
+        if worker.process and worker.process.returncode is None:
+            await worker.end(signal.SIGKILL)
+
+
+async def test_a_version_without_a_profile_is_named_until_it_is_there(
+    broker: EmbeddedKafka, tmp_path: Path
+) -> None:
+    """Its records are held, readiness and status say so; once the profile is there they are counted."""
+    world = World(3)
+    producer, worker = await start(broker, world, "held", tmp_path)
+    profile = tmp_path / "held-1.json"
+    content = profile.read_text()
+    profile.unlink()
+    try:
+        for window in range(2):
+            for _ in range(20):
+                await send(producer, world.batch("held", window, 4, shift=0.0))
+        deadline = time.monotonic() + 90
+        while not (status := await worker.status()).get("missing_profiles"):
+            assert time.monotonic() < deadline, f"still {status}"
+            await asyncio.sleep(0.05)
+        (missing,) = status["missing_profiles"]
+        assert (missing["model"], missing["version"], missing["unusable"]) == ("held", "1", False)
+        assert "held-1.json" in missing["reason"]
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            await worker.get("/health/ready")
+        assert caught.value.code == 503
+        assert json.loads(caught.value.read())["checks"]["profiles"] is False
+        profile.write_text(content)
+        await worker.until_decided(WINDOW)
+        assert (await worker.get("/health/ready"))["checks"]["profiles"] is True
+        status = await worker.get("/api/v1.0/flush", {"until": 2 * WINDOW})
+        assert status["missing_profiles"] == []
         assert await worker.end(signal.SIGTERM) == 0
     finally:
         await producer.stop()

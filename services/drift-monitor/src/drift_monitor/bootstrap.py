@@ -123,7 +123,7 @@ async def _start_http(
         return bool(app.started) and not app.crashed and bool(app.consumer.assignment())
 
     routes = [
-        *make_ops_routes(Health(kafka=kafka, predictions=reading)),
+        *make_ops_routes(Health(kafka=kafka, predictions=reading, profiles=monitor.profiles_are_there)),
         *http.make_routes(monitor, settings.model),
     ]
     stop = asyncio.Event()

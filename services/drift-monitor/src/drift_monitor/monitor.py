@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from contracts.events import AlertChanged, ModelChanged, PaneCounted, WindowTested
 from servicekit import metrics
@@ -23,11 +23,31 @@ STATES = {"ok": 0, "warning": 1, "drift": 2, "recovered": 3}
 SERVICE = "drift-monitor"
 
 
+class UnusableProfile(ValueError):
+    """A version's profile is there and cannot be read; to ask again would not help."""
+
+
+class Missing(NamedTuple):
+    """A profile that is not there; ``since`` is the wall clock's, milliseconds.
+
+    What needs it is held until it comes; where it is ``unusable``, records go to the dead letters instead.
+    """
+
+    model: str
+    version: str
+    since: int
+    reason: str
+    unusable: bool
+
+
 class Profiles(Protocol):
     """Where profiles come from; waits until it has one."""
 
     async def get(self, model: str, version: str) -> Profile:
-        """The profile of a version."""
+        """The profile of a version; raises :class:`UnusableProfile` where there will never be one."""
+
+    def missing(self) -> list[Missing]:
+        """What was asked for and is not there."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +82,7 @@ class Monitor:
         self.owners: dict[str, Owner] = {}
         self.ready = asyncio.Event()  # there may be something to decide
         self._next = dict.fromkeys(partitions, -1)
+        self._undecidable: set[str] = set()  # models that wait for a profile they will not get
         # Rows are either in a window or late: nothing is counted while a window is decided.
         self._lock = asyncio.Lock()
         self._moved = asyncio.Condition()
@@ -108,28 +129,42 @@ class Monitor:
 
         ``positions`` is per partition the offset after the chunk's last record.
         """
-        versions = dict.fromkeys((record.event.model, record.event.version) for record in records)
-        profiles = {version: await self.edges.profiles.get(*version) for version in versions}
+        profiles, lost = await self._profiles(records)
+        usable = [record for record in records if (record.event.model, record.event.version) in profiles]
         async with self._lock:
             decided = {
                 model: owner.decided_through
                 for model, owner in self.owners.items()
                 if owner.decided_through is not None
             }
-            panes, refused = self.counter.absorb(records, profiles, decided)
+            panes, refused = self.counter.absorb(usable, profiles, decided)
             await self.edges.publish_panes(panes)
             # One worker counts all partitions, so the owner takes the panes as they were written, from here.
             for pane in panes:
                 self.owner(pane.model).replace(pane)
             self._read_to(positions)
-        for record in records:
+        for record in usable:
             metrics.ROWS_COUNTED.labels(record.event.model, record.event.version).inc(
                 len(record.event.event_time)
             )
         self.ready.set()
         async with self._moved:
             self._moved.notify_all()
-        return refused
+        return refused + lost
+
+    async def _profiles(
+        self, records: Sequence[Record]
+    ) -> tuple[dict[tuple[str, str], Profile], list[tuple[Record, str]]]:
+        """The profiles that records need, and the records whose profile nobody can read, with the reason."""
+        profiles: dict[tuple[str, str], Profile] = {}
+        lost: list[tuple[Record, str]] = []
+        for model, version in dict.fromkeys((r.event.model, r.event.version) for r in records):
+            try:
+                profiles[model, version] = await self.edges.profiles.get(model, version)
+            except UnusableProfile as error:
+                reason = f"{model} version {version}: {error}"
+                lost += [(r, reason) for r in records if (r.event.model, r.event.version) == (model, version)]
+        return profiles, lost
 
     def _read_to(self, positions: Mapping[int, int]) -> None:
         for partition, offset in positions.items():
@@ -150,9 +185,12 @@ class Monitor:
                     # Whoever scored rows of this window had read model-events before; so must we.
                     await self.edges.model_events_read()
                     versions = owner.testable(window)
-                    profiles = {
-                        version: await self.edges.profiles.get(owner.model, version) for version in versions
-                    }
+                    try:
+                        profiles = {v: await self.edges.profiles.get(owner.model, v) for v in versions}
+                    except UnusableProfile:  # it could be read when its rows were counted
+                        self._undecidable.add(owner.model)
+                        break
+                    self._undecidable.discard(owner.model)
                     if passed_over := owner.passed_over():
                         log.warning(
                             "%s: %d windows without a row before %d are not reported",
@@ -189,6 +227,11 @@ class Monitor:
                 owner.watermark.flush(until)
         await self.decide()
 
+    def profiles_are_there(self) -> bool:
+        """Whether no record and no window is held for want of a profile."""
+        waiting = any(not missing.unusable for missing in self.edges.profiles.missing())
+        return not waiting and not self._undecidable
+
     def status(self, model: str) -> dict[str, object]:
         """Where the monitor stands."""
         owner = self.owner(model)
@@ -201,6 +244,7 @@ class Monitor:
             "decided_through": owner.decided_through,
             "state": state.state,
             "alert_id": alert_id,
+            "missing_profiles": [missing._asdict() for missing in self.edges.profiles.missing()],
         }
 
 

@@ -3,40 +3,86 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import time
 from collections.abc import Callable
 from typing import Any
 
 from servicekit import metrics
+from servicekit.errors import UserError
 from summaries.profile import Profile
 
+from drift_monitor.monitor import Missing, UnusableProfile
+
 log = logging.getLogger(__name__)
+UNREADABLE_TIMES = 3  # so often in a row: half a file may be read once, while it is written
 
 
 class FetchedProfiles:
     """Fetches each profile once, and keeps trying: who needs it holds its records until it is there.
 
-    ``fetch`` is blocking, the registry's client being so.
+    One that is there and cannot be read (broken JSON, another schema version) will never be: it is given up,
+    until the monitor is started again. ``fetch`` is blocking, the registry's client being so.
     """
 
     def __init__(self, fetch: Callable[[str, str], dict[str, Any]], retry_seconds: float = 1.0) -> None:
         self._fetch = fetch
         self._retry_seconds = retry_seconds
         self._known: dict[tuple[str, str], Profile] = {}
+        self._missing: dict[tuple[str, str], Missing] = {}
+
+    def missing(self) -> list[Missing]:
+        """What was asked for and is not there."""
+        return list(self._missing.values())
 
     async def get(self, model: str, version: str) -> Profile:
-        """The profile of a version; waits for as long as it takes."""
-        while (model, version) not in self._known:
+        """The profile of a version; waits for as long as it takes, or raises :class:`UnusableProfile`."""
+        key, unreadable = (model, version), 0
+        held = metrics.PROFILE_HELD.labels(model, version)
+        while key not in self._known:
+            if key in self._missing and self._missing[key].unusable:
+                raise UnusableProfile(self._missing[key].reason)
             try:
-                content = await asyncio.to_thread(self._fetch, model, version)
-                self._known[model, version] = Profile.from_dict(content)
-            except Exception as error:  # noqa: BLE001  whatever the registry's client raises, the answer is to wait
-                held = metrics.PROFILE_HELD.labels(model, version)
-                metrics.PROFILE_WAITS.labels(model).inc()
-                held.set(1)
-                log.warning(
-                    "no profile of %s version %s yet, its records are held: %s", model, version, error
-                )
-                await asyncio.sleep(self._retry_seconds)
+                self._known[key] = await asyncio.to_thread(self._load, model, version)
+                self._missing.pop(key, None)
                 held.set(0)
-        return self._known[model, version]
+            except Exception as error:  # noqa: BLE001  whatever the registry's client raises, the answer is to wait
+                unreadable = unreadable + 1 if isinstance(error, UnusableProfile) else 0
+                unusable = unreadable == UNREADABLE_TIMES
+                self._note(key, str(error) or type(error).__name__, unusable)
+                held.set(not unusable)
+                if not unusable:
+                    await asyncio.sleep(self._retry_seconds)
+        return self._known[key]
+
+    def _load(self, model: str, version: str) -> Profile:
+        try:
+            content = self._fetch(model, version)
+        except Exception as error:
+            if _is_no_json(error):
+                raise UnusableProfile(str(error)) from None
+            raise
+        try:
+            return Profile.from_dict(content)
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            what = str(error) if isinstance(error, ValueError) else f"{type(error).__name__} {error}"
+            raise UnusableProfile(f"its profile cannot be read: {what}") from None
+
+    def _note(self, key: tuple[str, str], reason: str, unusable: bool) -> None:
+        before = self._missing.get(key)
+        since = before.since if before is not None else time.time_ns() // 1_000_000
+        self._missing[key] = Missing(*key, since, reason, unusable)
+        metrics.PROFILE_WAITS.labels(key[0]).inc()
+        become = "are dead letters from now on" if unusable else "are held"
+        log.warning("no profile of %s version %s, its records %s: %s", *key, become, reason)
+
+
+def _is_no_json(error: BaseException) -> bool:
+    """Whether a profile is there and is no JSON. The registry says it in words of its own: look at the cause.
+
+    Where the *answer* of the registry is no JSON, its HTTP client raises an ``OSError``; that may pass.
+    """
+    if isinstance(error, UserError):
+        error = error.__cause__ or error.__context__ or error
+    return isinstance(error, json.JSONDecodeError | UnicodeDecodeError) and not isinstance(error, OSError)
