@@ -18,6 +18,7 @@ from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 from starlette.applications import Starlette
 
+from drift_monitor import geometry
 from drift_monitor.consumes import http, predictions
 from drift_monitor.consumes.drift_reports import read_reports
 from drift_monitor.consumes.model_events import ModelEvents
@@ -84,7 +85,9 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
         stack.callback(tasks[-1].cancel)
         await model_events.read()
         committed = await ends.committed(settings, predictions.GROUP)
-        monitor.restore(await read_panes(settings), await read_reports(settings), committed)
+        counted, reported = await read_panes(settings), await read_reports(settings)
+        geometry.check(grid, counted, reported)
+        monitor.restore(counted, reported, committed)
         log.info("restored %d model(s), going on at %s", len(monitor.owners), dict(committed))
 
         stack.push_async_callback(app.stop)
