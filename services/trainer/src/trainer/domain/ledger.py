@@ -1,15 +1,16 @@
-"""The training log in memory: every outcome once, asked for as it was known at a boundary."""
+"""The ledger holds the training log in memory: every outcome once, asked for as it was known at a boundary."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from contracts.events import OutcomesJoined
 from numpy.typing import NDArray
 
-from trainer.domain.columns import Array, Column
+from trainer.domain.columns import Array, Column, Labels
 
 
 @dataclass(frozen=True)
@@ -35,16 +36,34 @@ class Rows:
             self.truth[mask],
         )
 
+    def numeric(self) -> Rows:
+        """The same with numbers for truth, as a regression needs them; raises ``ValueError`` naming a row."""
+        if self.truth.dtype != object:
+            return self
+        numbers = np.array([_number(truth) for truth in self.truth.tolist()], dtype=np.float64)
+        for row in np.flatnonzero(~np.isfinite(numbers))[:1]:
+            raise ValueError(
+                f"the truth of {self.prediction_id[row]} is {self.truth[row]!r}, which is no number: correct it"
+            )
+        return replace(self, truth=numbers)
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return np.nan
+
 
 class Ledger:
     """Outcomes by arrival. A record received twice changes nothing; a correction replaces its row from its
-    own label time on."""
+    own label time on. It knows no task: see :class:`Labels` for how the truth comes back."""
 
     def __init__(self) -> None:
         self._ids: list[str] = []
         self._seen: set[str | tuple[str, int]] = set()
         self._times: dict[str, Column] = {"event": Column(), "label": Column(), "revision": Column()}
-        self._truth = Column()
+        self._truth = Labels()
         self._features: dict[str, Column] = {}
         self._corrections = 0
 
@@ -52,28 +71,45 @@ class Ledger:
         return len(self._ids)
 
     def update(self, outcomes: OutcomesJoined) -> None:
-        """Take in the rows not seen before."""
+        """Take in the rows not seen before, all of them or none.
+
+        Raises ``TypeError`` or ``ValueError`` for a record that does not fit what is here; it leaves no trace.
+        """
+        new: set[str | tuple[str, int]] = set()
         fresh = []
         for row, (name, revision) in enumerate(zip(outcomes.prediction_id, outcomes.revision, strict=True)):
             key = (name, revision) if revision else name
-            if key not in self._seen:
-                self._seen.add(key)
+            if key not in self._seen and key not in new:
+                new.add(key)
                 fresh.append(row)
-                self._corrections += revision > 0
         if not fresh:
             return
+
+        def of(values: Sequence[Any]) -> list[Any]:
+            return [values[row] for row in fresh]
+
+        features = dict(self._features)
         for name in outcomes.features:
-            if name not in self._features:  # a field that a later version brought: missing before
-                self._features[name] = Column()
-                self._features[name].update([None] * len(self._ids))
-        for name, column in self._features.items():
-            values = outcomes.features.get(name)
-            column.update([values[row] for row in fresh] if values is not None else [None] * len(fresh))
-        self._ids.extend(outcomes.prediction_id[row] for row in fresh)
-        self._times["event"].update(outcomes.event_time[row] for row in fresh)
-        self._times["label"].update(outcomes.label_time[row] for row in fresh)
-        self._times["revision"].update(outcomes.revision[row] for row in fresh)
-        self._truth.update(outcomes.truth[row] for row in fresh)
+            if name not in features:  # a field that a later version brought: missing before
+                features[name] = Column()
+                features[name].update([None] * len(self._ids))
+        gap = [None] * len(outcomes.prediction_id)
+        columns = [
+            *((column, outcomes.features.get(name, gap)) for name, column in features.items()),
+            (self._times["event"], outcomes.event_time),
+            (self._times["label"], outcomes.label_time),
+            (self._times["revision"], outcomes.revision),
+        ]
+        # All is coded before anything is kept.
+        coded = [(column, column.code(of(values))) for column, values in columns]
+        truth = self._truth.code(of(outcomes.truth))
+        for column, numbers in coded:
+            column.append(numbers)
+        self._truth.append(truth)
+        self._features = features
+        self._ids.extend(of(outcomes.prediction_id))
+        self._seen |= new
+        self._corrections += sum(revision > 0 for revision in of(outcomes.revision))
 
     def _time(self, name: str) -> NDArray[np.int64]:
         return self._times[name].get(slice(None)).astype(np.int64)  # type: ignore[arg-type]

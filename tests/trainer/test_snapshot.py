@@ -1,0 +1,39 @@
+"""What the project's pipeline finds: the truth in the types its own data have."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from contracts.events import Label
+from trainer.domain.columns import Labels
+from trainer.domain.ledger import Rows
+from trainer.pipeline import _write
+
+
+@pytest.mark.parametrize(
+    ("labels", "base", "dtype"),
+    [
+        ([5, 6, 5], "int64", "int64"),  # red wine's classes
+        ([5, "6", 5.0], "int64", "int64"),
+        (["5", "6", "5"], "int64", "str"),
+        (["yes", "no", "yes"], "str", "str"),
+        ([5, "6", "fine"], "str", "str"),
+        ([1, 2.5, "3"], "float64", "float64"),
+    ],
+)
+def test_the_truth_can_be_cast_to_the_projects_own_type(
+    tmp_path: Path, labels: list[Label], base: str, dtype: str
+) -> None:
+    """Integer classes are written as integers, and what a project casts them to is what they are."""
+    column, index = Labels(), np.arange(len(labels))
+    column.append(column.code(labels))
+    ids: Any = np.array(["p", "q", "r"])
+    rows = Rows(ids, index, index + 1, {"x": index.astype(np.float64)}, column.get(index))
+    _write(tmp_path / "outcomes.parquet", rows, "quality")
+    frame = pd.read_parquet(tmp_path / "outcomes.parquet")
+    assert str(frame["quality"].dtype) == dtype
+    assert [str(v) for v in frame["quality"].astype(base)] == [
+        str(float(v)) if base == "float64" else str(v).removesuffix(".0") for v in labels
+    ]
