@@ -3,23 +3,34 @@
 import itertools
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
-from contracts.events import AlertChanged, OutcomesJoined, QualityReported, TrainingDecided, WindowTested
+from contracts.events import (
+    AlertChanged,
+    Label,
+    ModelChanged,
+    OutcomesJoined,
+    QualityReported,
+    TrainingDecided,
+    WindowTested,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import log_loss, roc_auc_score
+from summaries.labels import text
 from trainer.domain.challenge import Scored, auc, challenge, log_losses, mcnemar, names_of, paired_bootstrap
-from trainer.domain.columns import Column
+from trainer.domain.columns import Column, Labels
 from trainer.domain.consider import consider
 from trainer.domain.evidence import Evidence
 from trainer.domain.history import History, run_id
+from trainer.domain.knowledge import Knowledge
 from trainer.domain.ledger import Ledger
 from trainer.domain.selection import select, split_point
 
 
-def outcomes(rows: list[tuple[str, int, int, float, str, int]]) -> OutcomesJoined:
+def outcomes(rows: list[tuple[str, int, int, float, Any, int]]) -> OutcomesJoined:
     """(id, event time, label time, x, truth, revision) a row."""
     ids, event, label, x, truth, revision = map(list, zip(*rows, strict=True))
     return OutcomesJoined(
@@ -163,6 +174,100 @@ def test_a_column_refuses_a_mixture() -> None:
         column.update(["a"])
 
 
+LABELS = st.lists(
+    st.sampled_from([5, 5.0, "5", 6, 6.5, "6.5", "yes", "05", True, "true", "nan", -0.0]), max_size=12
+)
+
+
+@given(LABELS, st.randoms(use_true_random=False))
+def test_labels_are_one_class_where_they_are_spelled_alike(given_labels: list[Label], random: Any) -> None:
+    """Whatever came first, rows have one class exactly where their text is one, and sort the same."""
+
+    def read(labels: list[Label]) -> tuple[list[Any], list[float]]:
+        column = Labels()
+        for label in labels:
+            column.append(column.code([label]))
+        everything = np.arange(len(labels))
+        return column.get(everything).tolist(), column.rank(everything).tolist()
+
+    classes, ranks = read(given_labels)
+    assert [text(c) for c in classes] == [text(label) for label in given_labels]
+    order = list(range(len(given_labels)))
+    random.shuffle(order)
+    shuffled, other = read([given_labels[i] for i in order])
+    assert [(type(c), c) for c in shuffled] == [(type(classes[i]), classes[i]) for i in order]
+    assert other == [ranks[i] for i in order]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        ([5, 5.0, "5"], [5, 5, 5]),
+        (["5", 6], [5, 6]),
+        ([5, "yes", 6.5], ["5", "yes", "6.5"]),
+        (["5", "6"], ["5", "6"]),
+        ([1.5, "2.5"], [1.5, 2.5]),
+        ([True, False], [True, False]),
+        ([True, 1], ["true", "1"]),
+    ],
+)
+def test_labels_stay_numbers_while_all_are(labels: list[Label], classes: list[Any]) -> None:
+    """Text that spells a number joins the numbers; the first text that does not makes all of them text."""
+    column = Labels()
+    column.append(column.code(labels))
+    found = column.get(np.arange(len(labels))).tolist()
+    assert [(type(c), c) for c in found] == [(type(c), c) for c in classes]
+
+
+def test_a_text_that_came_later_changes_no_earlier_rows() -> None:
+    """What rows come back as is decided by those rows alone, so that a replay gives the same snapshot."""
+    ledger = Ledger()
+    ledger.update(outcomes([("p", 1, 2, 1.0, 5, 0), ("q", 2, 3, 1.0, 6, 0), ("r", 3, 9, 1.0, "six", 0)]))
+    assert ledger.get(as_of=5, until=9).truth.tolist() == [5, 6]
+    assert ledger.get(as_of=10, until=9).truth.tolist() == ["5", "6", "six"]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"features": {"x": [2.0, "two"], "kind": ["b", "b"]}},
+        {"features": {"x": [2.0, 2.0], "kind": ["b", 7]}},
+        {"features": {"x": [2.0, 10**400], "kind": ["b", "b"]}},
+        {"features": {"x": [2.0, 2.0], "kind": ["b", "b"], "new": [1, "one"]}},
+        {"revision": [0]},
+    ],
+)
+def test_a_record_that_does_not_fit_leaves_no_trace(spoil: dict[str, Any]) -> None:
+    """It is refused whole: the rows before are as they were, and its rows are taken in once they are right."""
+    first = [("p", 1, 2, 1.0, 5, 0), ("q", 2, 3, 1.0, 6, 0)]
+    second = outcomes([("r", 3, 4, 2.0, 7, 0), ("s", 4, 5, 2.0, 8, 0)])
+    ledger, other = Ledger(), Ledger()
+    for each in (ledger, other):
+        each.update(outcomes(first))
+    with pytest.raises((TypeError, ValueError)):
+        ledger.update(msgspec.structs.replace(second, **spoil))
+    for _ in range(2):
+        rows, expected = (each.get(as_of=9, until=9) for each in (ledger, other))
+        assert rows.prediction_id.tolist() == expected.prediction_id.tolist()
+        assert rows.truth.tolist() == expected.truth.tolist()
+        assert {n: c.tolist() for n, c in rows.features.items()} == {
+            n: c.tolist() for n, c in expected.features.items()
+        }
+        assert len(ledger) == len(other) == len(rows)
+        for each in (ledger, other):
+            each.update(second)
+    assert rows.truth.tolist() == [5, 6, 7, 8]
+
+
+def test_a_regression_takes_numbers_only_and_names_the_row_that_has_none() -> None:
+    """Text that is a number becomes one; for any other there is a row to correct."""
+    ledger = Ledger()
+    ledger.update(outcomes([("p", 1, 2, 1.0, "1.50", 0), ("q", 2, 3, 1.0, 2, 0), ("r", 3, 6, 1.0, "n/a", 0)]))
+    assert ledger.get(as_of=5, until=9).numeric().truth.tolist() == [1.5, 2.0]
+    with pytest.raises(ValueError, match="truth of r is 'n/a'"):
+        ledger.get(as_of=9, until=9).numeric()
+
+
 ROWS = st.lists(
     st.tuples(st.integers(0, 5), st.integers(1, 9), st.sampled_from([-1.0, 0.5, 2.0]), st.sampled_from("ab")),
     min_size=1,
@@ -215,12 +320,18 @@ def complete(boundary: int, alert_id: str | None = None) -> tuple[Evidence, Ledg
     return evidence, ledger
 
 
+def due(evidence: Evidence, ledger: Ledger, version: str = "1", after: int | None = None) -> int | None:
+    """The next boundary, if it is complete."""
+    boundary = evidence.next(version, after)
+    return None if boundary is None or evidence.missing(version, boundary, ledger) else boundary
+
+
 def test_a_boundary_is_due_when_all_evidence_is_here() -> None:
     """Report, quality and outcomes make it due; considered, it is not due again."""
     evidence, ledger = complete(10)
-    assert evidence.due("1", None, ledger) == 10
-    assert evidence.due("1", 10, ledger) is None
-    assert evidence.due("2", None, ledger) is None
+    assert due(evidence, ledger) == 10
+    assert due(evidence, ledger, after=10) is None
+    assert due(evidence, ledger, "2") is None
 
 
 @pytest.mark.parametrize("missing", ["report", "final", "quality", "outcomes", "alert"])
@@ -235,7 +346,7 @@ def test_a_boundary_waits_for_what_is_missing(missing: str) -> None:
         ledger.update(outcomes([("p", 5, 9, 1.0, "a", 0)]))
     if missing != "alert":
         evidence.alerted(alert("A", 10, 0))
-    assert evidence.due("1", None, ledger) is None
+    assert due(evidence, ledger) is None
 
 
 def test_a_version_without_rows_needs_no_quality_report_of_its_own() -> None:
@@ -243,9 +354,9 @@ def test_a_version_without_rows_needs_no_quality_report_of_its_own() -> None:
     evidence, ledger = Evidence(), Ledger()
     evidence.measured(quality((0, 10), 10, 0, 0, version="1"))
     evidence.tested(report(10, version="2", rows=0))
-    assert evidence.due("2", None, ledger) == 10
+    assert due(evidence, ledger, "2") == 10
     evidence.tested(report(10, version="2", rows=3))
-    assert evidence.due("2", None, ledger) is None
+    assert due(evidence, ledger, "2") is None
 
 
 def test_a_promotion_that_took_longer_than_a_window_stalls_nothing() -> None:
@@ -254,20 +365,68 @@ def test_a_promotion_that_took_longer_than_a_window_stalls_nothing() -> None:
     for boundary, version in ((20, "1"), (30, "1"), (40, "2")):
         evidence.tested(report(boundary, version=version, rows=0))
         evidence.measured(quality((boundary - 10, boundary), boundary, 0, 0))
-    assert evidence.due("1", 10, ledger) == 20
-    assert evidence.due("2", 10, ledger) == 40
+    assert due(evidence, ledger, after=10) == 20
+    assert due(evidence, ledger, "2", after=10) == 40
+
+
+def test_what_a_boundary_waits_for_is_said_in_words() -> None:
+    """From nothing to complete, each step names the one thing that is still to come."""
+    knowledge = Knowledge("m")
+    said = []
+
+    def look() -> int | None:
+        boundary = knowledge.due()
+        said.append(knowledge.waiting_for)
+        return boundary
+
+    look()
+    knowledge.changed(
+        ModelChanged(
+            model="m", version="1", previous_version=None, action="installed", artifact_uri="", sha256="",
+            effective_from=0, reason="",
+        )
+    )  # fmt: skip
+    look()
+    knowledge.evidence.tested(report(10, "A"))
+    look()
+    knowledge.evidence.measured(quality((0, 10), 10, 9, 2))
+    look()
+    knowledge.evidence.alerted(alert("A", 10, 0))
+    knowledge.ledger.update(outcomes([("p", 5, 9, 1.0, "a", 0)]))
+    look()
+    knowledge.ledger.update(outcomes([("q", 5, 9, 1.0, "a", 0)]))
+    assert look() == 10
+    knowledge.considered_through = 10
+    assert look() is None
+    assert said == [
+        "a version on model-events",
+        "a final drift report of version 1",
+        "quality report of version 1 as of 10",
+        "alert A, named by the drift report as of 10",
+        "outcomes: 1 of 2 labelled rows of window [0, 10) as of 10",
+        None,
+        "a final drift report of version 1 after 10",
+    ]
+
+
+def test_an_alert_that_is_open_but_not_in_drift_asks_for_no_training() -> None:
+    """A report may name an alert that is recovering."""
+    evidence, _ = complete(10, "A")
+    assert evidence.drift_alert("1", 10) is not None
+    evidence.tested(msgspec.structs.replace(report(20, "A"), state="recovered"))
+    assert evidence.drift_alert("1", 20) is None
 
 
 def test_what_is_said_later_changes_no_earlier_boundary() -> None:
     """Later quality and a later recovery leave the alert and the cut of this boundary as they were."""
     evidence, _ = complete(10, "A")
-    before = (evidence.open_alert("1", 10), evidence.cut(10, 0.95), evidence.cut(10, 0.5))
+    before = (evidence.drift_alert("1", 10), evidence.cut(10, 0.95), evidence.cut(10, 0.5))
     evidence.measured(quality((0, 10), 20, 2, 2))
     evidence.tested(report(20))
-    assert (evidence.open_alert("1", 10), evidence.cut(10, 0.95), evidence.cut(10, 0.5)) == before
+    assert (evidence.drift_alert("1", 10), evidence.cut(10, 0.95), evidence.cut(10, 0.5)) == before
     assert before[1:] == (None, 10)
     assert evidence.cut(20, 0.95) == 10
-    assert evidence.open_alert("1", 20) is None
+    assert evidence.drift_alert("1", 20) is None
 
 
 # selection
@@ -428,13 +587,21 @@ def test_enough_rows_start_a_training() -> None:
         assert step.decision == "started"
 
 
-@pytest.mark.parametrize("end", ["refused", "failed"])
-def test_what_was_tried_is_tried_again_when_rows_grew_by_a_quarter(end: str) -> None:
+def test_what_was_refused_is_tried_again_when_rows_grew_by_a_quarter() -> None:
     """Not before."""
-    assert consider(499, 400, 0.95, decided(end, labelled=400)) is None
-    step = consider(500, 400, 0.95, decided(end, labelled=400))
+    assert consider(499, 400, 0.95, decided("refused", labelled=400)) is None
+    step = consider(500, 400, 0.95, decided("refused", labelled=400))
     assert step is not None
     assert step.decision == "started"
+    assert step.reason.endswith("refused before with 400")
+
+
+def test_what_failed_is_tried_again_at_once() -> None:
+    """A failure has judged nothing: the same rows are good enough for another attempt."""
+    step = consider(400, 400, 0.95, decided("failed", labelled=400))
+    assert step is not None
+    assert step.decision == "started"
+    assert step.reason.endswith("failed before with 400")
 
 
 def test_history_finds_the_interrupted_run_and_the_newest_boundary() -> None:

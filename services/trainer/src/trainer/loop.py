@@ -9,16 +9,18 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from contracts.codec import Unreadable
 from contracts.events import ModelChanged, TrainingDecided
+from scoring import Unscorable, Unusable
 from servicekit.config import Settings
+from servicekit.errors import UserError
 from servicekit.kafka import to_dlq
 from servicekit.metrics import DECIDED_THROUGH, DLQ_RECORDS, TRAININGS
 from servicekit.registry import ModelBundle, Registry
+from summaries.profile import Profile
 
 from trainer.consumes import (
     drift_alerts,
@@ -28,17 +30,20 @@ from trainer.consumes import (
     quality_reports,
     training_runs,
 )
-from trainer.domain.challenge import Scored, Verdict, challenge
+from trainer.domain.challenge import Scored, Verdict, challenge, incompatible
 from trainer.domain.consider import consider
 from trainer.domain.evidence import Alert
 from trainer.domain.history import run_id
 from trainer.domain.knowledge import Knowledge
+from trainer.domain.ledger import Rows
 from trainer.domain.selection import Selection, select
 from trainer.pipeline import Pipeline, PipelineFailed, Trained
 from trainer.produces import model_events as promotions
 from trainer.produces import training_runs as decisions
 
 log = logging.getLogger("trainer")
+FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between two questions to a registry that is away
+T = TypeVar("T")
 Take = Callable[[bytes | None, Iterable[tuple[str, bytes]], Knowledge], None]
 TAKES: dict[str, Take] = {
     module.TOPIC: module.take
@@ -72,6 +77,14 @@ class Loop:
         self._champions: dict[str, _Champion] = {}
         self.running = False
         self.open_alert: Alert | None = None
+        self._away: str | None = None
+
+    @property
+    def waiting_for(self) -> str | None:
+        """Why the next boundary is not considered yet."""
+        if not self.caught_up.is_set():
+            return "the topics, which are read from their beginning"
+        return self._away or ("the training that runs" if self.running else self.knowledge.waiting_for)
 
     def status(self) -> dict[str, Any]:
         """What it is doing, and all its decisions."""
@@ -80,6 +93,7 @@ class Loop:
             "model": self.knowledge.model,
             "version": serving.version if serving else None,
             "considered_through": self.knowledge.considered_through,
+            "waiting_for": self.waiting_for,
             "running": self.running,
             "open_alert": self.open_alert.alert_id if self.open_alert else None,
             "outcomes": len(self.knowledge.ledger),
@@ -108,7 +122,7 @@ class Loop:
     async def _take(self, topic: str, record: Any) -> None:
         try:
             TAKES[topic](record.value, record.headers, self.knowledge)
-        except (Unreadable, TypeError) as error:
+        except (ValueError, TypeError) as error:  # Unreadable is a ValueError; what does not fit the ledger
             DLQ_RECORDS.labels(topic).inc()
             await to_dlq(self._producer, topic, record, str(error))
 
@@ -151,24 +165,39 @@ class Loop:
 
     async def _champion(self, version: str) -> _Champion:
         """Fetched once a version, and asked for until the registry answers: nothing is decided before."""
-        delay = 0.5
-        while version not in self._champions:
-            try:
-                bundle = await asyncio.to_thread(self.registry.bundle, self.settings.model, version)
-                tags = await asyncio.to_thread(self.registry.tags, self.settings.model, version)
-                until = tags.get("trained_until")
-                self._champions[version] = _Champion(bundle, int(until) if until else None)
-            except Exception as error:  # noqa: BLE001  the registry may be away; the boundary waits
-                log.warning("version %s cannot be fetched, trying again in %.1f s: %s", version, delay, error)
-                await asyncio.sleep(delay)
-                delay = min(2 * delay, 30.0)
+        if version not in self._champions:
+            asked = self.settings.model, version
+            bundle = await self._answer(f"version {version}", self.registry.bundle, *asked)
+            tags = await self._answer(f"the tags of version {version}", self.registry.tags, *asked)
+            until = tags.get("trained_until")
+            self._champions[version] = _Champion(bundle, int(until) if until else None)
         return self._champions[version]
+
+    async def _answer(
+        self, what: str, ask: Callable[..., T], *about: Any, final: tuple[type[Exception], ...] = ()
+    ) -> T:
+        """What the registry says, asked for until it does; errors that are an answer too are ``final``."""
+        delay = FIRST_DELAY
+        while True:
+            try:
+                answer = await asyncio.to_thread(ask, *about)
+            except final:
+                self._away = None
+                raise
+            except Exception as error:  # noqa: BLE001  the registry may be away; the boundary waits
+                self._away = f"the registry: {what} cannot be fetched: {' '.join(str(error).split())[:400]}"
+                log.warning("%s cannot be fetched, trying again in %.1f s: %s", what, delay, error)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, LONGEST_DELAY)
+            else:
+                self._away = None
+                return answer
 
     async def consider(self, boundary: int) -> None:
         """What the domain says about a boundary, done."""
         serving, settings = self.knowledge.serving, self.settings
         assert serving is not None
-        self.open_alert = alert = self.knowledge.evidence.open_alert(serving.version, boundary)
+        self.open_alert = alert = self.knowledge.evidence.drift_alert(serving.version, boundary)
         if alert is None:
             return
         champion = await self._champion(serving.version)
@@ -211,7 +240,7 @@ class Loop:
         try:
             decision = await self._challenged(started, again)
         except Exception as error:
-            if not isinstance(error, PipelineFailed):
+            if not isinstance(error, PipelineFailed | UserError | Unusable):
                 log.exception("training %s", started.run_id)
             reason = f"failed: {error}" if str(error) else f"failed: {type(error).__name__}"
             decision = msgspec.structs.replace(started, decision="failed", reason=reason)
@@ -226,6 +255,8 @@ class Loop:
         assert started.until is not None  # without a cut no training starts
         # Not in a thread: the reader adds to the ledger meanwhile.
         rows = self.knowledge.ledger.get(as_of=started.as_of, until=started.until)
+        if champion.bundle.profile["task"] == "regression":
+            rows = rows.numeric()
         selection = select(rows, started.since, started.until)
         trained_until = int(selection.train.event_time[-1]) + 1 if len(selection.train) else started.since
         tags = {
@@ -236,12 +267,20 @@ class Loop:
             "test_until": str(selection.until),
             "champion_version": started.champion_version,
         }
-        trained = await asyncio.to_thread(self._registered, started.run_id) if again else None
+        trained = None
+        if again:
+            trained = await self._answer("what the run had registered", self._registered, started.run_id)
         if trained is None:
             target = champion.bundle.profile["target"]
             trained = await self.pipeline.train(started.run_id, selection, target, tags)
-        challenger = await asyncio.to_thread(self.registry.bundle, settings.model, trained.version)
-        verdict = await asyncio.to_thread(self._compare, champion.bundle, challenger, selection)
+        challenger = await self._answer(
+            f"version {trained.version}",
+            self.registry.bundle,
+            settings.model,
+            trained.version,
+            final=(UserError,),
+        )
+        verdict = await asyncio.to_thread(self._judge, champion.bundle, challenger, selection)
         if verdict.promoted:
             await self._promote(started, trained, challenger, verdict)
         return msgspec.structs.replace(
@@ -268,11 +307,16 @@ class Loop:
                 for name, value in tags.items():
                     if not name.startswith("mlflow.") and name not in described.tags:
                         client.set_model_version_tag(self.settings.model, version, name, value)
-                return Trained(version, described.run_id, tags["dvc_revision"], tags["data_sha256"])
+                made_of = tags.get("dvc_revision", ""), tags.get("data_sha256", "")
+                return Trained(version, described.run_id, *made_of)
         return None
 
-    def _compare(self, champion: ModelBundle, challenger: ModelBundle, selection: Selection) -> Verdict:
-        old, new = (Scored.of(b.onnx, b.profile, selection.holdout) for b in (champion, challenger))
+    def _judge(self, champion: ModelBundle, challenger: ModelBundle, selection: Selection) -> Verdict:
+        """What the predictor would refuse never wins. Raises ``Unusable`` for a version that does not score."""
+        refusal = incompatible(_profile(champion), _profile(challenger))
+        if refusal is not None:
+            return refusal
+        old, new = (_scored(bundle, selection.holdout) for bundle in (champion, challenger))
         return challenge(
             selection.holdout.truth,
             old,
@@ -308,3 +352,22 @@ class Loop:
         self.knowledge.history.record(decision)
         TRAININGS.labels(decision.decision).inc()
         log.info("as of %d: %s", decision.as_of, decision.reason)
+
+
+def _profile(bundle: ModelBundle) -> Profile:
+    try:
+        return Profile.from_dict(bundle.profile)
+    except Exception as error:  # whatever a broken artifact raises
+        raise Unusable(
+            f"version {bundle.version} cannot be used: its profile cannot be read: {error}"
+        ) from error
+
+
+def _scored(bundle: ModelBundle, rows: Rows) -> Scored:
+    try:
+        odd = bundle.odd_fields()
+        if odd:
+            raise Unusable(f"its signature and its profile differ in {', '.join(odd)}")
+        return Scored.of(bundle.onnx, bundle.profile, rows)
+    except (Unusable, Unscorable) as error:
+        raise Unusable(f"version {bundle.version} cannot be used: {error}") from error

@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scoring import OnnxModel
+from scoring import OnnxModel, Unscorable
+from summaries.compatible import differences
 from summaries.labels import text
+from summaries.profile import Profile
 
 from trainer.domain.columns import Array
 from trainer.domain.ledger import Rows
@@ -39,6 +41,8 @@ class Scored:
         if probabilities is None or profile["task"] == "regression":
             return cls(predictions)
         table = probabilities.astype(np.float64)
+        if table.shape[1] != len(profile["classes"]):
+            raise Unscorable(f"it gives {table.shape[1]} probabilities for {len(profile['classes'])} classes")
         return cls(predictions, {name: table[:, i] for i, name in enumerate(profile["classes"])})
 
 
@@ -47,10 +51,16 @@ class Verdict:
     """Whether the challenger wins, by how much, and why in plain words."""
 
     promoted: bool
-    gain: float
-    p_value: float
+    gain: float | None
+    p_value: float | None
     metrics: dict[str, dict[str, float]]
     reason: str
+
+
+def incompatible(champion: Profile, challenger: Profile) -> Verdict | None:
+    """The refusal of a challenger that clients of the champion could not use."""
+    changes = differences(champion, challenger)
+    return Verdict(False, None, None, {}, f"not compatible: {'; '.join(changes)}") if changes else None
 
 
 def mcnemar(champion_right: Array, challenger_right: Array) -> float:

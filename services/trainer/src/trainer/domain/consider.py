@@ -8,7 +8,7 @@ from typing import Literal
 
 from contracts.events import TrainingDecided
 
-GROWTH = 1.25  # an alert that was tried is tried again when its labelled rows have grown by a quarter
+GROWTH = 1.25  # what was judged is judged again when the alert's labelled rows have grown by a quarter
 
 
 @dataclass(frozen=True)
@@ -22,18 +22,20 @@ class Step:
 def consider(labelled: int, needed: int, complete: float, last: TrainingDecided | None) -> Step | None:
     """What to do about an open alert with ``labelled`` rows since its change point; ``None``: nothing new.
 
-    ``last`` is the newest finished decision about this alert.
+    ``last`` is the newest finished decision about this alert. A failure judged nothing: the next boundary tries
+    again.
     """
+    said = last.decision if last else None
     before = last.rows.get("labelled", 0) if last else 0
-    if last is not None and last.decision != "waiting" and labelled < ceil(GROWTH * max(before, 1)):
+    if said in ("refused", "promoted") and labelled < ceil(GROWTH * max(before, 1)):
         return None
     if labelled < needed:
-        if last is not None and labelled <= before:
+        if said == "waiting" and labelled <= before:
             return None  # said already
         return Step(
             "waiting",
             f"waiting: {labelled} of {needed} labelled rows since the change point "
             f"(up to the newest window with {complete:.0%} of its labels)",
         )
-    again = f", tried before with {before}" if last and last.decision != "waiting" else ""
+    again = f", {said} before with {before}" if said not in (None, "waiting") else ""
     return Step("started", f"training: {labelled} labelled rows since the change point{again}")

@@ -1,4 +1,4 @@
-"""What the monitor and feedback have said about each boundary, and whether it is all there.
+"""The evidence holds what the monitor and feedback have said about each boundary: reports, alerts, label counts.
 
 A boundary B is complete for the serving version when the monitor's final report of the window ending at B
 is here, the alert that it names, feedback's word as of B, and every outcome that word counted. Decisions
@@ -69,26 +69,32 @@ class Evidence:
                 total[start, end] = (before[0] + predicted, before[1] + labelled)
         return total
 
-    def due(self, version: str, after: int | None, ledger: Ledger) -> int | None:
-        """The next boundary after ``after`` that is complete for ``version``; boundaries are not jumped."""
+    def next(self, version: str, after: int | None) -> int | None:
+        """The first boundary after ``after`` of which the monitor has spoken; boundaries are not jumped."""
         later = [b for b in self._tested.get(version, {}) if after is None or b > after]
-        if not later:
-            return None
-        boundary = min(later)
+        return min(later, default=None)
+
+    def missing(self, version: str, boundary: int, ledger: Ledger) -> str | None:
+        """What is still to come before a boundary given by :meth:`next` is complete, in words."""
         tested = self._tested[version][boundary]
         said = self._said.get(boundary, set())
         # A version without rows yet is unknown to feedback, whose word for the window is then another's.
         if not (version in said or (said and tested.rows == 0)):
-            return None
+            return f"quality report of version {version} as of {boundary}"
         if tested.alert_id is not None and tested.alert_id not in self._alerts:
-            return None
+            return f"alert {tested.alert_id}, named by the drift report as of {boundary}"
         known = self._as_of(boundary)
-        if (ledger.labelled(list(known), boundary) < [labelled for _, labelled in known.values()]).any():
-            return None
-        return boundary
+        here = ledger.labelled(list(known), boundary)
+        for ((start, end), (_, labelled)), rows in zip(known.items(), here.tolist(), strict=True):
+            if rows < labelled:
+                return f"outcomes: {rows} of {labelled} labelled rows of window [{start}, {end}) as of {boundary}"
+        return None
 
-    def open_alert(self, version: str, boundary: int) -> Alert | None:
-        """The alert in state drift that the report of the window ending at ``boundary`` names."""
+    def drift_alert(self, version: str, boundary: int) -> Alert | None:
+        """The alert that the report of the window ending at ``boundary`` names, if its state is drift.
+
+        One that is open in another state, such as recovered, asks for no training.
+        """
         tested = self._tested.get(version, {}).get(boundary)
         if tested is None or tested.alert_id is None or tested.state != "drift":
             return None

@@ -1,4 +1,4 @@
-"""The trainer's own decisions, read back at a start: what is decided is not decided again."""
+"""The history holds the trainer's own decisions, read back at a start: what is decided is not decided again."""
 
 from __future__ import annotations
 

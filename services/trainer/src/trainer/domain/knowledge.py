@@ -1,4 +1,8 @@
-"""All that the trainer knows of one model; its methods are what the ``consumes`` modules call."""
+"""Knowledge is all that the trainer knows of one model; its methods are what the ``consumes`` modules call.
+
+It holds the *evidence* (what others said about each boundary), the *ledger* (the rows with their truth), the
+*history* (what the trainer itself decided) and the version that serves.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +23,23 @@ class Knowledge:
         self.history = History()
         self.serving: ModelChanged | None = None
         self.considered_through: int | None = None
+        self.waiting_for: str | None = None
 
     def changed(self, event: ModelChanged) -> None:
         """The version that serves, from now on."""
         self.serving = event
 
     def due(self) -> int | None:
-        """The next boundary to consider, if all that it needs has arrived."""
+        """The next boundary to consider, if all that it needs has arrived; else ``waiting_for`` says what has not."""
+        boundary = None
         if self.serving is None:
-            return None
-        return self.evidence.due(self.serving.version, self.considered_through, self.ledger)
+            self.waiting_for = "a version on model-events"
+        else:
+            version = self.serving.version
+            boundary = self.evidence.next(version, self.considered_through)
+            if boundary is None:
+                after = "" if self.considered_through is None else f" after {self.considered_through}"
+                self.waiting_for = f"a final drift report of version {version}{after}"
+            else:
+                self.waiting_for = self.evidence.missing(version, boundary, self.ledger)
+        return None if self.waiting_for else boundary

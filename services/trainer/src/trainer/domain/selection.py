@@ -48,7 +48,9 @@ def split_point(event_time: NDArray[np.int64]) -> int:
 
 
 def select(rows: Rows, since: int, cut: int) -> Selection:
-    """Split ``rows`` (sorted, all before ``cut``); the champion was trained up to ``trained_until``."""
+    """Split ``rows`` (sorted, all before ``cut``). ``since`` is the change point, or the end of the champion's own
+    training rows where that is later: then the holdout is new to the champion too.
+    """
     now = rows.event_time >= since
     reference = rows.take(now)
     first = split_point(reference.event_time)

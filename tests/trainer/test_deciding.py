@@ -1,0 +1,398 @@
+"""The trainer's loop over hand-written fakes of Kafka, the registry and the pipeline, with real ONNX models."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import pytest
+from contracts.codec import encode
+from contracts.events import (
+    AlertChanged,
+    Event,
+    ModelChanged,
+    OutcomesJoined,
+    QualityReported,
+    WindowTested,
+)
+from onnx import TensorProto, helper, numpy_helper
+from servicekit.config import Settings
+from servicekit.errors import UserError
+from servicekit.registry import ModelBundle
+from summaries.profile import FieldSpec, Profile
+from trainer import loop as under_test
+from trainer.domain.knowledge import Knowledge
+from trainer.domain.selection import Selection
+from trainer.loop import Loop
+from trainer.pipeline import PipelineFailed, Trained
+
+STEP, ROWS = 1_000, 120
+FIELDS = [FieldSpec("x", "float32")]
+
+
+def threshold(at: float, classes: int = 2) -> bytes:
+    """P(1) = sigmoid(9 * (x - at)), and as many classes more as asked for, each as likely as 0."""
+    names = ["q", "p", *["q"] * (classes - 2)]
+    nodes = [
+        helper.make_node("Sub", ["x", "at"], ["moved"]),
+        helper.make_node("Mul", ["moved", "slope"], ["z"]),
+        helper.make_node("Sigmoid", ["z"], ["p"]),
+        helper.make_node("Sub", ["one", "p"], ["q"]),
+        helper.make_node("Concat", names, ["probabilities"], axis=1),
+        helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+    ]
+    constants = {"at": at, "slope": 9.0, "one": 1.0}
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, [None]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, classes]),
+        ],
+        [numpy_helper.from_array(np.float32([v]), k) for k, v in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def profile(fields: list[FieldSpec] = FIELDS, target: str = "y") -> dict[str, Any]:
+    """A profile of three reference rows."""
+    columns: dict[str, Any] = {f.name: [0, 1, 2] for f in fields}
+    return Profile.build(
+        columns, fields, predictions=[0, 1], probabilities={"0": [0.6, 0.4], "1": [0.4, 0.6]}, target=target,
+        classes=[0, 1], task="classification",
+    ).to_dict()  # fmt: skip
+
+
+def bundle(version: str, content: bytes, described: dict[str, Any] | None = None) -> ModelBundle:
+    """A registered version."""
+    checksum = hashlib.sha256(content).hexdigest()
+    return ModelBundle("m", version, content, checksum, f"models:/m/{version}", described or profile(), [])
+
+
+class Registry:
+    """Versions in a dictionary; ``away`` errors are raised first, one a question."""
+
+    def __init__(self) -> None:
+        self.bundles = {"1": bundle("1", threshold(0))}
+        self.alias = "1"
+        self.away: list[Exception] = []
+        self.asked: Callable[[], None] = lambda: None
+
+    def bundle(self, model: str, version: str) -> ModelBundle:
+        """As the real one."""
+        self.asked()
+        if self.away:
+            raise self.away.pop()
+        if version not in self.bundles:
+            raise UserError(f"no version {version} of {model}")
+        return self.bundles[version]
+
+    def tags(self, model: str, version: str) -> dict[str, str]:
+        """None."""
+        return {}
+
+    def champion(self, model: str) -> str:
+        """The alias."""
+        return self.alias
+
+    def set_champion(self, model: str, version: str) -> None:
+        """Move it."""
+        self.alias = version
+
+
+class Pipeline:
+    """Gives out version 2, or fails; before it does, ``meanwhile`` happens."""
+
+    metric = "accuracy"
+
+    def __init__(self) -> None:
+        self.selections: list[Selection] = []
+        self.error: Exception | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def train(self, run_id: str, selection: Selection, target: str, tags: Any) -> Trained:
+        """As the real one."""
+        self.selections.append(selection)
+        self.meanwhile()
+        if self.error:
+            raise self.error
+        return Trained("2", "run", "revision", "checksum")
+
+
+class Producer:
+    """What was sent: (topic, decoded value)."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Any]] = []
+
+    async def send_and_wait(self, topic: str, value: bytes, **_: Any) -> None:
+        """As aiokafka's."""
+        self.sent.append((topic, value if topic.endswith(".dlq") else msgspec.json.decode(value)))
+
+    def on(self, topic: str) -> list[Any]:
+        """The values on a topic."""
+        return [value for name, value in self.sent if name == topic]
+
+
+@dataclass
+class Record:
+    """A record as a consumer gives it."""
+
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    key: bytes | None = b"m"
+
+
+class World:
+    """A loop that has caught up; version 1 serves, says x > 0, and the world has come to be x > 2."""
+
+    def __init__(self) -> None:
+        self.registry, self.pipeline, self.producer = Registry(), Pipeline(), Producer()
+        self.knowledge = Knowledge("m")
+        parts: Any = (self.producer, self.registry, self.pipeline)
+        settings = Settings(model="m", min_train_rows=100)
+        self.loop = Loop(settings, self.knowledge, None, *parts)  # type: ignore[arg-type]
+        self.loop.caught_up.set()
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def take(self, topic: str, event: Event) -> None:
+        """Receive an event."""
+        value, headers = encode(event, source="test")
+        await self.loop._take(topic, Record(value, headers))
+        self.loop._news.set()
+
+    async def begin(self) -> None:
+        """Version 1 serves; start deciding."""
+        await self.take(
+            "model-events",
+            ModelChanged(
+                model="m", version="1", previous_version=None, action="installed", artifact_uri="", sha256="",
+                effective_from=0, reason="",
+            ),
+        )  # fmt: skip
+        self.tasks.append(asyncio.create_task(self.loop.decide()))
+
+    async def window(self, k: int, rows: int = ROWS, alert: str | None = "A") -> None:
+        """All that is said about window k."""
+        start, end = k * STEP, (k + 1) * STEP
+        if rows:
+            await self.take("outcomes", outcomes(k, rows))
+        if alert and k == 0:
+            await self.take(
+                "drift-alerts",
+                AlertChanged(
+                    alert_id=alert, model="m", version="1", kind="virtual", state="drift", previous="ok", since=0,
+                    window_start=start, window_end=end, features={}, offsets={}, reason="x drifted",
+                ),
+            )  # fmt: skip
+        state: Any = "drift" if alert else "ok"
+        await self.take(
+            "drift-reports",
+            WindowTested(
+                model="m", version="1", window_start=start, window_end=end, final=True, rows=rows, late_rows=0,
+                status=state, state=state, alert_id=alert, alpha=0.01, correction="bh", min_effect=0.1,
+                features={},
+            ),
+        )  # fmt: skip
+        await self.take(
+            "quality-reports",
+            QualityReported(
+                model="m", version="1", window_start=start, window_end=end, as_of=end, revision=0, final=False,
+                predicted=rows, labelled=rows, coverage=1.0, label_delay_mean=1.0, metrics={}, confusion=None,
+            ),
+        )  # fmt: skip
+
+    async def considered(self, k: int) -> dict[str, Any]:
+        """The status once window k has been considered."""
+
+        def done() -> bool:
+            through = self.loop.status()["considered_through"]
+            return through is not None and through >= (k + 1) * STEP
+
+        await self.until(done)
+        return self.loop.status()
+
+    async def until(self, fact: Callable[[], bool], seconds: float = 20) -> None:
+        """Return once ``fact`` holds."""
+        async with asyncio.timeout(seconds):
+            while not fact():
+                for task in self.tasks:
+                    assert not task.done(), task.result()
+                await asyncio.sleep(0.005)
+
+
+def outcomes(k: int, rows: int = ROWS) -> OutcomesJoined:
+    """Rows of window k whose truth is x > 2."""
+    x = np.random.default_rng(k).uniform(-4, 4, rows).round(3).tolist()
+    times = [k * STEP + i * STEP // rows for i in range(rows)]
+    return OutcomesJoined(
+        model="m",
+        version="1",
+        prediction_id=[f"{k:032x}.{i}" for i in range(rows)],
+        event_time=times,
+        label_time=times,
+        features={"x": x},
+        predictions=[0] * rows,
+        probabilities=None,
+        truth=[int(v > 2) for v in x],
+        corrected_from=[None] * rows,
+        revision=[0] * rows,
+    )
+
+
+@pytest.fixture
+async def world(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A world in which questions are repeated at once."""
+    monkeypatch.setattr(under_test, "FIRST_DELAY", 0.001)
+    made = World()
+    await made.begin()
+    yield made
+    for task in made.tasks:
+        task.cancel()
+    await asyncio.gather(*made.tasks, return_exceptions=True)
+
+
+async def test_a_better_challenger_is_announced(world: World) -> None:
+    """The record on model-events, the alias and the decision name one version."""
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    await world.window(0)
+    promoted = (await world.considered(0))["decisions"][-1]
+    assert promoted["decision"] == "promoted", promoted["reason"]
+    (announced,) = world.producer.on("model-events")
+    assert announced["version"] == promoted["challenger_version"] == world.registry.alias == "2"
+
+
+@pytest.mark.parametrize(
+    ("described", "said"),
+    [
+        (profile([FieldSpec("x", "int64")]), "x was float32 and is int64"),
+        (profile([FieldSpec("x", "float32", optional=True)]), "x was float32 and is float32, optional"),
+        (profile([*FIELDS, FieldSpec("more", "float32")]), "more (float32) is new"),
+        (profile([FieldSpec("z", "float32")]), "x is gone; z (float32) is new"),
+        (profile(target="other"), "the target was y and is other"),
+        (
+            profile() | {"task": "regression", "classes": None},
+            "the task was classification and is regression",
+        ),
+    ],
+)
+async def test_what_the_predictor_would_not_let_serve_is_refused(
+    world: World, described: dict[str, Any], said: str
+) -> None:
+    """However good: clients of the champion could not use it. Nothing is announced, the reason names why."""
+    world.registry.bundles["2"] = bundle("2", threshold(2), described)
+    await world.window(0)
+    status = await world.considered(0)
+    refused = status["decisions"][-1]
+    assert (refused["decision"], refused["reason"]) == ("refused", f"not compatible: {said}")
+    assert refused["challenger_version"] == "2"
+    assert status["version"] == world.registry.alias == "1"
+    assert world.producer.on("model-events") == []
+
+
+@pytest.mark.parametrize(
+    ("challenger", "said"),
+    [
+        (bundle("2", b"not a model"), "version 2 cannot be used: it cannot be loaded"),
+        (bundle("2", threshold(float("nan"))), "version 2 cannot be used: the model's probabilities"),
+        (bundle("2", threshold(2, classes=3)), "version 2 cannot be used: it gives 3 probabilities for 2"),
+        (bundle("2", threshold(2), profile() | {"schema_version": 99}), "version 2 cannot be used: its profile"),
+        (replace(bundle("2", threshold(2)), signature=[{"name": "z"}]), "signature and its profile differ in x, z"),
+        (None, "no version 2 of m"),
+    ],
+)  # fmt: skip
+async def test_a_challenger_that_cannot_be_used_is_a_failure(
+    world: World, challenger: ModelBundle | None, said: str
+) -> None:
+    """It is never announced, the reason names it, and the loop goes on."""
+    if challenger is not None:
+        world.registry.bundles["2"] = challenger
+    await world.window(0)
+    failed = (await world.considered(0))["decisions"][-1]
+    assert failed["decision"] == "failed"
+    assert said in failed["reason"]
+    assert world.producer.on("model-events") == []
+
+
+async def test_a_registry_that_is_away_holds_a_decision_and_does_not_make_it(world: World) -> None:
+    """Champion and challenger are asked for until they come, and the status says so meanwhile."""
+    said: list[str | None] = []
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    world.registry.asked = lambda: said.append(world.loop.status()["waiting_for"])
+    world.registry.away = [ConnectionError("no route")] * 2
+
+    def again() -> None:
+        world.registry.away = [ConnectionError("no route")] * 2
+
+    world.pipeline.meanwhile = again
+    await world.window(0)
+    status = await world.considered(0)
+    assert [d["decision"] for d in status["decisions"]] == ["promoted"]
+    assert len(world.pipeline.selections) == 1
+    away = "the registry: version {} cannot be fetched: no route"
+    assert said == [
+        None, away.format(1), away.format(1),
+        "the training that runs", away.format(2), away.format(2),
+    ]  # fmt: skip
+
+
+async def test_a_failed_training_is_tried_again_at_the_next_boundary_a_refused_one_is_not(
+    world: World,
+) -> None:
+    """With no row more: what failed was not judged."""
+    world.pipeline.error = PipelineFailed("the barrel is empty")
+    await world.window(0)
+    await world.considered(0)
+    world.pipeline.error = None
+    world.registry.bundles["2"] = bundle("2", threshold(0))
+    await world.window(1, rows=0)
+    await world.considered(1)
+    await world.window(2, rows=0)
+    decisions = (await world.considered(2))["decisions"]
+    assert [d["decision"] for d in decisions] == ["failed", "refused"]
+    assert [d["as_of"] for d in decisions] == [STEP, 2 * STEP]
+
+
+async def test_a_record_that_does_not_fit_goes_to_the_dlq_and_spoils_nothing(world: World) -> None:
+    """Text among a feature's numbers, or a column too short: the rows are taken in once they come right."""
+    good = outcomes(0)
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    spoiled: list[dict[str, Any]] = [
+        {"features": {"x": [*good.features["x"][:-1], "much"]}},
+        {"revision": good.revision[:-1]},
+    ]
+    for change in spoiled:
+        await world.take("outcomes", msgspec.structs.replace(good, **change))
+    assert len(world.producer.on("outcomes.dlq")) == 2
+    assert world.loop.status()["outcomes"] == 0
+    await world.window(0)
+    assert (await world.considered(0))["decisions"][-1]["decision"] == "promoted"
+    chosen = world.pipeline.selections[0].train
+    assert chosen.truth.tolist() == [int(x > 2) for x in chosen.features["x"]]
+
+
+async def test_the_status_says_what_a_stall_waits_for(world: World) -> None:
+    """An outcome that never came, as much as a trainer that has not read its topics yet."""
+    await world.window(0)
+    await world.considered(0)
+    await world.window(1, rows=0)
+    await world.considered(1)
+    complete = QualityReported(
+        model="m", version="1", window_start=STEP, window_end=2 * STEP, as_of=3 * STEP, revision=1, final=False,
+        predicted=5, labelled=5, coverage=1.0, label_delay_mean=1.0, metrics={}, confusion=None,
+    )  # fmt: skip
+    await world.take("quality-reports", complete)
+    await world.window(2, rows=0)
+    await world.until(lambda: "outcomes" in (world.loop.status()["waiting_for"] or ""))
+    stalled = "outcomes: 0 of 5 labelled rows of window [1000, 2000) as of 3000"
+    assert world.loop.status()["waiting_for"] == stalled
+    world.loop.caught_up.clear()
+    assert world.loop.status()["waiting_for"] == "the topics, which are read from their beginning"
