@@ -26,9 +26,9 @@ from drift_monitor.consumes.panes import read_panes
 from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.windows import Grid
 from drift_monitor.monitor import Edges, Monitor
+from drift_monitor.offsets import Offsets
 from drift_monitor.produces import drift_alerts, drift_reports, panes
 from drift_monitor.profiles import FetchedProfiles
-from drift_monitor.topic_log import Ends
 
 log = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
@@ -56,9 +56,9 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
         stack.push_async_callback(producer.stop)
         panes_producer = await _panes_producer(settings)
         stack.push_async_callback(panes_producer.stop)
-        ends = Ends(settings, predictions.TOPIC)
-        stack.push_async_callback(ends.stop)
-        partitions = await ends.start()
+        offsets = Offsets(settings, predictions.TOPIC)
+        stack.push_async_callback(offsets.stop)
+        partitions = await offsets.start()
 
         async def dead_letter(topic: str, record: Any, reason: str) -> None:
             await to_dlq(producer, topic, record, reason)
@@ -71,20 +71,20 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
             publish_panes=panes.make_publish(panes_producer),
             publish_alert=drift_alerts.make_publish(producer),
             publish_report=drift_reports.make_publish(producer),
-            end_offsets=ends.get,
+            end_offsets=offsets.ends,
             model_events_read=model_events.read,
         )
         monitor = Monitor(grid, rule, partitions, edges, settings.recovered_windows)
         app = predictions.make_app(settings)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         predictions.read_predictions(app, monitor, dead_letter, failed)
-        tasks = await _start_http(stack, settings, monitor, app, ends)
+        tasks = await _start_http(stack, settings, monitor, app, offsets)
 
         await model_events.start()
         tasks.append(asyncio.create_task(model_events.follow()))
         stack.callback(tasks[-1].cancel)
         await model_events.read()
-        committed = await ends.committed(settings, predictions.GROUP)
+        committed = await offsets.committed(settings, predictions.GROUP)
         counted, reported = await read_panes(settings), await read_reports(settings)
         geometry.check(grid, counted, reported)
         monitor.restore(counted, reported, committed)
@@ -115,12 +115,12 @@ async def _tick(monitor: Monitor) -> None:
 
 
 async def _start_http(
-    stack: AsyncExitStack, settings: Settings, monitor: Monitor, app: Any, ends: Ends
+    stack: AsyncExitStack, settings: Settings, monitor: Monitor, app: Any, offsets: Offsets
 ) -> list[asyncio.Task[None]]:
     """Health, metrics, status and flush; up before the state is restored, ready after."""
 
     async def kafka() -> bool:
-        return bool(await asyncio.wait_for(ends.get(), 5))
+        return bool(await asyncio.wait_for(offsets.ends(), 5))
 
     def reading() -> bool:
         return bool(app.started) and not app.crashed and bool(app.consumer.assignment())

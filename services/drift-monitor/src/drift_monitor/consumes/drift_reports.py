@@ -1,4 +1,4 @@
-"""``drift-reports``, our own: what is decided already, read at the start."""
+"""Start-up restore, no live loop: ``drift-reports``, our own, read whole once: what is decided already."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.kafka import make_consumer
 
-from drift_monitor.topic_log import Ends, partitions_of
+from drift_monitor.offsets import Offsets, partitions_of
 
 log = logging.getLogger(__name__)
 TOPIC = "model-events"
@@ -31,7 +31,7 @@ class ModelEvents:
     ) -> None:
         self._consumer = make_consumer(settings)
         # Its own connection: on the consumer's the question would queue behind a fetch that waits for news.
-        self._ends = Ends(settings, TOPIC)
+        self._offsets = Offsets(settings, TOPIC)
         self._changed = changed
         self._to_dlq = to_dlq
         self._partitions: list[TopicPartition] = []
@@ -40,7 +40,7 @@ class ModelEvents:
 
     async def start(self) -> None:
         """Connect, at the beginning of the topic."""
-        await self._ends.start()
+        await self._offsets.start()
         await self._consumer.start()
         self._partitions = await partitions_of(self._consumer, TOPIC)
         self._consumer.assign(self._partitions)
@@ -50,7 +50,7 @@ class ModelEvents:
     async def stop(self) -> None:
         """Disconnect."""
         await self._consumer.stop()
-        await self._ends.stop()
+        await self._offsets.stop()
 
     async def follow(self) -> None:
         """Read for ever."""
@@ -65,7 +65,7 @@ class ModelEvents:
 
     async def read(self) -> None:
         """Return when everything in the topic now has been handed over."""
-        ends = await self._ends.get()
+        ends = await self._offsets.ends()
         async with self._moved:
             await self._moved.wait_for(
                 lambda: all(self._next[p] >= ends[p.partition] for p in self._partitions)

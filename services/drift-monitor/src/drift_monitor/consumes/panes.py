@@ -1,4 +1,4 @@
-"""``panes``, compacted: what was counted before, read whole at the start, before any agent runs.
+"""Start-up restore, no live loop: ``panes``, compacted, read whole once, before anything is counted.
 
 One worker counts all partitions, and its owner takes each pane as it is written. Several workers will share
 the partitions, and the owner will go on reading this topic; ``Owner.replace`` is made for that: it takes a

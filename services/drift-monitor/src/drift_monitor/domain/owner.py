@@ -1,4 +1,4 @@
-"""The owner of a model: sums panes to windows, tests each once, and keeps the alert."""
+"""A model's owner, the one that decides: it adds panes up to windows, tests each once, and keeps the alert."""
 
 from __future__ import annotations
 

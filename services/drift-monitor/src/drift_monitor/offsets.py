@@ -1,4 +1,4 @@
-"""Where a topic ends, and where a group goes on in it."""
+"""Offsets of a topic: where its partitions end, and where a group goes on in them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPar
     return [TopicPartition(topic, partition) for partition in sorted(found)]
 
 
-class Ends:
-    """The ends of a topic's partitions, asked for now."""
+class Offsets:
+    """The offsets of one topic, asked for when they are wanted."""
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self.topic = topic
@@ -39,7 +39,7 @@ class Ends:
         """Disconnect."""
         await self._consumer.stop()
 
-    async def get(self) -> dict[int, int]:
+    async def ends(self) -> dict[int, int]:
         """Per partition the offset that the next record will get."""
         found = await self._consumer.end_offsets(self._partitions)
         return {partition.partition: offset for partition, offset in found.items()}
