@@ -153,6 +153,24 @@ def test_a_row_of_a_decided_window_is_late_whatever_its_partitions_clock() -> No
     assert [(p.pane_start, p.rows, p.late) for p in panes] == [(0, 0, {"60": 1})]
 
 
+def test_a_row_that_wakes_an_idle_partition_too_late_is_late_live_and_counted_in_a_replay() -> None:
+    """Nothing on its own partition says that its window was over: only that it was decided does."""
+    grid = Grid(0, 60, 60, 0)
+    log = [Record(0, 0, made([5])), Record(0, 1, made([70])), Record(1, 0, made([6]))]
+    said = []
+    for chunks in ([log[:2], log[2:]], [log]):
+        counter, mine = Counter(grid), owner(partitions=2, grid=grid)
+        reports: list[WindowTested] = []
+        for chunk in chunks:
+            decided = {} if mine.decided_through is None else {"m": mine.decided_through}
+            for pane in counter.absorb(chunk, PROFILES, decided)[0]:
+                mine.replace(pane)
+            reports += decide_all(mine, 70)
+        reports += decide_all(mine, 120)
+        said.append([(r.rows, r.late_rows) for r in reports])
+    assert said == [[(1, 0), (1, 1)], [(2, 0), (1, 0)]]
+
+
 def test_a_record_the_profile_does_not_fit_is_refused_alone() -> None:
     """One bad record of a chunk is named with its reason; the others count."""
     bad = made([1], xs=["four"])

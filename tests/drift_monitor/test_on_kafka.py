@@ -106,11 +106,11 @@ class Worker:
         }
         self.process: asyncio.subprocess.Process | None = None
 
-    async def start(self) -> None:
+    async def start(self, stderr: int | None = None) -> None:
         """Start it."""
         script = str(Path(__file__).with_name("worker.py"))
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, script, str(self.profiles), env=self.env
+            sys.executable, script, str(self.profiles), env=self.env, stderr=stderr
         )
 
     async def end(self, how: signal.Signals) -> int:
@@ -273,6 +273,30 @@ async def test_a_version_without_a_profile_is_named_until_it_is_there(
         status = await worker.get("/api/v1.0/flush", {"until": 2 * WINDOW})
         assert status["missing_profiles"] == []
         assert await worker.end(signal.SIGTERM) == 0
+    finally:
+        await producer.stop()
+        if worker.process and worker.process.returncode is None:
+            await worker.end(signal.SIGKILL)
+
+
+async def test_a_worker_of_another_window_size_does_not_start(broker: EmbeddedKafka, tmp_path: Path) -> None:
+    """It ends with one line that names the setting, and adds nothing to windows it does not know."""
+    world = World(4)
+    producer, worker = await start(broker, world, "size", tmp_path)
+    try:
+        for window in range(2):
+            for _ in range(20):
+                await send(producer, world.batch("size", window, 4, shift=0.0))
+        await worker.until_decided(WINDOW)
+        await worker.get("/api/v1.0/flush", {"until": 2 * WINDOW})
+        assert await worker.end(signal.SIGTERM) == 0
+        worker.env["ATALAIA_WINDOW_MS"] = "500"
+        await worker.start(stderr=asyncio.subprocess.PIPE)
+        assert worker.process is not None
+        _, said = await asyncio.wait_for(worker.process.communicate(), 90)
+        assert worker.process.returncode == 2
+        assert b"\nATALAIA_WINDOW_MS: the log has windows of 1000 ms, set is 500 ms" in b"\n" + said
+        assert len(await read_all(broker, "drift-reports", WindowTested, "size")) == 2
     finally:
         await producer.stop()
         if worker.process and worker.process.returncode is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from drift_monitor.bootstrap import run
 from servicekit.config import Settings
+from servicekit.errors import UserError
 
 PROFILES = Path(sys.argv[1])
 
@@ -29,4 +30,8 @@ async def main() -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO)
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
