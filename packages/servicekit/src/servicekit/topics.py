@@ -22,8 +22,10 @@ def wanted_topics(partitions: int) -> list[NewTopic]:
         # Retention must not see event time, or a replay of last year's rows would be deleted on arrival.
         config = {"message.timestamp.type": "LogAppendTime", **topic.config}
         count = partitions if topic.partitioned else 1
-        wanted.append(NewTopic(topic.name, count, BROKERS_DEFAULT, topic_configs=config))
-        wanted.append(NewTopic(topic.dlq, 1, BROKERS_DEFAULT, topic_configs={"retention.ms": "-1"}))
+        wanted.append(NewTopic(topic.name, count, 1, topic_configs=config))
+        wanted.append(NewTopic(topic.dlq, 1, 1, topic_configs={"retention.ms": "-1"}))
+    for each in wanted:  # aiokafka's constructor does not know KIP-464's -1; the broker does
+        each.replication_factor = BROKERS_DEFAULT
     return wanted
 
 
