@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from functools import reduce
 from itertools import pairwise
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
-from summaries.quality import Classification, Regression
+from summaries.quality import LARGEST, Classification, Regression
 
 CLASSES = {2: ["no", "yes"], 4: ["3", "4", "5", "6"]}
 
@@ -233,3 +234,26 @@ def test_regression_refuses_what_is_not_finite():
         with pytest.raises(ValueError, match="finite"):
             quality.update([bad], [1.0])
     assert quality == Regression()
+
+
+def test_regression_refuses_what_it_could_not_square():
+    """A truth or a prediction beyond ±1e150 is refused, and changes nothing."""
+    quality = Regression()
+    for truth, predicted in ((1e160, 1.0), (1.0, -1e160)):
+        with pytest.raises(ValueError, match="beyond"):
+            quality.update([truth], [predicted])
+    assert quality == Regression()
+
+
+@given(st.lists(st.tuples(*[st.floats(-LARGEST, LARGEST)] * 2), min_size=1, max_size=5))
+def test_whatever_regression_takes_it_measures(rows):
+    """No rows within ±1e150 make a metric that is not finite, or raise."""
+    got = fitted(rows).get()
+    assert all(map(math.isfinite, got.values()))
+    assert {"mae", "rmse", "bias"} <= set(got)
+
+
+def test_an_r2_beyond_floats_is_left_out():
+    """Huge errors on a truth that hardly varies have no R² that a float holds."""
+    got = fitted([(0.0, 1e150), (1e-12, 1e150)]).get()
+    assert set(got) == {"mae", "rmse", "bias"}

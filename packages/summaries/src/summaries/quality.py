@@ -9,6 +9,7 @@ scikit-learn's.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
@@ -21,6 +22,8 @@ from summaries.labels import text, texts
 BINS = 1_000
 UNIT = 2.0**40
 OTHER = "(other)"
+TOLERANCE = 1e-6  # float32 arithmetic may leave [0, 1] by a rounding error
+LARGEST = 1e150  # magnitude of a truth or a prediction: the square of their difference is still a float
 _EPS = float(np.finfo(np.float64).eps)  # scikit-learn's clip of a probability of 0 in the log loss
 
 
@@ -234,14 +237,14 @@ class Classification:
         scores = np.stack([given[name] for name in self.classes])
         if scores.shape != (len(self.classes), n):
             raise ValueError(f"{scores.shape[-1]} probabilities for {n} rows")
-        # float32 arithmetic may leave [0, 1] by a rounding error; NaN fails the comparison.
-        if not ((scores >= -1e-6) & (scores <= 1 + 1e-6)).all():
+        # NaN fails the comparison.
+        if not ((scores >= -TOLERANCE) & (scores <= 1 + TOLERANCE)).all():
             raise ValueError("a probability lies in [0, 1]")
         return np.clip(scores, 0.0, 1.0)
 
 
 class Regression:
-    """Sums of errors and of squares, exact in units of 2⁻⁴⁰.
+    """Sums of errors and of squares, exact in units of 2⁻⁴⁰. Numbers lie within ±10¹⁵⁰.
 
     >>> quality = Regression()
     >>> quality.update([1.0, 2.0, 3.0], [1.0, 2.5, 2.5])
@@ -254,7 +257,7 @@ class Regression:
         self.error = self.absolute = self.squared = self.truth = self.truth_squared = 0
 
     def update(self, truth: ArrayLike, predicted: ArrayLike, probabilities: None = None) -> None:
-        """Count rows; NaN and infinities are refused."""
+        """Count rows; what is not finite, or beyond ``LARGEST``, is refused."""
         self._add(1, truth, predicted)
 
     def revert(self, truth: ArrayLike, predicted: ArrayLike, probabilities: None = None) -> None:
@@ -267,6 +270,8 @@ class Regression:
             raise ValueError(f"truths of shape {t.shape} for predictions of {p.shape}")
         if not (np.isfinite(t).all() and np.isfinite(p).all()):
             raise ValueError("a truth or a prediction is not finite")
+        if (np.abs(t) > LARGEST).any() or (np.abs(p) > LARGEST).any():
+            raise ValueError(f"a truth or a prediction lies beyond ±{LARGEST:g}")
         # Python's integers: squares of any size stay exact.
         errors = [int(e) for e in np.rint((p - t) * UNIT).tolist()]
         truths = [int(y) for y in np.rint(t * UNIT).tolist()]
@@ -285,7 +290,10 @@ class Regression:
         return total
 
     def get(self) -> dict[str, float]:
-        """MAE, RMSE, bias (predicted minus true) and R²; none without rows, no R² of a constant truth."""
+        """MAE, RMSE, bias (predicted minus true) and R²; none without rows.
+
+        A truth that is constant has no R², nor one beside which the errors are beyond any float.
+        """
         n = self.rows
         if not n:
             return {}
@@ -297,7 +305,8 @@ class Regression:
         }
         spread = n * self.truth_squared - self.truth * self.truth
         if spread:
-            metrics["r2"] = 1.0 - n * self.squared / spread
+            with contextlib.suppress(OverflowError):
+                metrics["r2"] = 1.0 - n * self.squared / spread
         return metrics
 
     def to_dict(self) -> dict[str, Any]:
