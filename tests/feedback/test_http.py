@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from contracts.codec import encode, partition_of, prediction_id
+from contracts.codec import decode, encode, partition_of, prediction_id
 from contracts.events import (
     Event,
     GroundTruthReceived,
+    Label,
     ModelChanged,
     OutcomesJoined,
     PredictionsMade,
     QualityReported,
 )
-from feedback.agents import Received
-from feedback.consumes.http import make_app
+from feedback.bootstrap import in_thread, observe
+from feedback.consumes.http import MAX_EMPTY_WINDOWS, make_app
+from feedback.domain.quality_windows import Task
 from feedback.domain.uploads import Labels, split
 from feedback.domain.windows import Windows
+from feedback.faust_reader import Received, make_faust
 from feedback.joiner import Joiner
+from feedback.tasks import Fetch, Tasks
+from predictor.domain.request import Invalid, check
+from prometheus_client import REGISTRY
+from servicekit.config import Settings
+from servicekit.errors import UserError
 from servicekit.http import Health
 
 NOW = 1_700_000_000_000
@@ -62,25 +72,39 @@ class FakeLog:
         for records in self.topics.get(topic, []):
             yield list(records)
 
+    def reports(self) -> list[QualityReported]:
+        """What quality-reports holds."""
+        records = [r for part in self.topics.get("quality-reports", []) for r in part]
+        return [decode(QualityReported, r.value, r.headers) for r in records]
+
     def size(self, topic: str) -> int:
         """How many records a topic has."""
         return sum(map(len, self.topics.get(topic, [])))
 
 
-async def no_registry(model: str, version: str) -> None:
-    """A registry that knows nothing."""
+async def no_registry(model: str, version: str) -> Task:
+    """A registry that is away."""
+    raise ConnectionError("nobody answers")
 
 
-def make_joiner(kafka: FakeLog) -> Joiner:
+def make_joiner(kafka: FakeLog, fetch: Fetch = no_registry, windows: Windows | None = None) -> Joiner:
     """A joiner on a fake log."""
     return Joiner(
         kafka,
-        windows=Windows(1000, 1000),
+        windows=windows or Windows(1000, 1000),
         grace=0,
         horizon=10_000,
         partitions=PARTITIONS,
-        fetch_task=no_registry,
+        tasks=Tasks(fetch, observe, retry_seconds=0.01),
+        observe=observe,
     )
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Let others run until a condition holds; fails at the deadline."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 class Site:
@@ -144,6 +168,9 @@ async def test_many_labels_come_as_rows_or_as_columns(site: Site, body: dict[str
         ("", {"prediction_id": ID.upper()[:-1] + "x", "truth": 1}, "prediction_id", None),
         ("", {"prediction_id": 5, "truth": 1}, "prediction_id", None),
         ("", {"prediction_id": ID, "truth": 1, "label_time": "yesterday"}, "label_time", None),
+        ("", {"prediction_id": ID, "truth": 1, "label_time": "2020-01-01T00:00:00"}, "label_time", None),
+        ("", {"prediction_id": ID, "truth": "x" * 1001}, "truth", None),
+        ("", {"prediction_id": ID, "truth": 2**63}, "truth", None),
         ("", {"prediction_id": ID, "truth": 1, "label_time": NOW + 400_000}, "label_time", None),
         ("", {"prediction_id": ID, "truth": 1, "label_time": True}, "label_time", None),
         ("", {"prediction_id": ID, "truth": 1, "colour": "red"}, "colour", None),
@@ -168,12 +195,40 @@ async def test_bad_labels_are_refused_by_field_and_row(
     assert site.sent == []
 
 
-@pytest.mark.parametrize("body", [b"", b"[1]", b"{", b'{"prediction_id": "x", "truth": NaN}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[1]",
+        b"{",
+        b'{"prediction_id": "x", "truth": NaN}',
+        b'{"prediction_id": "x", "truth": 1e400}',
+        b'{"prediction_id": "\xff"}',
+        b"[" * 9_000,
+    ],
+)
 async def test_a_body_that_is_no_json_object_is_refused(site: Site, body: bytes) -> None:
     """What cannot be parsed is 422, never 500."""
-    for path in ("", "batch"):
-        answer = await site.http.post(f"/api/v1.0/feedback/{path}", content=body)
-        assert answer.status_code == 422
+    for path in ("feedback/", "feedback/batch", "flush"):
+        if body or path != "flush":
+            answer = await site.http.post(f"/api/v1.0/{path}", content=body)
+            assert answer.status_code == 422
+
+
+async def test_a_time_without_offset_is_refused_as_the_predictor_refuses_it(site: Site) -> None:
+    """The predictor and feedback tell what a time must be in the same words."""
+    with pytest.raises(Invalid) as predictor:
+        check([{}], "2020-01-01T00:00:00", [], now=NOW, required=False, single=True)
+    body = {"prediction_id": ID, "truth": 1, "label_time": "2020-01-01T00:00:00"}
+    answer = await site.http.post("/api/v1.0/feedback/", json=body)
+    assert answer.json()["detail"] == f"label_time {predictor.value.errors[0]['message']}"
+
+
+async def test_a_text_that_spells_nan_is_a_class_like_any_other(site: Site) -> None:
+    """HTTP knows no task: what "nan" and "inf" mean is settled where quality is measured."""
+    for word in ("nan", "inf"):
+        answer = await site.http.post("/api/v1.0/feedback/", json={"prediction_id": ID, "truth": word})
+        assert answer.status_code == 202
 
 
 async def test_a_label_that_kafka_does_not_take_is_not_accepted(site: Site) -> None:
@@ -214,7 +269,7 @@ def batch(number: int = 7, time: int = 5, version: str = "1") -> PredictionsMade
     )
 
 
-def truth(word: str, number: int = 7, time: int = 10) -> GroundTruthReceived:
+def truth(word: Label, number: int = 7, time: int = 10) -> GroundTruthReceived:
     """One label."""
     text = prediction_id(f"{number:032x}", 0)
     return GroundTruthReceived(upload_id="u", prediction_id=[text], truth=[word], label_time=[time])
@@ -230,6 +285,24 @@ async def test_a_flush_decides_what_a_replay_left_open(site: Site) -> None:
         assert (await site.http.post("/api/v1.0/flush", json={"until": "x"})).status_code == 422
     assert (await site.http.get("/api/v1.0/status")).json()["decided_through"] == 2000
     assert site.kafka.size("quality-reports") == 2
+
+
+async def test_a_flush_far_ahead_is_refused(site: Site) -> None:
+    """A flush reaches 10,000 windows beyond the newest row, as the drift-monitor's does; microseconds do not
+    pass for milliseconds."""
+    await site.joiner.take_predictions([site.kafka.append("predictions", batch())])
+    answer = await site.http.post("/api/v1.0/flush", json={"until": 5 + 10_000 * 1000 + 1})
+    assert (answer.status_code, answer.json()["field"]) == (422, "until")
+    assert answer.json()["detail"] == f"until lies more than {MAX_EMPTY_WINDOWS} windows after the newest row"
+    assert not await site.joiner.advance()
+
+
+async def test_a_flush_before_the_first_row_decides_nothing(site: Site) -> None:
+    """Without rows there is nothing to flush, and what comes later is not decided ahead of its time."""
+    answer = await site.http.post("/api/v1.0/flush", json={"until": NOW})
+    assert answer.json() == {"decided_through": None}
+    await site.joiner.take_predictions([site.kafka.append("predictions", batch())])
+    assert not await site.joiner.advance()
 
 
 @contextmanager
@@ -298,3 +371,200 @@ def test_labels_are_split_by_the_partition_of_their_prediction() -> None:
     many = split(Labels([ids[0]] * 30_000, ["late"] * 30_000, [0] * 30_000), "u", 12)
     assert len(many) > 1
     assert all(len(encode(event, source="feedback")[0]) < 900_000 for _, event in many)
+
+
+def number(predicted: float, number: int, time: int, version: str = "1") -> PredictionsMade:
+    """One row of a regression: its record does not show what the version predicts."""
+    return PredictionsMade(
+        batch_id=f"{number:032x}",
+        model="m",
+        version=version,
+        event_time=[time],
+        features={},
+        predictions=[predicted],
+    )
+
+
+async def advance(joiner: Joiner) -> None:
+    """Decide what can be decided."""
+    while await joiner.advance():
+        pass
+
+
+@pytest.mark.parametrize("word", ["nan", "inf", 1e160, 1e-12])
+async def test_no_label_ends_the_process(word: Any) -> None:
+    """Whatever a regression's truth says, boundaries are decided, also after a restart on the same log."""
+
+    async def regression(model: str, version: str) -> Task:
+        return Task("regression")
+
+    kafka = FakeLog()
+    first = make_joiner(kafka, regression)
+    events = [number(1e150, 1, 5), number(1e150, 2, 6), number(2.0, 3, 1500)]
+    await first.take_predictions([kafka.append("predictions", e) for e in events])
+    await first.take_ground_truth([kafka.append("ground-truth", truth(word, 1))])
+    await first.take_ground_truth([kafka.append("ground-truth", truth(0.0, 2))])
+    await advance(first)
+    assert first.status()["decided_through"] == 1000
+    second = make_joiner(kafka, regression)
+    await second.restore()
+    await second.take_predictions([kafka.append("predictions", number(2.0, 4, 2500))])
+    await advance(second)
+    assert second.status()["decided_through"] == 2000
+    assert second.status()["unusable_truths"] == (0 if word == 1e-12 else 1)
+
+
+async def test_labels_that_cannot_be_measured_are_counted_in_the_metrics() -> None:
+    """Unusable truths and unknown classes are results of labels in Prometheus's counts."""
+
+    def counted() -> list[float]:
+        return [
+            REGISTRY.get_sample_value("atalaia_labels_total", {"result": result}) or 0.0
+            for result in ("unusable_truth", "unknown_class")
+        ]
+
+    before = counted()
+    kafka = FakeLog()
+
+    async def regression(model: str, version: str) -> Task:
+        return Task("regression")
+
+    joiner = make_joiner(kafka, regression)
+    events = [number(1.0, 1, 5, "2"), batch(2), batch(3, 1500)]
+    await joiner.take_predictions([kafka.append("predictions", e) for e in events])
+    await joiner.take_ground_truth([kafka.append("ground-truth", truth("nan", n)) for n in (1, 2)])
+    await advance(joiner)
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"x": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"batch_id": "\xff"}',
+        b'{"upload_id": "\xff"}',
+        b"",
+        None,
+    ],
+)
+async def test_a_record_that_cannot_be_read_is_buried_and_ends_nothing(value: bytes | None) -> None:
+    """Lists within lists, text that is not UTF-8 and no value at all go to the dead letters."""
+    kafka = FakeLog()
+    joiner = make_joiner(kafka)
+    takes = {"predictions": joiner.take_predictions, "ground-truth": joiner.take_ground_truth}
+    for topic, take in takes.items():
+        await take([kafka.append(topic, b"")._replace(value=value)])
+        assert kafka.size(f"{topic}.dlq") == 1
+
+
+async def test_a_header_without_value_ends_nothing() -> None:
+    """A ce_type that is null makes its record unreadable; a dead letter without origin is passed over."""
+    kafka = FakeLog()
+    joiner = make_joiner(kafka)
+    record = kafka.append("predictions", batch())._replace(headers=[("ce_type", None)])  # type: ignore[list-item]
+    await joiner.take_predictions([record])
+    assert kafka.size("predictions.dlq") == 1
+    kafka.topics["predictions.dlq"][0][0] = record._replace(headers=[("dlq_origin", None)])  # type: ignore[list-item]
+    await make_joiner(kafka).restore()
+
+
+async def test_a_registry_that_is_away_holds_up_nothing_but_metrics() -> None:
+    """While a version's profile is missing, its reports count and others' measure; readiness and status name
+    it. Once the registry answers, the next boundary brings the metrics, of a regression with whole numbers."""
+    back = asyncio.Event()
+
+    async def fetch(model: str, version: str) -> Task:
+        if not back.is_set():
+            raise ConnectionError("nobody answers")
+        return Task("regression")
+
+    kafka = FakeLog()
+    joiner = make_joiner(kafka, fetch)
+    joiner.ready = True
+    events = [number(1, 1, 5, "1"), number(2, 2, 5, "1"), batch(3, 5, "2"), batch(4, 1500, "2")]
+    await joiner.take_predictions([kafka.append("predictions", e) for e in events])
+    for n, word in ((1, 3), (2, 2), (3, "yes")):
+        await joiner.take_ground_truth([kafka.append("ground-truth", truth(word, n))])
+    await advance(joiner)
+    away, other = kafka.reports()
+    assert (away.version, away.labelled, away.metrics, away.final) == ("1", 2, {}, False)
+    assert (other.version, other.metrics["accuracy"]) == ("2", 1.0)
+    assert joiner.status()["waits_for_profiles"] == ["m version 1"]
+    health = Health(profiles=lambda: not joiner.tasks.missing)
+    assert await health.get() == {"profiles": False}
+    held = {"model": "m", "version": "1"}
+    assert REGISTRY.get_sample_value("atalaia_profile_held", held) == 1
+
+    back.set()
+    await until(lambda: not joiner.tasks.missing)
+    assert REGISTRY.get_sample_value("atalaia_profile_held", held) == 0
+    await joiner.take_predictions([kafka.append("predictions", batch(5, 2500, "2"))])
+    await advance(joiner)
+    known = [r for r in kafka.reports() if r.version == "1"][-1]
+    assert (known.as_of, known.metrics["mae"], known.confusion, known.final) == (2000, 1.0, None, True)
+    assert joiner.status()["waits_for_profiles"] == []
+
+
+async def test_a_boundary_waits_for_the_registrys_first_answer() -> None:
+    """However slow the registry is within reason, the first report of a version bears its metrics."""
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def fetch(model: str, version: str) -> Task:
+        asked.set()
+        await answer.wait()
+        return Task("regression")
+
+    kafka = FakeLog()
+    joiner = make_joiner(kafka, fetch)
+    events = [number(1, 1, 5), number(2, 2, 1500)]
+    await joiner.take_predictions([kafka.append("predictions", e) for e in events])
+    await joiner.take_ground_truth([kafka.append("ground-truth", truth(3, 1))])
+    deciding = asyncio.create_task(advance(joiner))
+    await asyncio.wait_for(asked.wait(), 10)
+    assert kafka.size("quality-reports") == 0
+    answer.set()
+    await asyncio.wait_for(deciding, 10)
+    assert kafka.reports()[0].metrics["mae"] == 2.0
+
+
+async def test_a_registry_that_never_answers_is_waited_for_once() -> None:
+    """After its patience a boundary goes on without, and the next ones wait no more."""
+
+    async def fetch(model: str, version: str) -> Task:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    tasks = Tasks(fetch, patience=0.01)
+    tasks.see(number(1, 1, 5))
+    await asyncio.wait_for(tasks.settle(), 10)
+    assert tasks.missing == {("m", "1")}
+    with pytest.raises(StopIteration):
+        tasks.settle().send(None)  # returns at once
+
+
+async def test_another_grid_of_windows_is_one_clear_line() -> None:
+    """Reports that were made with other windows are not gone on from: the start says what differs."""
+    kafka = FakeLog()
+    first = make_joiner(kafka)
+    await first.take_predictions([kafka.append("predictions", e) for e in (batch(), batch(8, 3500))])
+    await advance(first)
+    for windows in (Windows(1000, 1000, 1), Windows(2000, 1000), Windows(1000, 500)):
+        with pytest.raises(UserError, match="ATALAIA_WINDOW_MS") as error:
+            await make_joiner(kafka, windows=windows).restore()
+        assert "\n" not in str(error.value)
+    await make_joiner(kafka).restore()
+
+
+def test_faust_keeps_its_folder_under_the_data_folder(tmp_path: Path) -> None:
+    """Nothing appears in the working directory, and the data folder need not exist."""
+    settings = Settings(data_dir=tmp_path / "new" / "data")
+    assert make_faust(settings).conf.datadir == settings.data_dir / "feedback"
+    assert settings.data_dir.is_dir()
+
+
+async def test_a_thread_that_hangs_is_not_waited_for() -> None:
+    """What is asked of the registry runs in a daemon's thread; its answer and its error come through."""
+    assert await in_thread(lambda: 5) == 5
+    assert await in_thread(lambda: threading.current_thread().daemon)
+    with pytest.raises(KeyError):
+        await in_thread(lambda: {}["x"])

@@ -38,6 +38,7 @@ class Service:
             "ATALAIA_FEEDBACK_PORT": str(port),
             "ATALAIA_WINDOW_MS": str(HOUR),
             "ATALAIA_MLFLOW": "http://127.0.0.1:9",
+            "ATALAIA_DATA_DIR": str(log.parent / "data"),
         }
         self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60)
         self.process: asyncio.subprocess.Process | None = None
@@ -215,6 +216,66 @@ async def test_labels_are_joined_once_over_a_kill(service: Service) -> None:
     }
     assert len(await read_all(kafka, "outcomes", OutcomesJoined)) == len(outcomes)
     assert len(await read_all(kafka, "quality-reports", QualityReported)) == len(reports)
+    await producer.stop()
+
+
+async def registry_without_models(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """An HTTP server that knows no model version."""
+    await reader.readuntil(b"\r\n\r\n")
+    body = b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such version"}'
+    writer.write(b"HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-type: application/json\r\n")
+    writer.write(b"content-length: %d\r\n\r\n%b" % (len(body), body))
+    await writer.drain()
+    writer.close()
+
+
+async def test_nothing_in_the_log_ends_the_process(service: Service) -> None:
+    """Records that cannot be read, labels that cannot be measured and a registry that knows nothing: windows
+    are decided, again after a restart, which a registry that nobody answers for does not keep from ending."""
+    kafka = service.env["ATALAIA_KAFKA"]
+    registry = await asyncio.start_server(registry_without_models, "127.0.0.1", 0)
+    await service.end(signal.SIGTERM)
+    port = registry.sockets[0].getsockname()[1]
+    service.env["ATALAIA_MLFLOW"] = f"http://127.0.0.1:{port}"
+    await service.start()
+    producer = await make_producer(Settings(kafka=kafka), "test")
+    junk: list[tuple[bytes | None, list[tuple[str, bytes | None]]]] = [
+        (b'{"x": ' + b"[" * 100_000, []),
+        (b'{"batch_id": "\xff"}', []),
+        (b"{}", [("ce_type", None)]),
+        (None, []),
+    ]
+    for topic in ("predictions", "ground-truth"):
+        for value, headers in junk:
+            await producer.send_and_wait(topic, value, key=b"junk", headers=headers)
+    event = PredictionsMade(
+        batch_id=f"{1:032x}", model="m", version="1", event_time=[1, 2], features={}, predictions=[1, 2]
+    )
+    await publish(producer, "predictions", event, source="test", partition=partition_of(event.batch_id, 12))
+    rows = [prediction_id(event.batch_id, row) for row in (0, 1)]
+    body = {"prediction_id": rows, "truth": ["nan", 1e160], "label_time": [3, 3]}
+    assert (await service.http.post("/api/v1.0/feedback/batch", json=body)).status_code == 202
+
+    async def joined() -> bool:
+        return bool((await service.status())["joined"] == 2)
+
+    await until(joined)
+    flushed = await service.http.post("/api/v1.0/flush", json={"until": HOUR})
+    assert flushed.json() == {"decided_through": HOUR}
+    assert (await service.status())["waits_for_profiles"] == ["m version 1"]
+    ready = await service.http.get("/health/ready")
+    assert (ready.status_code, ready.json()["checks"]["profiles"]) == (503, False)
+    for topic in ("predictions", "ground-truth"):
+        assert len(await read_raw(kafka, f"{topic}.dlq")) == len(junk)
+    assert await service.end(signal.SIGTERM) == 0
+
+    registry.close()
+    service.env["ATALAIA_MLFLOW"] = "http://127.0.0.1:9"
+    await service.start()
+    await until(joined)
+    assert await service.end(signal.SIGTERM) == 0
+    [(_, report)] = await read_all(kafka, "quality-reports", QualityReported)
+    assert (report.labelled, report.metrics) == (2, {})
     await producer.stop()
 
 

@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import logging
 import signal
-from typing import Any
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from contracts.events import QualityReported
 from servicekit import metrics
@@ -16,34 +18,53 @@ from servicekit.kafka import make_producer, wait_for_kafka
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
-from feedback.agents import make_faust
 from feedback.consumes import ground_truth as truth_in
 from feedback.consumes import http, model_events, predictions
 from feedback.domain.quality_windows import Task
 from feedback.domain.uploads import Labels
 from feedback.domain.windows import Windows
-from feedback.joiner import Fetch, Joiner
+from feedback.faust_reader import make_faust
+from feedback.joiner import Joiner
 from feedback.kafka_log import KafkaLog
 from feedback.produces import ground_truth as truth_out
+from feedback.tasks import Fetch, Tasks
 
 log = logging.getLogger(__name__)
-REGISTRY_SECONDS = 30.0
+T = TypeVar("T")
 
 
 def make_fetch(registry: Registry) -> Fetch:
-    """Asks the registry for the task of a version whose records do not show it; None where it cannot say."""
+    """Asks the registry for the task of a version; raises what it raises."""
 
-    async def fetch(model: str, version: str) -> Task | None:
-        try:
-            profile = await asyncio.wait_for(
-                asyncio.to_thread(registry.profile, model, version), REGISTRY_SECONDS
-            )
-            return Task(str(profile["task"]), tuple(map(str, profile.get("classes") or ())))
-        except Exception as error:  # noqa: BLE001  without a registry, the records must do
-            log.warning("no profile of %s version %s (%s): going by the records", model, version, error)
-            return None
+    async def fetch(model: str, version: str) -> Task:
+        profile = await in_thread(lambda: registry.profile(model, version))
+        return Task(str(profile["task"]), tuple(map(str, profile.get("classes") or ())))
 
     return fetch
+
+
+async def in_thread(call: Callable[[], T]) -> T:
+    """What ``call`` returns, in a thread that the end of the process does not wait for.
+
+    The registry's client tries for minutes before it says that nobody answers.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def tell(say: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(lambda: None if future.done() else say())
+
+    def work() -> None:
+        try:
+            result = call()
+        except BaseException as error:  # noqa: BLE001  it is the caller's
+            tell(lambda error=error: future.set_exception(error))  # type: ignore[misc]
+        else:
+            tell(lambda: future.set_result(result))
+
+    threading.Thread(target=work, daemon=True, name="registry").start()
+    return await future
 
 
 def observe(what: str, value: Any) -> None:
@@ -59,6 +80,15 @@ def observe(what: str, value: Any) -> None:
             metrics.LABELS.labels("outcome").inc(value)
         case "unreadable", str():
             metrics.DLQ_RECORDS.labels(value).inc()
+        case "unusable_truths", int() if value > 0:
+            metrics.LABELS.labels("unusable_truth").inc(value)
+        case "unknown_classes", int() if value > 0:
+            metrics.LABELS.labels("unknown_class").inc(value)
+        case "no profile", (str(model), str(version)):
+            metrics.PROFILE_WAITS.labels(model).inc()
+            metrics.PROFILE_HELD.labels(model, version).set(1)
+        case "profile", (str(model), str(version)):
+            metrics.PROFILE_HELD.labels(model, version).set(0)
 
 
 async def run(settings: Settings) -> None:
@@ -84,7 +114,7 @@ async def run(settings: Settings) -> None:
             grace=settings.grace_ms,
             horizon=settings.label_horizon_ms,
             partitions=settings.partitions,
-            fetch_task=make_fetch(Registry(settings.mlflow)),
+            tasks=Tasks(make_fetch(Registry(settings.mlflow)), observe),
             observe=observe,
         )
 
@@ -95,7 +125,9 @@ async def run(settings: Settings) -> None:
         async def broker_answers() -> bool:
             return bool(await asyncio.wait_for(kafka.ends("model-events"), 5.0))
 
-        health = Health(kafka=broker_answers, join=lambda: joiner.ready)
+        health = Health(
+            kafka=broker_answers, join=lambda: joiner.ready, profiles=lambda: not joiner.tasks.missing
+        )
         app = http.make_app(joiner, send, health, max_body_bytes=settings.max_body_bytes)
         parts: list[asyncio.Task[None]] = [
             asyncio.create_task(serve(app, settings.host, settings.feedback_port, stop), name="http"),

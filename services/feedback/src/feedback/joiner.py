@@ -1,17 +1,21 @@
-"""The joiner: takes records in, keeps the domain's state, publishes what follows. One process owns all.
+"""The joiner owns all state, in one process. It takes records in, publishes outcomes as labels are joined,
+closes boundaries as event time passes and publishes quality at each; at the start it restores itself.
 
 The log is the truth. State lives in memory and is rebuilt at the start by one pass over ``predictions`` and
 ``ground-truth`` from their beginnings (state on disk comes later). What ``outcomes`` and ``quality-reports``
 already hold is read first, so nothing is published twice: an outcome is known by its id and revision, a
 boundary by the report that ends it. What a crash kept from being published is published then. Records that
 the agents are given once more, because the group had committed less, lie below the position: skipped.
+
+A record that cannot be used goes to the dead-letter queue. It must not raise here: the log is read again at
+each start, and so the process would end at each.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from contracts.codec import Unreadable, decode
@@ -23,12 +27,14 @@ from contracts.events import (
     PredictionsMade,
     QualityReported,
 )
+from servicekit.errors import UserError
 
 from feedback.domain.closing import Closing, Offsets
 from feedback.domain.join import Join, Joined
 from feedback.domain.outcomes import compose, new_outcomes
-from feedback.domain.quality_windows import QualityWindows, Task
+from feedback.domain.quality_windows import QualityWindows
 from feedback.domain.windows import Windows
+from feedback.tasks import Observe, Tasks
 
 log = logging.getLogger(__name__)
 E = TypeVar("E", bound=Event)
@@ -59,10 +65,6 @@ class Log(Protocol):
     def replay(self, topic: str) -> AsyncIterator[Sequence[Record]]: ...
 
 
-Fetch = Callable[[str, str], Awaitable[Task | None]]
-Observe = Callable[[str, Any], None]
-
-
 class Joiner:
     """Joins, counts and reports; ``restore`` first, then give it records and ``run`` it."""
 
@@ -74,17 +76,16 @@ class Joiner:
         grace: int,
         horizon: int,
         partitions: int,
-        fetch_task: Fetch,
+        tasks: Tasks,
         observe: Observe = lambda what, value: None,
     ) -> None:
-        self.kafka, self.windows, self._fetch_task, self._observe = kafka, windows, fetch_task, observe
+        self.kafka, self.windows, self.tasks, self._observe = kafka, windows, tasks, observe
         self.join = Join(horizon)
         self.quality = QualityWindows(windows, horizon)
         self.closing = Closing(grace, partitions)
         self.serving: dict[str, str] = {}
         self.ready = False
         self._next: Offsets = {}  # the first offset not yet absorbed
-        self._tasks: dict[tuple[str, str], Task | None] = {}
         self._news = asyncio.Event()
         self._decided = asyncio.Condition()
         # While restoring: the revision of each id on ``outcomes``, and what the dead-letter queues hold.
@@ -101,17 +102,14 @@ class Joiner:
             if not self._is_new(PREDICTIONS, record):
                 continue
             try:
-                made = decode(PredictionsMade, record.value, record.headers)
-                if len(made.batch_id) != 32:
-                    raise Unreadable(f"batch_id {made.batch_id[:80]!r} is not 32 hexadecimal digits")
+                made = _read(PredictionsMade, record)
+                joined = self.join.predict(made, record.value or b"")
             except Unreadable as error:
                 await self._unreadable(PREDICTIONS, record, error)
                 continue
-            joined = self.join.predict(made, record.value or b"")
             if joined is None or not made.event_time:
                 continue  # published twice: counted once
-            if (made.model, made.version) not in self._tasks:
-                self._describe(made)
+            self.tasks.see(made)
             self.quality.predict(made)
             newest = max(made.event_time)
             shown[record.partition] = max(newest, shown.get(record.partition, newest))
@@ -128,9 +126,7 @@ class Joiner:
             if not self._is_new(GROUND_TRUTH, record):
                 continue
             try:
-                rows = self.join.label(
-                    record.offset, decode(GroundTruthReceived, record.value, record.headers)
-                )
+                rows = self.join.label(_read(GroundTruthReceived, record))
             except Unreadable as error:
                 await self._unreadable(GROUND_TRUTH, record, error)
                 continue
@@ -146,7 +142,7 @@ class Joiner:
             if not self._is_new(MODEL_EVENTS, record) or record.value is None:
                 continue
             try:
-                changed = decode(ModelChanged, record.value, record.headers)
+                changed = _read(ModelChanged, record)
             except Unreadable as error:
                 await self._unreadable(MODEL_EVENTS, record, error)
                 continue
@@ -160,22 +156,23 @@ class Joiner:
         for topic in (PREDICTIONS, GROUND_TRUTH):
             async for records in self.kafka.replay(f"{topic}.dlq"):
                 for record in records:
-                    self._buried.add(dict(record.headers or ()).get("dlq_origin", b"").decode())
+                    origin = dict(record.headers or ()).get("dlq_origin")
+                    self._buried.add((origin or b"").decode(errors="replace"))
         async for records in self.kafka.replay("outcomes"):
             for outcomes in _readable(OutcomesJoined, records):
-                for text, revision in zip(outcomes.prediction_id, outcomes.revision, strict=True):
+                for text, revision in zip(outcomes.prediction_id, outcomes.revision, strict=False):
                     self._published[text] = max(revision, self._published.get(text, 0))
         reports: list[QualityReported] = []
         async for records in self.kafka.replay("quality-reports"):
             reports += _readable(QualityReported, records)
+        self._check_grid(reports)
         async for records in self.kafka.replay(MODEL_EVENTS):
             await self.take_model_events(records)
         async for records in self.kafka.replay(PREDICTIONS):
             await self.take_predictions(records)
         async for records in self.kafka.replay(GROUND_TRUTH):
             await self.take_ground_truth(records)
-        await self._describe_all()
-        self.quality.restore(reports, self._task)
+        self.quality.restore(reports)
         if self.quality.decided is not None:
             self.join.expire(self.quality.decided)
         self._published, self._buried = {}, set()
@@ -213,16 +210,16 @@ class Joiner:
         return True
 
     async def flush(self, until: int | None, seconds: float) -> int | None:
-        """Decide all boundaries up to ``until`` (default: the newest window's end), though no more comes.
+        """Decide all boundaries up to ``until`` (default: the end of the newest row's window), though no more comes.
 
         Returns ``decided_through``, which is less where it took longer than ``seconds``.
         """
-        if until is None:
-            newest = [time for time, _ in self.quality.latest_event.values()]
-            if not newest:
-                return self.quality.decided
-            until = self.windows.boundary_after(max(newest))
-        boundary = self.windows.boundary_until(until)
+        newest = self.quality.newest
+        if newest is None:
+            return self.quality.decided
+        boundary = (
+            self.windows.boundary_after(newest) if until is None else self.windows.boundary_until(until)
+        )
         self.closing.force(boundary)
         self._news.set()
 
@@ -239,18 +236,29 @@ class Joiner:
 
     # What is asked
 
-    def status(self) -> dict[str, int | None]:
-        """How far reports are decided, and the counts of the join."""
-        return {"decided_through": self.quality.decided, **self.join.counts()}
+    def status(self) -> dict[str, Any]:
+        """How far reports are decided, the counts of the join, and what cannot be measured."""
+        return {
+            "decided_through": self.quality.decided,
+            **self.join.counts(),
+            **self._unmeasured(),
+            "waits_for_profiles": [
+                f"{model} version {version}" for model, version in sorted(self.tasks.missing)
+            ],
+        }
 
     # Within
 
     async def _close(self, boundary: int) -> None:
-        await self._describe_all()
-        for report in self.quality.close(boundary, self._task, self.serving):
+        await self.tasks.settle()
+        before = self._unmeasured()
+        reports = self.quality.close(boundary, self.tasks.get, self.serving)
+        self.join.expire(boundary)
+        for report in reports:
             await self.kafka.publish_report(report)
             self._observe("report", report)
-        self.join.expire(boundary)
+        for what, count in self._unmeasured().items():
+            self._observe(what, count - before[what])
         self._observe("decided", boundary)
         async with self._decided:
             self._decided.notify_all()
@@ -285,26 +293,41 @@ class Joiner:
         await self.kafka.unreadable(topic, record, str(error))
         self._observe("unreadable", topic)
 
-    def _describe(self, made: PredictionsMade) -> None:
-        """Probabilities name the classes in the model's order; without, the registry is asked at a close."""
-        classes = tuple(made.probabilities or ())
-        task = Task("classification", classes) if len(classes) > 1 else None
-        self._tasks[(made.model, made.version)] = task
+    def _unmeasured(self) -> dict[str, int]:
+        return {
+            "unusable_truths": self.quality.unusable_truths,
+            "unknown_classes": self.quality.unknown_classes,
+        }
 
-    async def _describe_all(self) -> None:
-        for (model, version), task in list(self._tasks.items()):
-            if task is None:
-                self._tasks[(model, version)] = await self._fetch_task(model, version) or Task("")
+    def _check_grid(self, reports: Sequence[QualityReported]) -> None:
+        """Boundaries go on from the last report: one of another grid would never meet the monitor's again."""
+        why = self.windows.mismatch(
+            ((report.window_start, report.window_end) for report in reports),
+            (report.as_of for report in reports if report.as_of == report.window_end),
+        )
+        if why:
+            raise UserError(
+                f"Topic quality-reports was made with other windows than ATALAIA_WINDOW_MS={self.windows.size}, "
+                f"step {self.windows.step} and ATALAIA_WINDOW_ORIGIN_MS={self.windows.origin}: {why}. "
+                f"Set what it was made with, or begin with empty topics."
+            )
 
-    def _task(self, model: str, version: str) -> Task | None:
-        task = self._tasks.get((model, version))
-        return task if task and task.kind else None
+
+def _read(kind: type[E], record: Record) -> E:
+    """The event of a record; raises ``Unreadable``, whatever is wrong with it.
+
+    Text that is not UTF-8, lists within lists within lists and a header without a value raise errors of other kinds.
+    """
+    try:
+        return decode(kind, record.value, record.headers)
+    except (ValueError, RecursionError, AttributeError) as error:
+        raise Unreadable(str(error)) from None
 
 
 def _readable(kind: type[E], records: Iterable[Record]) -> Iterator[E]:
     """The events on a topic that we write ourselves; what others put there is passed over."""
     for record in records:
         try:
-            yield decode(kind, record.value, record.headers)
+            yield _read(kind, record)
         except Unreadable as error:
             log.warning("a %s that cannot be read is passed over: %s", kind.__name__, error)

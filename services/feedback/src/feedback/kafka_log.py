@@ -63,9 +63,13 @@ class KafkaLog:
 
     async def ends(self, *topics: str) -> Offsets:
         """The end offset of each partition, as the broker says now."""
-        found = await self._asker.end_offsets(
-            [at for topic in topics for at in await self._partitions(topic)]
-        )
+
+        async def ask() -> Any:
+            return await self._asker.end_offsets(
+                [at for topic in topics for at in await self._partitions(topic)]
+            )
+
+        found = await until_done(ask)
         return {(at.topic, at.partition): int(offset) for at, offset in found.items()}
 
     def replay(self, topic: str) -> AsyncIterator[Sequence[Any]]:

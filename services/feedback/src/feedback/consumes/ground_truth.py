@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from feedback.agents import Fail, Take, follow
+from feedback.faust_reader import Fail, Take, follow
 
 
 def make_agent(app: Any, take: Take, fail: Fail) -> Any:

@@ -18,6 +18,7 @@ from feedback.joiner import Joiner
 
 Send = Callable[[Labels, str], Awaitable[None]]
 FLUSH_SECONDS = 60.0
+MAX_EMPTY_WINDOWS = 10_000
 
 _TRUTH = {"oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}
 _TIME = {
@@ -101,6 +102,10 @@ def make_app(
         until = _until(await read(request))
         if not joiner.ready:
             return problem(503, "Not ready", "the state is being rebuilt from the log; try again")
+        newest, step = joiner.quality.newest, joiner.windows.step
+        if until is not None and newest is not None and until > newest + MAX_EMPTY_WINDOWS * step:
+            detail = f"until lies more than {MAX_EMPTY_WINDOWS} windows after the newest row"
+            return problem(422, "Too far ahead", detail, field="until")
         decided = await joiner.flush(until, FLUSH_SECONDS)
         return json_response({"decided_through": decided})
 
@@ -135,5 +140,5 @@ class _Flush(msgspec.Struct, forbid_unknown_fields=True):
 def _until(body: bytes) -> int | None:
     try:
         return msgspec.json.decode(body or b"{}", type=_Flush).until
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"until is milliseconds since 1970: {error}", "until") from None

@@ -1,9 +1,10 @@
 """When is a boundary decided? Deterministically, however fast each partition was read.
 
-Boundary B closes when every partition of ``predictions`` either has shown an event time of B + grace, or
-has been read to the end offset that the broker named *after* some partition had shown one; and when, after
-that, all ``ground-truth`` partitions (and ``model-events``) have been read to the end offsets the broker
-named *then*. So a partition that lags always holds a boundary, and an idle one never does.
+This is feedback's twin of the drift-monitor's watermark, with labels beside the predictions. Boundary B closes
+when every partition of ``predictions`` either has shown an event time of B + grace, or has been read to the
+end offset that the broker named *after* some partition had shown one; and when, after that, all
+``ground-truth`` partitions (and ``model-events``) have been read to the end offsets the broker named *then*.
+So a partition that lags always holds a boundary, and an idle one never does.
 """
 
 from __future__ import annotations

@@ -8,16 +8,12 @@ from contracts.codec import derived_id
 from contracts.events import OutcomesJoined
 
 from feedback.domain.join import Joined
-
-MAX_BYTES = 700_000  # of features and labels as estimated; a record stays below 900 KB
+from feedback.domain.size import MAX_BYTES, width
 
 
 def new_outcomes(joined: Iterable[Joined], published: Mapping[str, int]) -> list[Joined]:
-    """The rows that are outcomes and are not yet on the topic; ``published`` maps an id to its revision."""
-    rows = [j for j in joined if j.revision is not None]
-    if not published:
-        return rows
-    return [j for j in rows if (j.revision or 0) > published.get(j.prediction_id, -1)]
+    """The rows that are not yet on the topic; ``published`` maps an id to its revision there."""
+    return [j for j in joined if not published or j.after.revision > published.get(j.prediction_id, -1)]
 
 
 def compose(joined: Iterable[Joined]) -> list[OutcomesJoined]:
@@ -40,23 +36,23 @@ def outcome_id(event: OutcomesJoined) -> str:
 
 
 def _parts(rows: list[Joined]) -> Iterable[list[Joined]]:
+    """Rows of one version, features and classes, as many as fit a record."""
+    made = rows[0].made
+    names = sum(width(name) + 3 for name in (*made.features, *(made.probabilities or ())))
     part: list[Joined] = []
-    size = 0
+    size = names
     for j in rows:
         made = j.made
-        width = 160 + sum(_width(column[j.row]) for column in made.features.values())
-        width += 22 * len(made.probabilities or ())
-        if part and size + width > MAX_BYTES:
+        wide = 160 + sum(width(column[j.row]) for column in made.features.values())
+        wide += 26 * len(made.probabilities or ()) + width(made.predictions[j.row])
+        wide += width(j.after.truth) + (width(j.before.truth) if j.before else 5)
+        if part and size + wide > MAX_BYTES:
             yield part
-            part, size = [], 0
+            part, size = [], names
         part.append(j)
-        size += width
+        size += wide
     if part:
         yield part
-
-
-def _width(value: object) -> int:
-    return 6 * len(value) + 3 if isinstance(value, str) else 22
 
 
 def _event(
@@ -67,11 +63,11 @@ def _event(
         version=version,
         prediction_id=[j.prediction_id for j in rows],
         event_time=[j.made.event_time[j.row] for j in rows],
-        label_time=[j.after[-1].label_time for j in rows],
+        label_time=[j.after.label_time for j in rows],
         features={name: [j.made.features[name][j.row] for j in rows] for name in features},
         predictions=[j.made.predictions[j.row] for j in rows],
         probabilities={c: [(j.made.probabilities or {})[c][j.row] for j in rows] for c in classes} or None,
-        truth=[j.after[-1].truth for j in rows],
-        corrected_from=[j.before[-1].truth if j.before else None for j in rows],
-        revision=[j.revision or 0 for j in rows],
+        truth=[j.after.truth for j in rows],
+        corrected_from=[j.before.truth if j.before else None for j in rows],
+        revision=[j.after.revision for j in rows],
     )

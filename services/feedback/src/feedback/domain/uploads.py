@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,9 +12,10 @@ from contracts.codec import partition_of
 from contracts.events import GroundTruthReceived, Label
 
 from feedback.domain.join import is_prediction_id
+from feedback.domain.truth import MAX_TRUTH
 
 FUTURE_MS = 5 * 60_000
-MAX_TRUTH = 1_000  # characters
+_NO_TIME = "label_time must be an ISO 8601 time with offset, or milliseconds since 1970"  # as event_time
 MAX_BYTES = 800_000  # estimated, of one record
 _COLUMNS = ("prediction_id", "truth", "label_time")
 
@@ -92,7 +93,7 @@ def _event(labels: Labels, upload_id: str, rows: Sequence[int]) -> GroundTruthRe
 def _object(body: bytes) -> dict[str, Any]:
     try:
         content = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # msgspec's own, text that is not UTF-8, lists in lists
         raise Refused(f"the body is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise Refused("the body is a JSON object")
@@ -157,7 +158,7 @@ def _truth(value: Any, row: int | None) -> Label:
 
 
 def _time(value: Any, now: int, row: int | None) -> int:
-    """Milliseconds of an integer or an ISO 8601 text with its zone; absent: now."""
+    """Milliseconds of an integer or an ISO 8601 text with its offset; absent: now."""
     if value is None:
         return now
     if type(value) is int:
@@ -166,10 +167,12 @@ def _time(value: Any, now: int, row: int | None) -> int:
         try:
             moment = datetime.fromisoformat(value)
         except ValueError:
-            raise Refused(f"{value[:40]!r} is not an ISO 8601 time", "label_time", row) from None
-        time = round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+            raise Refused(_NO_TIME, "label_time", row) from None
+        if moment.tzinfo is None:
+            raise Refused(_NO_TIME, "label_time", row)
+        time = round(moment.timestamp() * 1000)
     else:
-        raise Refused("label_time is milliseconds since 1970 or an ISO 8601 time", "label_time", row)
+        raise Refused(_NO_TIME, "label_time", row)
     if not -62_135_596_800_000 <= time <= now + FUTURE_MS:
         raise Refused(
             "label_time lies more than 5 minutes in the future, or before the year 1", "label_time", row

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,20 @@ class Windows:
     def boundary_until(self, time: int) -> int:
         """The last boundary B with ``B <= time``."""
         return self.boundary_after(time) - self.step
+
+    def mismatch(self, windows: Iterable[tuple[int, int]], boundaries: Iterable[int]) -> str | None:
+        """How windows (start, end), or the boundaries that were decided one by one, lie off this grid.
+
+        >>> Windows(60, 60).mismatch([(0, 60), (60, 120)], [60, 120]) is None
+        True
+        >>> Windows(60, 20).mismatch([(0, 60), (60, 120)], [60, 120])
+        'boundaries 60 and 120 are 60 ms apart'
+        """
+        for start, end in windows:
+            if end - start != self.size or (start - self.origin) % self.step:
+                return f"window {start} to {end} is {end - start} ms long and begins at {start}"
+        ordered = sorted(set(boundaries))
+        for one, other in pairwise(ordered):
+            if other - one != self.step:
+                return f"boundaries {one} and {other} are {other - one} ms apart"
+        return None

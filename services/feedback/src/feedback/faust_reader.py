@@ -1,4 +1,4 @@
-"""Faust, at the edge: an app without tables, and agents that take chunks."""
+"""Faust reads ``predictions`` and ``ground-truth`` in chunks, and acknowledges them; it keeps nothing."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ class Received(NamedTuple):
 
 def make_faust(settings: Settings) -> Any:
     """A worker of the group ``feedback`` that serves no pages of its own and keeps no state."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in there, no parents
     return faust.App(
         "feedback",
+        datadir=str(settings.data_dir / "feedback"),
         broker="kafka://" + ";kafka://".join(h.strip() for h in settings.kafka.split(",")),
         store="memory://",
         web_enabled=False,
@@ -43,7 +45,7 @@ def make_faust(settings: Settings) -> Any:
 
 
 def follow(app: Any, topic: str, take: Take, fail: Fail) -> Any:
-    """An agent that hands chunks to ``take`` and acknowledges them after it; an error in it ends the process.
+    """A Faust agent that hands chunks to ``take`` and acknowledges them after it; an error in it ends the process.
 
     For a chunk taken but not published there is no going back in memory, but there is in the log: see
     the joiner.

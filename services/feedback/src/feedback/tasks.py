@@ -1,0 +1,95 @@
+"""What each version predicts; without that its quality cannot be measured.
+
+Records with probabilities name the classes, in the model's order. A version whose records bear none is
+described by its profile, for which the registry is asked from the first record on, and again until it
+answers. A boundary waits for the first answer, so that in ordinary times no report hangs on who was faster; it
+does not wait for a registry that is away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from contracts.events import PredictionsMade
+
+from feedback.domain.quality_windows import Task
+
+log = logging.getLogger(__name__)
+Version = tuple[str, str]
+Fetch = Callable[[str, str], Awaitable[Task]]
+Observe = Callable[[str, Any], None]
+AT_ONCE = 4  # a restart may find many versions
+
+
+class Tasks:
+    """Tasks by version. ``missing`` are versions that the registry was asked for in vain so far."""
+
+    def __init__(
+        self,
+        fetch: Fetch,
+        observe: Observe = lambda what, value: None,
+        *,
+        patience: float = 30.0,
+        retry_seconds: float = 5.0,
+    ) -> None:
+        self._fetch, self._observe = fetch, observe
+        self._patience, self._retry_seconds = patience, retry_seconds
+        self._known: dict[Version, Task] = {}
+        self._asking: dict[Version, asyncio.Task[None]] = {}
+        self._first_answers: dict[Version, asyncio.Event] = {}  # of versions that no boundary waited for yet
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self.missing: set[Version] = set()
+
+    def see(self, made: PredictionsMade) -> None:
+        """Take note of a version."""
+        version = (made.model, made.version)
+        if version in self._known or version in self._asking:
+            return
+        classes = tuple(made.probabilities or ())
+        if len(classes) > 1:
+            self._known[version] = Task("classification", classes)
+        else:
+            self._first_answers[version] = asyncio.Event()
+            self._asking[version] = asyncio.create_task(self._ask(version))
+
+    def get(self, model: str, version: str) -> Task | None:
+        """What a version predicts, None while that is not known."""
+        return self._known.get((model, version))
+
+    async def settle(self) -> None:
+        """Return when each version is known or was asked for in vain once; after ``patience`` anyway."""
+        waiting = list(self._first_answers.items())
+        if not waiting:
+            return
+        try:
+            async with asyncio.timeout(self._patience):
+                for _, answered in waiting:
+                    await answered.wait()
+        except TimeoutError:
+            for version, answered in waiting:
+                if not answered.is_set():
+                    self._miss(version, f"no answer within {self._patience:g} s")
+        for version, _ in waiting:
+            self._first_answers.pop(version, None)
+
+    async def _ask(self, version: Version) -> None:
+        answered = self._first_answers[version]
+        while version not in self._known:
+            try:
+                async with self._places:
+                    self._known[version] = await self._fetch(*version)
+            except Exception as error:  # noqa: BLE001  whatever the registry raises, the answer is to ask again
+                self._miss(version, str(error))
+                answered.set()
+                await asyncio.sleep(self._retry_seconds)
+        self.missing.discard(version)
+        self._observe("profile", version)
+        answered.set()
+
+    def _miss(self, version: Version, why: str) -> None:
+        self.missing.add(version)
+        self._observe("no profile", version)
+        log.warning("no profile of %s version %s yet, its quality is not measured: %s", *version, why)
