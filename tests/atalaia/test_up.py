@@ -102,7 +102,7 @@ def test_service_env_is_read_without_its_comments(tmp_path: Path) -> None:
 def test_settings_are_those_the_services_will_see() -> None:
     """A wrong value is one line that names the setting."""
     assert settings_from({"ATALAIA_WINDOW_MS": "60000", "HOME": "/x"}).window_ms == 60000
-    with pytest.raises(UserError, match="window_ms"):
+    with pytest.raises(UserError, match="ATALAIA_WINDOW_MS"):
         settings_from({"ATALAIA_WINDOW_MS": "-1"})
 
 

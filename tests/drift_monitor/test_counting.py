@@ -130,7 +130,9 @@ def test_hopping_windows_are_sums_of_panes(times: list[int]) -> None:
         ).items():
             if name == "x":
                 size = PROFILE.monitored()["x"].size
-                assert (mine._sum(window, "1", PROFILE)["x"] == np.bincount(cells, minlength=size)).all()
+                assert (
+                    mine._sum(window, "1", PROFILE.detector())["x"] == np.bincount(cells, minlength=size)
+                ).all()
 
 
 def test_late_rows_are_told_and_not_counted() -> None:

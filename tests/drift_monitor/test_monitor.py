@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from contracts.events import AlertChanged, ModelChanged, PaneCounted, PredictionsMade, WindowTested
@@ -207,7 +208,7 @@ async def test_restarts_change_no_alert() -> None:
 def test_alerts_of_overlapping_windows_have_ids_of_their_own() -> None:
     """Where windows overlap the moment a version took over, two alerts may begin then; their ids differ."""
     grid = Grid(0, 60, 20, 0)
-    owner = Owner("m", grid, RULE, [0], recovered_windows=1)
+    owner = Owner("m", grid, replace(RULE, recovered_windows=1), [0])
     owner.changed(Platform().install("1", 70))
     log = [(70, ODD, 10), (80, QUIET, 400), (100, ODD, 4000), (120, QUIET, 10)]
     counter = Panes(grid)

@@ -14,7 +14,7 @@ from types import TracebackType
 from contracts.codec import Unreadable, decode, derived_id
 from contracts.events import ModelChanged
 from servicekit.broker import EmbeddedKafka, free_port
-from servicekit.config import Settings
+from servicekit.config import Settings, read_settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_producer, publish, wait_for_kafka
 from servicekit.registry import Registry
@@ -39,10 +39,7 @@ PREFIX = "ATALAIA_"
 def settings_from(env: dict[str, str]) -> Settings:
     """The settings that services started with ``env`` will see."""
     given = {name[len(PREFIX) :].lower(): value for name, value in env.items() if name.startswith(PREFIX)}
-    try:
-        return Settings(**given)  # type: ignore[arg-type]
-    except ValueError as error:
-        raise UserError(f"a setting cannot be used: {' '.join(str(error).split())}") from None
+    return read_settings(**given)
 
 
 class Platform:

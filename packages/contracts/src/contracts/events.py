@@ -100,7 +100,13 @@ class FeatureShape(Event, frozen=True):
 
 
 class FeatureDrift(Event, frozen=True):
-    """One feature's test of a window against the reference."""
+    """One feature's test of a window against the reference.
+
+    ``test``, ``statistic``, ``p_value``, ``psi`` and the other distances are of the window itself, uncorrected.
+    ``p_adjusted`` is what decides: it comes from the more powerful test ``by`` over the last ``scale`` windows,
+    after the correction across features and the shares of the false-alarm budget. ``effect`` is over these
+    windows too; of a share of missing values that changed it is the difference of the shares.
+    """
 
     test: Literal["ks", "chi2"]
     statistic: float
@@ -112,6 +118,10 @@ class FeatureDrift(Event, frozen=True):
     missing: int
     psi: float
     shape: FeatureShape | None = None
+    by: Literal["", "anderson_darling", "chi2", "missing"] = ""
+    scale: int = 1
+    jensen_shannon: float | None = None
+    wasserstein: float | None = None
 
 
 class WindowTested(Event, frozen=True):
@@ -120,6 +130,10 @@ class WindowTested(Event, frozen=True):
     ``alert_id`` names the alert that is open after this window, if one is. ``serving``: this version served
     when the window was decided, and its report is the window's last. Records older than this field lack it;
     of those the last one of a window is the serving version's.
+
+    The window has drifted where ``p_value`` is at most ``alpha``, the share of quiet windows that may alarm, and an
+    effect reaches ``min_effect``. ``question``: a ``single`` feature changed, or all ``joint``ly; ``scale``: seen in
+    so many windows, this one the last.
     """
 
     model: str
@@ -137,6 +151,9 @@ class WindowTested(Event, frozen=True):
     min_effect: float
     features: dict[str, FeatureDrift]
     serving: bool = True
+    p_value: float = 1.0
+    question: Literal["single", "joint"] = "single"
+    scale: int = 1
 
 
 class AlertChanged(Event, frozen=True):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from servicekit.budget import alpha_of
+from servicekit.errors import UserError
 
 
 class Settings(BaseSettings):
@@ -39,9 +42,22 @@ class Settings(BaseSettings):
     )
     window_origin_ms: int = Field(0, description="event time that window starts are counted from")
     min_rows: int = Field(100, gt=0, description="fewer rows in a window: insufficient data")
-    alpha: float = Field(0.01, gt=0, lt=1, description="significance after correction across features")
+    false_alarms: str = Field(
+        "1 per 1000 windows",
+        description="how many alarms may come while nothing changes: `1 per 1000 windows`, `1 a month`, …",
+    )
+    scales: str = Field(
+        "1,2",
+        pattern=r"^1(,[1-9]\d*)*$",
+        description="a window is judged alone and with those before it, so many in all",
+    )
+    max_widening: int = Field(
+        1, gt=0, description="a window with too few rows may take in those before it, so many in all"
+    )
     correction: str = Field("bh", pattern="^(bh|bonferroni|none)$", description="bh, bonferroni or none")
-    min_effect: float = Field(0.1, ge=0, description="smallest effect (D or Cramer's V) that counts as drift")
+    min_effect: float = Field(
+        0.05, ge=0, description="smallest effect (D or Cramer's V) that counts as drift"
+    )
     alert_windows: int = Field(1, gt=0, description="drifted windows in a row that raise an alert")
     recovered_windows: int = Field(3, gt=0, description="quiet windows in a row that close an alert")
     label_horizon_ms: int = Field(
@@ -56,3 +72,35 @@ class Settings(BaseSettings):
     min_gain: float = Field(0.0, ge=0, description="gain on the project's metric a challenger must exceed")
     promote_p_value: float = Field(0.05, gt=0, lt=1, description="paired test's p-value a promotion needs")
     max_body_bytes: int = Field(8_000_000, gt=0, description="larger request bodies are refused (413)")
+
+    @property
+    def alpha(self) -> float:
+        """The share of quiet windows that may alarm."""
+        return alpha_of(self.false_alarms, self.step_ms or self.window_ms)
+
+    @property
+    def window_scales(self) -> tuple[int, ...]:
+        """``scales`` as numbers."""
+        return tuple(map(int, self.scales.split(",")))
+
+    @model_validator(mode="after")
+    def _understood(self) -> Settings:
+        """Said when the settings are read, not when the first window is over."""
+        _ = self.alpha
+        if list(self.window_scales) != sorted(set(self.window_scales)):
+            raise ValueError(f"scales begin with 1 and rise, unlike {self.scales}")
+        return self
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings of the environment, ``given`` ones before them; raises :class:`UserError` naming what is wrong."""
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "ATALAIA_" + "_".join(map(str, first["loc"])).upper() if first["loc"] else "A setting"
+        said = str(first["msg"]).removeprefix("Value error, ")
+        got = f" (it is {first['input']!r})" if first["loc"] else ""
+        raise UserError(
+            f"{name} cannot be used: {said}{got}. docs/settings.md says what each means."
+        ) from None

@@ -8,7 +8,7 @@ from summaries.categories import Categories
 from summaries.cells import Cells
 from summaries.chi2 import chi2_counts
 from summaries.counts import Counts
-from summaries.effects import psi
+from summaries.effects import jensen_shannon, psi, wasserstein
 from summaries.ks import ks_2samp_counts
 
 
@@ -22,14 +22,17 @@ class Comparison(NamedTuple):
     effect_name: Literal["D", "cramers_v"]
     missing: int
     psi: float
+    jensen_shannon: float
+    wasserstein: float | None
 
 
 def compare(reference: Cells | Categories, live: Counts) -> Comparison:
     """Kolmogorov–Smirnov for numbers (missing values set apart), chi-square for categories (missing is one).
 
     >>> cells = Cells.from_reference([1, 2, 3], "int64")
-    >>> compare(cells, cells.counts)
-    Comparison(test='ks', statistic=0.0, p_value=1.0, effect=0.0, effect_name='D', missing=0, psi=0.0)
+    >>> compare(cells, cells.counts)  # doctest: +NORMALIZE_WHITESPACE
+    Comparison(test='ks', statistic=0.0, p_value=1.0, effect=0.0, effect_name='D', missing=0, psi=0.0,
+        jensen_shannon=0.0, wasserstein=0.0)
     """
     if len(live) != reference.size:
         raise ValueError(f"counts over {len(live)} cells, the reference has {reference.size}")
@@ -37,7 +40,10 @@ def compare(reference: Cells | Categories, live: Counts) -> Comparison:
     if isinstance(reference, Cells):
         ref, now = reference.counts[:-1], live[:-1]
         d, p = ks_2samp_counts(ref, now)
-        return Comparison("ks", d, p, d, "D", missing, psi(ref, now, bins=10))
+        far = wasserstein(reference.edges, ref, now)[0]
+        return Comparison("ks", d, p, d, "D", missing, psi(ref, now, 10), jensen_shannon(ref, now, 10), far)
     chi2 = chi2_counts(reference.counts, live)
-    stability = psi(reference.counts, live)
-    return Comparison("chi2", chi2.statistic, chi2.p_value, chi2.cramers_v, "cramers_v", missing, stability)
+    stability, distance = psi(reference.counts, live), jensen_shannon(reference.counts, live)
+    return Comparison(
+        "chi2", chi2.statistic, chi2.p_value, chi2.cramers_v, "cramers_v", missing, stability, distance, None
+    )

@@ -7,7 +7,7 @@ import logging
 import signal
 import sys
 
-from servicekit.config import Settings
+from servicekit.config import read_settings
 from servicekit.errors import UserError
 
 from drift_monitor.bootstrap import run
@@ -18,7 +18,7 @@ async def _until_signal() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run(Settings(), stop)
+    await run(read_settings(), stop)
 
 
 def main() -> None:

@@ -47,7 +47,14 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
     except ValueError as error:
         raise UserError(f"ATALAIA_STEP_MS, ATALAIA_WINDOW_MS: {error}.") from None
     rule = Rule(
-        settings.alpha, settings.correction, settings.min_effect, settings.min_rows, settings.alert_windows
+        alpha=settings.alpha,
+        correction=settings.correction,
+        min_effect=settings.min_effect,
+        min_rows=settings.min_rows,
+        alert_windows=settings.alert_windows,
+        recovered_windows=settings.recovered_windows,
+        scales=settings.window_scales,
+        max_widening=settings.max_widening,
     )
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
@@ -74,7 +81,7 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
             end_offsets=offsets.ends,
             model_events_read=model_events.read,
         )
-        monitor = Monitor(grid, rule, partitions, edges, settings.recovered_windows)
+        monitor = Monitor(grid, rule, partitions, edges)
         app = predictions.make_app(settings)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         predictions.read_predictions(app, monitor, dead_letter, failed)

@@ -71,11 +71,9 @@ class Monitor:
         rule: Rule,
         partitions: Sequence[int],
         edges: Edges,
-        recovered_windows: int = 3,
     ) -> None:
         self.grid = grid
         self.rule = rule
-        self.recovered_windows = recovered_windows
         self.partitions = partitions
         self.edges = edges
         self.counter = Counter(grid)
@@ -90,9 +88,7 @@ class Monitor:
     def owner(self, model: str) -> Owner:
         """The owner of a model, made when the model is first heard of."""
         if model not in self.owners:
-            owner = self.owners[model] = Owner(
-                model, self.grid, self.rule, self.partitions, self.recovered_windows
-            )
+            owner = self.owners[model] = Owner(model, self.grid, self.rule, self.partitions)
             for partition, offset in self._next.items():
                 owner.watermark.read_to(partition, offset)
         return self.owners[model]

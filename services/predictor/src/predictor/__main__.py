@@ -6,7 +6,7 @@ import logging
 import sys
 
 import uvloop
-from servicekit.config import Settings
+from servicekit.config import read_settings
 from servicekit.errors import UserError
 
 from predictor.bootstrap import run
@@ -18,7 +18,7 @@ def main() -> int:
     for noisy in ("aiokafka", "faust", "mode"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        uvloop.run(run(Settings()))
+        uvloop.run(run(read_settings()))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 
-from servicekit.config import Settings
+from servicekit.config import read_settings
 from servicekit.errors import UserError
 
 from trainer.bootstrap import run
@@ -16,7 +16,7 @@ def main() -> int:
     """The process's exit code: 0 when told to stop, 2 for what the user can mend."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        asyncio.run(run(Settings()))
+        asyncio.run(run(read_settings()))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

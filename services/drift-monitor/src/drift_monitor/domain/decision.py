@@ -1,4 +1,4 @@
-"""A window against its reference: tests, effects, and what counts as drift."""
+"""A window against its reference: what people read of each feature, and what counts as drift."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ import msgspec
 import numpy as np
 from contracts.events import FeatureDrift, FeatureShape
 from numpy.typing import NDArray
-from summaries.categories import Categories
-from summaries.cells import Cells
 from summaries.compare import compare
-from summaries.correction import adjust
+from summaries.detection import Detector, Judgement
 from summaries.shape import shape
 
 Counts = NDArray[np.int64]
@@ -22,8 +20,11 @@ Counts = NDArray[np.int64]
 class Rule:
     """When a feature has drifted, and when a window says so.
 
-    ``alpha`` bounds the p-value after ``correction`` across features; ``min_effect`` is the smallest effect
-    (D or Cramér's V) that counts; below ``min_rows`` nothing is said; ``alert_windows`` in a row alert.
+    ``alpha`` is the share of quiet windows that may alarm, features, scales and questions together;
+    ``min_effect`` the smallest effect (D or Cramér's V) that counts. ``scales``: a window is judged by itself and
+    with the windows before it, so many in all. Below ``min_rows`` a window widens over the windows before it,
+    up to ``max_widening`` of them, itself included; if that is not enough, nothing is said. ``alert_windows``
+    drifted ones in a row raise an alert, ``recovered_windows`` quiet ones close it.
     """
 
     alpha: float
@@ -31,23 +32,49 @@ class Rule:
     min_effect: float
     min_rows: int
     alert_windows: int
+    recovered_windows: int = 3
+    scales: tuple[int, ...] = (1, 2)
+    max_widening: int = 1
+
+    @property
+    def windows_back(self) -> int:
+        """How many windows' counts a decision may need, its own included."""
+        return self.scales[-1] * self.max_widening
 
 
-def judge(
-    reference: Mapping[str, Cells | Categories], counts: Mapping[str, Counts], rule: Rule
-) -> dict[str, FeatureDrift]:
-    """Each feature's test; drifted ones carry the shape that a plot needs."""
-    tests = {name: _test(known, counts[name]) for name, known in reference.items()}
-    adjusted = adjust([test.p_value for test in tests.values()], rule.correction)
-    judged = {}
-    for (name, test), p in zip(tests.items(), adjusted.tolist(), strict=True):
-        drifted = p < rule.alpha and test.effect >= rule.min_effect
-        plot = FeatureShape(**shape(reference[name], counts[name])._asdict()) if drifted else None
-        judged[name] = msgspec.structs.replace(test, p_adjusted=p, drifted=drifted, shape=plot)
-    return judged
+@dataclass(frozen=True)
+class Verdict:
+    """What a window says: whether it drifted, by which judgement, and each feature."""
+
+    drifted: bool
+    judgement: Judgement
+    features: dict[str, FeatureDrift]
 
 
-def _test(reference: Cells | Categories, live: Counts) -> FeatureDrift:
-    """One feature before the correction."""
-    found = compare(reference, live)
-    return FeatureDrift(**found._asdict(), p_adjusted=found.p_value, drifted=False)
+def judge(detector: Detector, counts: Mapping[int, Mapping[str, Counts]], rule: Rule) -> Verdict:
+    """Judge the counts of a window by scale (1 is always there).
+
+    Statistic, p-value, PSI and shape are the window's own; the effect is that over the scale that decided.
+    """
+    judged = detector.judge(counts)
+    significant = judged.p_value <= rule.alpha
+    suspects = set(judged.suspects) if significant else set()
+    features = {}
+    for name, reference in detector.references.items():
+        tested = judged.features[name]
+        own = compare(reference, counts[1][name])
+        alone = tested.p_value <= rule.alpha
+        scale = tested.scale if alone or name not in suspects else judged.scale
+        effect = own.effect if scale == 1 else compare(reference, counts[scale][name]).effect
+        if tested.by == "missing":  # D of being there or not
+            live, known = counts[scale][name], reference.counts
+            effect = abs(float(live[-1] / live.sum() - known[-1] / known.sum()))
+        drifted = (alone or name in suspects) and effect >= rule.min_effect
+        features[name] = msgspec.structs.replace(
+            FeatureDrift(**own._asdict(), p_adjusted=tested.p_value, drifted=drifted),
+            effect=effect,
+            by=tested.by,
+            scale=scale,
+            shape=FeatureShape(**shape(reference, counts[scale][name])._asdict()) if drifted else None,
+        )
+    return Verdict(any(feature.drifted for feature in features.values()), judged, features)

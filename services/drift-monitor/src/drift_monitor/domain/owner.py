@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 from contracts.codec import derived_id
 from contracts.events import AlertChanged, FeatureDrift, ModelChanged, PaneCounted, WindowTested
 from numpy.typing import NDArray
+from summaries.detection import Detector
 from summaries.profile import Profile
 
 from drift_monitor.domain.alerts import AlertState
-from drift_monitor.domain.decision import Rule, judge
+from drift_monitor.domain.decision import Rule, Verdict, judge
 from drift_monitor.domain.panes import PaneKey
 from drift_monitor.domain.versions import Versions, version_order
 from drift_monitor.domain.watermark import Watermark
@@ -38,13 +39,10 @@ class Decided:
 class Owner:
     """All there is to know of one model, from its panes alone."""
 
-    def __init__(
-        self, model: str, grid: Grid, rule: Rule, partitions: Iterable[int], recovered_windows: int = 3
-    ) -> None:
+    def __init__(self, model: str, grid: Grid, rule: Rule, partitions: Iterable[int]) -> None:
         self.model = model
         self.grid = grid
         self.rule = rule
-        self.recovered_windows = recovered_windows
         self.watermark = Watermark(partitions)
         self.versions = Versions()
         self.decided_through: int | None = None
@@ -54,6 +52,7 @@ class Owner:
         self._late: dict[PaneKey, PaneCounted] = {}
         self._first: int | None = None
         self._filled: int | None = None  # the end of the last decided window that has rows
+        self._detectors: dict[str, Detector] = {}  # by version: their laws take a moment to work out
 
     # --- what it learns
 
@@ -70,7 +69,7 @@ class Owner:
         if pane.rows:
             self.versions.seen(pane.version, pane.pane_start)
         self._first = pane.pane_start if self._first is None else min(self._first, pane.pane_start)
-        if self.decided_through is None or self.grid.last_window(pane.pane_start).end > self.decided_through:
+        if self.decided_through is None or self._needed_until(pane.pane_start) > self.decided_through:
             self._panes[key] = pane
 
     def changed(self, event: ModelChanged) -> None:
@@ -108,7 +107,7 @@ class Owner:
         window = self.grid.after(self.grid.ending(self.decided_through))
         if self._filled is None or self.decided_through - self._filled < MAX_EMPTY * self.grid.step:
             return window
-        starts = [key.start for key in self._panes]
+        starts = [s for s in (key.start for key in self._panes) if self._undecided(s)]
         late = (int(start) for ledger in self._late.values() for start in ledger.late)
         starts += [start for start in late if start >= self.decided_through]
         return max(window, self.grid.first_window(min(starts))) if starts else None
@@ -139,7 +138,7 @@ class Owner:
 
     def testable(self, window: Window) -> list[str]:
         """The versions whose profile deciding a window needs."""
-        return [version for version, rows in self.rows(window).items() if rows >= self.rule.min_rows]
+        return [version for version in self.rows(window) if self._widening(window, version)]
 
     def decide(self, window: Window, profiles: Mapping[str, Profile]) -> Decided:
         """Test a window; :meth:`commit` it once it is published."""
@@ -192,10 +191,32 @@ class Owner:
         late = {key.version for key in self._late}
         return {*self.rows(window), *(version for version in late if self._late_rows(window, version))}
 
+    def _undecided(self, pane_start: int) -> bool:
+        return self.decided_through is None or self.grid.last_window(pane_start).end > self.decided_through
+
+    def _needed_until(self, pane_start: int) -> int:
+        """The end of the last window whose decision may need a pane: a larger scale reaches back to it."""
+        return self.grid.last_window(pane_start).end + (self.rule.windows_back - 1) * self.grid.size
+
     def _forget(self, decided: int) -> None:
         self.decided_through = decided
-        for key in [key for key in self._panes if self.grid.last_window(key.start).end <= decided]:
+        for key in [key for key in self._panes if self._needed_until(key.start) <= decided]:
             del self._panes[key]
+        kept = {key.version for key in self._panes}
+        self._detectors = {v: detector for v, detector in self._detectors.items() if v in kept}
+
+    def _reaching_back(self, window: Window, windows: int) -> Window:
+        """A window and those before it, so many in all."""
+        return Window(window.end - windows * self.grid.size, window.end)
+
+    def _widening(self, window: Window, version: str) -> int:
+        """Over how many windows a version has rows enough; 0 where not even the widest has."""
+        if not self.rows(window).get(version):
+            return 0
+        for windows in range(1, self.rule.max_widening + 1):
+            if self.rows(self._reaching_back(window, windows)).get(version, 0) >= self.rule.min_rows:
+                return windows
+        return 0
 
     def _standing(self, version: str) -> AlertState:
         """Where a version stands before the next window: at ok, where another served the one before."""
@@ -206,7 +227,7 @@ class Owner:
             drifted=drifted,
             start=start,
             alert_windows=self.rule.alert_windows,
-            recovered_windows=self.recovered_windows,
+            recovered_windows=self.rule.recovered_windows,
         )
 
     def _since(self, version: str, state: AlertState) -> int | None:
@@ -233,9 +254,9 @@ class Owner:
             if int(start) in newest
         )
 
-    def _sum(self, window: Window, version: str, profile: Profile) -> dict[str, NDArray[np.int64]]:
+    def _sum(self, window: Window, version: str, detector: Detector) -> dict[str, NDArray[np.int64]]:
         """The counts of a window: its panes, of all partitions, added up."""
-        total = {name: np.zeros(ref.size, dtype=np.int64) for name, ref in profile.monitored().items()}
+        total = {name: np.zeros(ref.size, dtype=np.int64) for name, ref in detector.references.items()}
         for key, pane in self._within(window):
             if key.version == version:
                 for name, (indices, counts) in pane.counts.items():
@@ -244,23 +265,29 @@ class Owner:
 
     def _report(self, window: Window, version: str, profiles: Mapping[str, Profile]) -> WindowTested:
         """A version's report, without a state."""
-        rule = self.rule
-        mine = [pane for key, pane in self._within(window) if key.version == version]
-        rows = sum(pane.rows for pane in mine)
-        features: dict[str, FeatureDrift] = {}
-        if rows >= rule.min_rows:
-            profile = profiles[version]
-            features = judge(profile.monitored(), self._sum(window, version, profile), rule)
+        rule, widening = self.rule, self._widening(window, version)
         status: Literal["ok", "drift", "insufficient data"] = "insufficient data"
-        if rows >= rule.min_rows:
-            status = "drift" if any(feature.drifted for feature in features.values()) else "ok"
+        found: dict[str, Any] = {"features": {}}
+        if widening:
+            verdict = self._verdict(window, version, profiles[version], widening)
+            status = "drift" if verdict.drifted else "ok"
+            judgement = verdict.judgement
+            found = {
+                "features": {
+                    name: msgspec.structs.replace(feature, scale=feature.scale * widening)
+                    for name, feature in verdict.features.items()
+                },
+                "p_value": judgement.p_value,
+                "question": judgement.question,
+                "scale": judgement.scale * widening,
+            }
         return WindowTested(
             model=self.model,
             version=version,
             window_start=window.start,
             window_end=window.end,
             final=True,
-            rows=rows,
+            rows=self.rows(window).get(version, 0),
             late_rows=self._late_rows(window, version),
             status=status,
             state="ok",
@@ -268,9 +295,21 @@ class Owner:
             alpha=rule.alpha,
             correction=rule.correction,
             min_effect=rule.min_effect,
-            features=features,
             serving=False,
+            **found,
         )
+
+    def _verdict(self, window: Window, version: str, profile: Profile, widening: int) -> Verdict:
+        """The window judged at each scale that has more rows than the one before."""
+        if version not in self._detectors:
+            self._detectors[version] = profile.detector(self.rule.scales, self.rule.correction)
+        detector, counts, rows = self._detectors[version], {}, 0
+        for scale in self.rule.scales:
+            whole = self._reaching_back(window, scale * widening)
+            more = self.rows(whole).get(version, 0)
+            if more > rows:
+                counts[scale], rows = self._sum(whole, version, detector), more
+        return judge(detector, counts, self.rule)
 
     def _alert(
         self,
