@@ -114,7 +114,7 @@ class World:
         for event in log:
             if isinstance(event, GroundTruthReceived):
                 self.label(event)
-        self.quality.restore(self.reports)
+        self.quality.restore(self.reports, lambda boundary: {})
         if self.quality.decided is not None:
             self.join.expire(self.quality.decided)
         self._published = {}
@@ -384,7 +384,7 @@ def test_a_restart_goes_on_after_the_last_boundary() -> None:
     for boundary in (HOUR, 2 * HOUR):
         whole.close(boundary)
         broken.close(boundary)
-    restarted.quality.restore(broken.reports)
+    restarted.quality.restore(broken.reports, lambda boundary: {})
     assert restarted.quality.next_boundary() == 3 * HOUR
     for boundary in (3 * HOUR, 4 * HOUR):
         assert restarted.close(boundary) == whole.close(boundary)

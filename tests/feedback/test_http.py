@@ -357,8 +357,42 @@ async def test_the_serving_version_comes_from_model_events() -> None:
     await joiner.take_model_events([record])
     while await joiner.advance():
         pass
-    assert joiner.serving == {"m": "2"}
     assert joiner.status()["decided_through"] == 2000
+    assert {r.version for r in kafka.reports() if r.window_end == r.as_of} == {"1", "2"}
+    assert joiner.serving.at(0) == {"m": "1"}
+
+
+async def test_a_crash_between_two_reports_of_a_boundary_loses_none() -> None:
+    """Where an older version's report came through and the serving one's did not, the boundary is decided
+    again after the restart: what is missing is published, and nothing is said twice."""
+    kafka = FakeLog()
+    promoted = ModelChanged(
+        model="m", version="2", previous_version="1", action="promoted", artifact_uri="", sha256="",
+        effective_from=500, reason="",
+    )  # fmt: skip
+
+    async def run(joiner: Joiner) -> None:
+        await joiner.restore()
+        await advance(joiner)
+
+    kafka.append("model-events", promoted)
+    for event in (batch(1, 5, "1"), batch(2, 900, "2"), batch(3, 1500, "2")):
+        kafka.append("predictions", event)
+    publish = kafka.publish_report
+
+    async def crash(report: QualityReported) -> None:
+        if report.version == "2":
+            raise ConnectionError("the process ends here")
+        await publish(report)
+
+    kafka.publish_report = crash  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError):
+        await run(make_joiner(kafka))
+    kafka.publish_report = publish  # type: ignore[method-assign]
+    await run(make_joiner(kafka))
+    assert [(r.version, r.as_of, r.revision) for r in kafka.reports()] == [("1", 1000, 0), ("2", 1000, 0)]
+    await run(make_joiner(kafka))
+    assert len(kafka.reports()) == 2
 
 
 def test_labels_are_split_by_the_partition_of_their_prediction() -> None:

@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, MessageSizeTooLargeError
 from contracts.codec import decode, partition_of, prediction_id
 from contracts.events import Event, OutcomesJoined, PredictionsMade, QualityReported
@@ -313,6 +314,27 @@ async def test_what_kafka_refuses_for_a_while_is_sent_again(monkeypatch: pytest.
     assert await kafka_log.until_done(call) == 7
     with pytest.raises(MessageSizeTooLargeError):
         await kafka_log.until_done(call)
+
+
+async def test_end_offsets_are_asked_for_until_the_broker_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A broker that is away for a while delays boundaries; it does not end the process."""
+
+    class Asker:
+        answers: ClassVar[list[Any]] = [KafkaConnectionError(), {TopicPartition("predictions", 0): 5}]
+
+        async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+            answer = self.answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return dict(answer)
+
+        async def partitions_for(self, topic: str) -> set[int]:
+            return {0}
+
+    monkeypatch.setattr(kafka_log, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(kafka_log, "make_consumer", lambda *args, **more: Asker())
+    log = kafka_log.KafkaLog(Settings(), Asker())
+    assert await log.ends("predictions") == {("predictions", 0): 5}
 
 
 async def test_a_taken_port_is_one_clear_line(service: Service) -> None:

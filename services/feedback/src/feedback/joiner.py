@@ -4,7 +4,7 @@ closes boundaries as event time passes and publishes quality at each; at the sta
 The log is the truth. State lives in memory and is rebuilt at the start by one pass over ``predictions`` and
 ``ground-truth`` from their beginnings (state on disk comes later). What ``outcomes`` and ``quality-reports``
 already hold is read first, so nothing is published twice: an outcome is known by its id and revision, a
-boundary by the report that ends it. What a crash kept from being published is published then. Records that
+boundary by the serving version's report of the window that ends there. What a crash kept from being published is published then. Records that
 the agents are given once more, because the group had committed less, lie below the position: skipped.
 
 A record that cannot be used goes to the dead-letter queue. It must not raise here: the log is read again at
@@ -33,6 +33,7 @@ from feedback.domain.closing import Closing, Offsets
 from feedback.domain.join import Join, Joined
 from feedback.domain.outcomes import compose, new_outcomes
 from feedback.domain.quality_windows import QualityWindows
+from feedback.domain.serving import Serving
 from feedback.domain.windows import Windows
 from feedback.tasks import Observe, Tasks
 
@@ -83,7 +84,7 @@ class Joiner:
         self.join = Join(horizon)
         self.quality = QualityWindows(windows, horizon)
         self.closing = Closing(grace, partitions)
-        self.serving: dict[str, str] = {}
+        self.serving = Serving()
         self.ready = False
         self._next: Offsets = {}  # the first offset not yet absorbed
         self._news = asyncio.Event()
@@ -137,7 +138,7 @@ class Joiner:
         self._have_read(GROUND_TRUTH, records, {})
 
     async def take_model_events(self, records: Sequence[Record]) -> None:
-        """Note which version serves; the last word on the topic stands."""
+        """Note which version serves from when."""
         for record in records:
             if not self._is_new(MODEL_EVENTS, record) or record.value is None:
                 continue
@@ -146,7 +147,7 @@ class Joiner:
             except Unreadable as error:
                 await self._unreadable(MODEL_EVENTS, record, error)
                 continue
-            self.serving[changed.model] = changed.version
+            self.serving.changed(changed)
         self._have_read(MODEL_EVENTS, records, {})
 
     # At the start
@@ -172,7 +173,7 @@ class Joiner:
             await self.take_predictions(records)
         async for records in self.kafka.replay(GROUND_TRUTH):
             await self.take_ground_truth(records)
-        self.quality.restore(reports)
+        self.quality.restore(reports, self.serving.at)
         if self.quality.decided is not None:
             self.join.expire(self.quality.decided)
         self._published, self._buried = {}, set()
@@ -252,7 +253,7 @@ class Joiner:
     async def _close(self, boundary: int) -> None:
         await self.tasks.settle()
         before = self._unmeasured()
-        reports = self.quality.close(boundary, self.tasks.get, self.serving)
+        reports = self.quality.close(boundary, self.tasks.get, self.serving.at(boundary))
         self.join.expire(boundary)
         for report in reports:
             await self.kafka.publish_report(report)

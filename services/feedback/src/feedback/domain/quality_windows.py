@@ -54,6 +54,7 @@ class Task:
 
 
 Describe = Callable[[str, str], Task | None]  # None: not known yet
+ServingAt = Callable[[int], Mapping[str, str]]  # the version of each model at a boundary
 Quality = Classification | Regression
 
 
@@ -167,6 +168,9 @@ class QualityWindows:
         reports = []
         for key in sorted(changed - set(always)) + always:
             window = self._windows[key]
+            if window.last is not None and window.last.as_of >= boundary:  # said before a restart
+                self._waiting.setdefault(boundary + self.windows.step, {}).setdefault(key, Waiting())
+                continue
             report = self._report(key, window, boundary)
             if window.last is None or key in always or not _alike(window.last, report, bool(window.rows)):
                 window.last = report
@@ -176,19 +180,29 @@ class QualityWindows:
                 self._pack(key)
         return reports
 
-    def restore(self, reports: Iterable[QualityReported]) -> None:
+    def restore(self, reports: Iterable[QualityReported], serving: ServingAt) -> None:
         """Go on after the reports that are on the topic, once predictions and labels have been read again.
 
-        The report of the window that ends at its own boundary is the boundary's last, so it says "decided".
-        Windows in which a report may be due are compared with their last one at the next boundary.
+        The last boundary on the topic is decided where the serving version of each model has the report of its
+        own window; else it is decided again, without the reports that are there. Windows in which a report may
+        be due are compared with their last one at the next boundary.
         """
+        models = {key.model: key.start for key in sorted(self._windows, reverse=True)}  # and its first window
+        own: dict[int, set[tuple[str, str]]] = {}
         for report in reports:
             key = Key(report.window_start, report.model, report.version)
             (self._windows.get(key) or self._open(key)).last = report
             if report.as_of == report.window_end:
-                self.decided = report.as_of if self.decided is None else max(report.as_of, self.decided)
-        if self.decided is None:
+                own.setdefault(report.as_of, set()).add((report.model, report.version))
+        if not own:
             return
+        self.decided = max(own)
+        last, names = own[self.decided], serving(self.decided)
+        for model, start in models.items():
+            there = (model, names[model]) in last if model in names else model in {m for m, _ in last}
+            if not there and start + self.windows.size <= self.decided:
+                self.decided -= self.windows.step
+                break
         following = self._waiting.setdefault(self.decided + self.windows.step, {})
         for at in sorted(at for at in self._waiting if at <= self.decided):
             for key, waiting in self._waiting.pop(at).items():
