@@ -1,5 +1,7 @@
 """The wire format: CloudEvents headers, columns, ids and partitions."""
 
+from typing import Any
+
 import msgspec
 import pytest
 from contracts import codec
@@ -85,3 +87,13 @@ def test_a_malformed_prediction_id_is_refused(text: str) -> None:
 def test_a_prediction_id_comes_apart_as_it_was_made() -> None:
     """Splitting gives the batch and the row."""
     assert codec.split_prediction_id(codec.prediction_id("ab" * 16, 12)) == ("ab" * 16, 12)
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [(b"[" * 100_000, None), (b'{"model": "\xff"}', None), (b"{}", [("ce_type", None)])],
+)
+def test_whatever_is_on_a_topic_is_at_worst_unreadable(value: bytes, headers: Any) -> None:
+    """Lists in lists, text that is not UTF-8 and a header without a value end no consumer."""
+    with pytest.raises(codec.Unreadable):
+        codec.decode(ModelChanged, value, headers)

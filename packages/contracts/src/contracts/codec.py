@@ -58,14 +58,15 @@ def decode(kind: type[E], value: bytes | None, headers: Iterable[tuple[str, byte
         raise Unreadable("the record has no value")
     for name, content in headers or ():
         if name == "ce_type" and content != event_type(kind).encode():
-            raise Unreadable(f"ce_type is {content.decode(errors='replace')}, not {event_type(kind)}")
+            named = content.decode(errors="replace") if content is not None else "empty"
+            raise Unreadable(f"ce_type is {named}, not {event_type(kind)}")
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
         event = decoder.decode(value)
-    except msgspec.MsgspecError as error:
-        raise Unreadable(str(error)) from None
+    except (ValueError, RecursionError) as error:  # msgspec's own, text that is not UTF-8, lists in lists
+        raise Unreadable(str(error) or type(error).__name__) from None
     check_columns(event)
     return event  # type: ignore[return-value]
 
@@ -73,7 +74,15 @@ def decode(kind: type[E], value: bytes | None, headers: Iterable[tuple[str, byte
 _COLUMNS: dict[str, Sequence[str]] = {
     "PredictionsMade": ("event_time", "predictions"),
     "GroundTruthReceived": ("prediction_id", "truth", "label_time"),
-    "OutcomesJoined": ("prediction_id", "event_time", "label_time", "predictions", "truth", "corrected_from"),
+    "OutcomesJoined": (
+        "prediction_id",
+        "event_time",
+        "label_time",
+        "predictions",
+        "truth",
+        "corrected_from",
+        "revision",
+    ),
 }
 
 

@@ -103,7 +103,7 @@ class Joiner:
             if not self._is_new(PREDICTIONS, record):
                 continue
             try:
-                made = _read(PredictionsMade, record)
+                made = decode(PredictionsMade, record.value, record.headers)
                 joined = self.join.predict(made, record.value or b"")
             except Unreadable as error:
                 await self._unreadable(PREDICTIONS, record, error)
@@ -127,7 +127,7 @@ class Joiner:
             if not self._is_new(GROUND_TRUTH, record):
                 continue
             try:
-                rows = self.join.label(_read(GroundTruthReceived, record))
+                rows = self.join.label(decode(GroundTruthReceived, record.value, record.headers))
             except Unreadable as error:
                 await self._unreadable(GROUND_TRUTH, record, error)
                 continue
@@ -143,7 +143,7 @@ class Joiner:
             if not self._is_new(MODEL_EVENTS, record) or record.value is None:
                 continue
             try:
-                changed = _read(ModelChanged, record)
+                changed = decode(ModelChanged, record.value, record.headers)
             except Unreadable as error:
                 await self._unreadable(MODEL_EVENTS, record, error)
                 continue
@@ -314,21 +314,10 @@ class Joiner:
             )
 
 
-def _read(kind: type[E], record: Record) -> E:
-    """The event of a record; raises ``Unreadable``, whatever is wrong with it.
-
-    Text that is not UTF-8, lists within lists within lists and a header without a value raise errors of other kinds.
-    """
-    try:
-        return decode(kind, record.value, record.headers)
-    except (ValueError, RecursionError, AttributeError) as error:
-        raise Unreadable(str(error)) from None
-
-
 def _readable(kind: type[E], records: Iterable[Record]) -> Iterator[E]:
     """The events on a topic that we write ourselves; what others put there is passed over."""
     for record in records:
         try:
-            yield _read(kind, record)
+            yield decode(kind, record.value, record.headers)
         except Unreadable as error:
             log.warning("a %s that cannot be read is passed over: %s", kind.__name__, error)

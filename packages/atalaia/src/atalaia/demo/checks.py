@@ -14,6 +14,7 @@ def common(e: Evidence, checked: Mapping[str, Validation], joiner: Mapping[str, 
     sent, story = e.sent, e.story
     invalid = [line for v in checked.values() for line in v.invalid]
     messages = sum(v.messages for v in checked.values())
+    counted = ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in joiner.items() if n)
     silent = [d.run_id for d in story.decisions if not d.reason.strip()]
     decided = [d for d in story.decisions if d.decision in {"promoted", "refused", "failed"}]
     return [
@@ -33,7 +34,7 @@ def common(e: Evidence, checked: Mapping[str, Validation], joiner: Mapping[str, 
             "every label is joined",
             len(story.outcomes) == sent.labels and not story.outcomes.duplicates,
             f"{sent.labels:,} labels taken, {len(story.outcomes):,} outcomes"
-            + (f"; feedback counts {dict(joiner)}" if joiner else ""),
+            + (f"; feedback counts {counted}" if counted else ""),
         ),
         Check(
             "every message is valid",

@@ -94,10 +94,10 @@ def _policies(summary: dict[str, Any]) -> str:
         for who, v in after.items()
     ]
     since = when(summary["after_first_promotion"]["from"])
+    offline = ", other policies computed offline" if len(rows) > 2 else ""
     return (
         f"<h2>Against other policies</h2><p class=faint>Rows from {since} on, the first that a promoted version "
-        "served. The monthly policy is computed offline.</p>"
-        + _table(["", *(m.replace("_", " ") for m in metrics)], rows, range(1, 9))
+        f"served{offline}.</p>" + _table(["", *(m.replace("_", " ") for m in metrics)], rows, range(1, 9))
     )
 
 
