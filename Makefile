@@ -5,15 +5,16 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 PARTS := packages/contracts packages/summaries packages/scoring packages/servicekit packages/modelkit packages/atalaia \
          services/predictor services/drift-monitor services/feedback services/trainer
-CODE := packages services projects tests
+CODE := packages services projects tests bench
 READY := .venv/.ready
+PEERS := .bench-venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-wine up test test-fast test-slow lint format bench experiments contracts lock clean
+.PHONY: help setup demo demo-wine up test test-fast test-slow lint format bench bench-detection bench-monitor experiments contracts lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(READY) ## install everything into .venv, from the lock and its hashes
 
@@ -60,8 +61,18 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: $(READY) ## all benchmarks; none exists before issue 4's
-	@ls bench/*.py >/dev/null 2>&1 && for b in bench/*.py; do $(BIN)/python $$b; done || echo "no benchmark yet"
+bench: bench-detection bench-monitor ## all benchmarks; each writes bench/results/NAME.json
+
+bench-detection: $(READY) $(PEERS) ## false alarms and delay beside the thesis, river, Frouros (a quarter of an hour)
+	$(BIN)/python bench/detection.py
+
+bench-monitor: $(READY) ## rows/s through Faust from real Kafka, beside a bare consumer
+	$(BIN)/python bench/monitor.py
+
+$(PEERS): $(UV) bench/requirements.lock
+	@test -x .bench-venv/bin/python || $(UV) venv --quiet --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .bench-venv
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .bench-venv bench/requirements.lock
+	@touch $(PEERS)
 
 experiments: $(READY) ## the thesis's Figure 18 as seven MLflow runs (DATA=path to winequality-red.csv)
 	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/wine-quality/src $(BIN)/python -m wine_quality.experiments
@@ -70,9 +81,10 @@ contracts: $(READY) ## write schemas, AsyncAPI and the flow diagram anew from th
 	$(BIN)/python -m contracts.generate
 	$(BIN)/python -m servicekit.settings_table docs/settings.md
 
-lock: $(UV) ## resolve requirements.in into requirements.lock
-	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
-	  --python-version 3.11 requirements.in -o requirements.lock
+lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' own too
+	for each in requirements bench/requirements; do \
+	  $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --python-version 3.11 $$each.in -o $$each.lock; done
 
 clean: ## remove what setup and runs made
-	rm -rf .venv .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*
+	rm -rf .venv .uv .bench-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*
