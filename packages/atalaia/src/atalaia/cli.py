@@ -1,4 +1,4 @@
-"""``atalaia up`` runs the platform here; ``atalaia demo`` shows it on real data."""
+"""``atalaia up`` runs the platform here; ``demo`` shows it on real data; ``drift`` is for who gets an alert."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ import typer
 from rich.console import Console
 from servicekit.errors import UserError
 
+from atalaia.drift import commands as drift
+
 app = typer.Typer(
     help="Serve a model, watch it, retrain and replace it when the world drifts.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(drift.app, name="drift")
 
 
 def _terminate(*_: object) -> NoReturn:
