@@ -147,3 +147,25 @@ def test_damaged_cells_are_refused():
         Cells.from_dict({"dtype": "float32", "edges": [2.0, 1.0], "at": [1, 1], "missing": 0})
     with pytest.raises(ValueError, match="negative"):
         Cells.from_dict({"dtype": "float32", "edges": [1.0], "at": [-1], "missing": 0})
+
+
+EDGES = st.lists(
+    st.floats(-(2.0**99), 2.0**99, width=32) | st.floats(-1, 1, width=32) | st.sampled_from([0.0, 1e-40, -3e38, 3e38]),
+    min_size=8, max_size=60,
+)  # fmt: skip
+
+
+@given(EDGES, EDGES, st.sampled_from(["float32", "float64"]))
+def test_the_table_says_what_a_search_says(reference, live, dtype):
+    """For any edges and any numbers, those on, beside and beyond an edge, and missing ones among them."""
+    cells = Cells.from_reference(reference, dtype)
+    numbers = np.array([*live, *reference, np.nan], dtype=dtype)
+    with np.errstate(over="ignore"):
+        beside = [np.nextafter(cells.edges, cells.edges.dtype.type(way)) for way in (-3e38, 3e38)]
+    numbers = np.concatenate([numbers, *(b[np.isfinite(b)] for b in beside)])
+    searched = cells.index(numbers)
+    cells._searched = 10**9  # from now on by the table
+    many = np.tile(numbers, 64 // len(numbers) + 1)
+    assert (cells.index(many) == np.tile(searched, 64 // len(numbers) + 1)).all()
+    if len(cells.edges) >= 8:
+        assert cells._table is not None
