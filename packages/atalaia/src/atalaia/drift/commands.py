@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -39,3 +41,60 @@ def explain(
         render(console, find(alerts, alert), reports, newest=newest)
     else:
         render_list(console, alerts)
+
+
+@app.command()
+def backtest(
+    settings: Annotated[Path, typer.Option(help="ATALAIA_* thresholds to try, one NAME=value a line")],
+    model: Annotated[str, typer.Option(help="where the topics hold several")] = "",
+    project: Annotated[
+        str, typer.Option(help="ML project whose service.env the monitor runs with; the environment wins")
+    ] = "",
+    every: Annotated[bool, typer.Option("--all", help="show quiet windows too")] = False,
+) -> None:
+    """Stored windows judged again under other thresholds, before and after side by side."""
+    from contracts.events import ModelChanged, PaneCounted, WindowTested
+    from servicekit.errors import UserError
+
+    from atalaia.drift.backtest import grid_of, judge_again, other_settings, render, rule_from, unlike
+    from atalaia.drift.explain import say, when
+    from atalaia.drift.log import connect, events_of, newest_by_key, one_model
+    from atalaia.drift.profiles import profiles_of
+    from atalaia.project import find_project, read_env
+    from atalaia.up import settings_from
+
+    if not settings.is_file():
+        raise UserError(f"--settings {settings}: there is no such file")
+    given = read_env(settings)
+    now = settings_from({**(find_project(project).service_env if project else {}), **os.environ})
+
+    async def read() -> tuple[list[PaneCounted], list[ModelChanged], list[WindowTested]]:
+        await connect(now)
+        return (
+            await newest_by_key(now, "panes", PaneCounted),
+            await events_of(now, "model-events", ModelChanged),
+            await events_of(now, "drift-reports", WindowTested),
+        )
+
+    panes, changes, reports = asyncio.run(read())
+    named = one_model({pane.model for pane in panes}, model or now.model, asked=bool(model))
+    own = [report for report in reports if report.model == named]
+    grid = grid_of(own, now)
+    after, unused = other_settings(now, given, grid)
+    until = max(report.window_end for report in own)
+    profile = profiles_of(now, named)
+    judged = [
+        judge_again(named, panes, changes, profile, grid, rule_from(each, grid), until)
+        for each in (now, after)
+    ]
+    console = Console()
+    say(console, f"{named}: windows of {grid.size} ms up to {when(until)} UTC, judged again from their panes")
+    if unused:
+        say(console, f"not thresholds, and not used: {', '.join(unused)}")
+    if others := unlike(own, judged[0]):
+        say(
+            console,
+            f"the monitor's own reports judge {others} windows otherwise than `before`, which goes by this "
+            f"environment: it ran with other settings (see --project)",
+        )
+    render(console, (now, after), (judged[0], judged[1]), every=every)

@@ -48,14 +48,14 @@ def say(console: Console, line: str | Text = "") -> None:
     console.print(line, highlight=False, markup=False)
 
 
-def _table(*columns: str, right: Iterable[str] = (), folds: str = "", padding: int = 2) -> Table:
-    """Columns that stay on one line, but for the one that ``folds``."""
+def make_table(*columns: str, right: Iterable[str] = (), folds: str = "", padding: int = 2) -> Table:
+    """Columns that stay on one line, but for those that ``folds`` names."""
     table = Table(box=None, padding=(0, padding, 0, 0), pad_edge=False)
     for column in columns:
         table.add_column(
             column,
             justify="right" if column in set(right) else "left",
-            no_wrap=column != folds,
+            no_wrap=column not in folds.split(),
             overflow="fold",
         )
     return table
@@ -66,7 +66,7 @@ def render_list(console: Console, alerts: Sequence[Alert]) -> None:
     if not alerts:
         say(console, "no alert on drift-alerts: nothing has drifted so far")
         return
-    table = _table("", "alert", "model", "kind", "state", "since (UTC)", "features", folds="features")
+    table = make_table("", "alert", "model", "kind", "state", "since (UTC)", "features", folds="features")
     for alert in alerts:
         opening = alert.opening
         named = sorted(opening.features)
@@ -137,7 +137,7 @@ def _head(console: Console, alert: Alert, shown: Evidence) -> None:
 
 def _states(console: Console, changes: Sequence[AlertChanged]) -> None:
     say(console)
-    table = _table("window's end", "state", "why", folds="why")
+    table = make_table("window's end", "state", "why", folds="why")
     for change in changes:
         reason = change.reason.removeprefix(f"{change.previous} -> {change.state}: ")
         table.add_row(when(change.window_end), f"{change.previous} -> {change.state}", reason)
@@ -180,7 +180,7 @@ def _since(alert: Alert, spanned: Sequence[WindowTested]) -> int:
 
 def _features(console: Console, shown: Evidence, spanned: Sequence[WindowTested], alert: Alert) -> None:
     say(console)
-    table = _table(
+    table = make_table(
         "feature", "its test, p", "p", "effect", "decided by", "over", "drifted in",
         right=("its test, p", "p", "effect", "over"), folds="feature", padding=1,
     )  # fmt: skip

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from typing import Any, TypeVar
 
 from contracts.codec import Unreadable, decode
 from contracts.events import Event
 from servicekit.config import Settings
+from servicekit.errors import UserError
 from servicekit.kafka import wait_for_kafka
 from servicekit.topic_log import read_whole
 
@@ -35,6 +36,17 @@ async def newest_by_key(settings: Settings, topic: str, kind: type[E]) -> list[E
             else:
                 newest[record.key] = record.value
     return [decode(kind, value) for value in newest.values()]
+
+
+def one_model(there: Collection[str], wanted: str, *, asked: bool) -> str:
+    """The model that is meant: the wanted one, or the only one there is where nobody asked for one."""
+    if wanted in there:
+        return wanted
+    if len(there) == 1 and not asked:
+        return next(iter(there))
+    if not there:
+        raise UserError("no model has any rows counted on this broker: the topic panes is empty.")
+    raise UserError(f"no rows of {wanted} are counted; say --model with one of {', '.join(sorted(there))}.")
 
 
 async def _decoded(settings: Settings, topic: str, kind: type[E]) -> AsyncIterator[E]:

@@ -202,7 +202,7 @@ class Owner:
         self.decided_through = decided
         for key in [key for key in self._panes if self._needed_until(key.start) <= decided]:
             del self._panes[key]
-        kept = {key.version for key in self._panes}
+        kept = {self._serving, *(key.version for key in self._panes)}
         self._detectors = {v: detector for v, detector in self._detectors.items() if v in kept}
 
     def _reaching_back(self, window: Window, windows: int) -> Window:

@@ -1,0 +1,22 @@
+"""The rule that settings state."""
+
+from __future__ import annotations
+
+from servicekit.budget import alpha_of
+from servicekit.config import Settings
+
+from drift_monitor.domain.decision import Rule
+
+
+def rule_of(settings: Settings, step: int) -> Rule:
+    """When windows that start ``step`` milliseconds apart have drifted; raises ``ValueError``."""
+    return Rule(
+        alpha=alpha_of(settings.false_alarms, step),
+        correction=settings.correction,
+        min_effect=settings.min_effect,
+        min_rows=settings.min_rows,
+        alert_windows=settings.alert_windows,
+        recovered_windows=settings.recovered_windows,
+        scales=settings.window_scales,
+        max_widening=settings.max_widening,
+    )
