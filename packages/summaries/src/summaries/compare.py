@@ -8,7 +8,7 @@ from summaries.categories import Categories
 from summaries.cells import Cells
 from summaries.chi2 import chi2_counts
 from summaries.counts import Counts
-from summaries.effects import jensen_shannon, psi, wasserstein
+from summaries.effects import psi_and_jensen_shannon, wasserstein
 from summaries.ks import ks_2samp_counts
 
 
@@ -41,9 +41,15 @@ def compare(reference: Cells | Categories, live: Counts) -> Comparison:
         ref, now = reference.counts[:-1], live[:-1]
         d, p = ks_2samp_counts(ref, now)
         far = wasserstein(reference.edges, ref, now)[0]
-        return Comparison("ks", d, p, d, "D", missing, psi(ref, now, 10), jensen_shannon(ref, now, 10), far)
+        return Comparison("ks", d, p, d, "D", missing, *psi_and_jensen_shannon(ref, now, 10), far)
     chi2 = chi2_counts(reference.counts, live)
-    stability, distance = psi(reference.counts, live), jensen_shannon(reference.counts, live)
     return Comparison(
-        "chi2", chi2.statistic, chi2.p_value, chi2.cramers_v, "cramers_v", missing, stability, distance, None
+        "chi2",
+        chi2.statistic,
+        chi2.p_value,
+        chi2.cramers_v,
+        "cramers_v",
+        missing,
+        *psi_and_jensen_shannon(reference.counts, live),
+        None,
     )

@@ -37,9 +37,7 @@ def psi(reference: Counts, live: Counts, bins: int | None = None) -> float:
     >>> round(psi(np.array([50, 50]), np.array([25, 75])), 6)
     0.274653
     """
-    p, q = _shares(reference, live, bins)
-    p, q = np.maximum(p, FLOOR), np.maximum(q, FLOOR)
-    return float(((q - p) * np.log(q / p)).sum())
+    return psi_and_jensen_shannon(reference, live, bins)[0]
 
 
 def jensen_shannon(reference: Counts, live: Counts, bins: int | None = None) -> float:
@@ -48,11 +46,17 @@ def jensen_shannon(reference: Counts, live: Counts, bins: int | None = None) -> 
     >>> jensen_shannon(np.array([10, 0]), np.array([0, 5]))
     1.0
     """
+    return psi_and_jensen_shannon(reference, live, bins)[1]
+
+
+def psi_and_jensen_shannon(reference: Counts, live: Counts, bins: int | None = None) -> tuple[float, float]:
+    """:func:`psi` and :func:`jensen_shannon`, which look at the same shares."""
     p, q = _shares(reference, live, bins)
     m = (p + q) / 2
     with np.errstate(divide="ignore", invalid="ignore"):
         bits = np.where(p > 0, p * np.log2(p / m), 0.0) + np.where(q > 0, q * np.log2(q / m), 0.0)
-    return float(np.sqrt(max(bits.sum() / 2, 0.0)))
+    p, q = np.maximum(p, FLOOR), np.maximum(q, FLOOR)
+    return float(((q - p) * np.log(q / p)).sum()), float(np.sqrt(max(bits.sum() / 2, 0.0)))
 
 
 def wasserstein(edges: NDArray[np.float64], reference: Counts, live: Counts) -> tuple[float, float]:

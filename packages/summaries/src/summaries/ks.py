@@ -51,4 +51,5 @@ def ks_2samp_counts(reference: Counts, live: Counts, exact_up_to: int = EXACT_UP
         return d, float(exact.pvalue)
     # At least 1: for one row against one scipy rounds to 0 and answers NaN.
     effective = max(np.round(float(n1) * n2 / (n1 + n2)), 1.0)
-    return d, float(np.clip(kstwo.sf(d, effective), 0.0, 1.0))
+    # sf itself, without the checks of arguments around it, which take longer than it does
+    return d, float(np.clip(kstwo._sf(d, effective), 0.0, 1.0))
