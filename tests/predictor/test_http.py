@@ -210,10 +210,11 @@ async def test_a_bad_feature_is_named(served: Served, change: dict[str, Any], fi
 
 @pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999"])
 async def test_a_number_that_is_not_finite_is_refused(served: Served, text: str) -> None:
-    """Neither the literals JSON lacks nor an overflowing one gets through."""
+    """Neither the literals JSON lacks nor an overflowing one gets through, and the field is named."""
     body = json.dumps({"features": GOOD}).replace('"age": 50', f'"age": {text}')
     answer = await served.client.post("/api/v1.0/predict/", content=body)
     assert answer.status_code == 422
+    assert answer.json()["errors"] == [{"field": "age", "message": "must be finite"}]
     assert served.published == []
 
 
