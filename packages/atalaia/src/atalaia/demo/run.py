@@ -27,6 +27,7 @@ from servicekit.errors import UserError
 from servicekit.registry import Registry
 from servicekit.topic_log import read_whole
 
+from atalaia.demo.changes import describe, outcome
 from atalaia.demo.checks import common
 from atalaia.demo.digest import digest
 from atalaia.demo.figures import Scores
@@ -307,6 +308,8 @@ def _summary(
                 "window_end": a.window_end,
                 "features": sorted(f for f, d in a.features.items() if d.drifted),
                 "reason": a.reason,
+                "changes": {f: describe(d) for f, d in sorted(a.features.items()) if d.drifted},
+                "outcome": outcome(a.alert_id, story.decisions) if a.state == "drift" else "",
             }
             for a in story.alerts
         ],

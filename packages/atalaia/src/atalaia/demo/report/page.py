@@ -128,11 +128,13 @@ def _alerts(summary: dict[str, Any]) -> str:
             f"<span class=t>{when(a['window_end'])}</span>",
             escape(a["version"]),
             f"<span class={escape(a['state'])}>{escape(a['state'])}</span>",
-            escape(", ".join(a["features"])),
+            "<br>".join(f"<b>{escape(f)}</b> {escape(how)}" for f, how in a["changes"].items())
+            or escape(a["reason"]),
+            escape(a["outcome"]),
         ]
         for a in summary["alerts"]
     ]
-    return _table(["window's end", "version", "state", "drifted"], rows)
+    return _table(["window's end", "version", "state", "what changed", "what came of it"], rows)
 
 
 def feature_names(story: Story) -> list[str]:
