@@ -6,6 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from summaries.anderson_darling import null_law
+from summaries.autocorrelation import alarm_share, variance_inflation
 from summaries.categories import Categories
 from summaries.cells import Cells
 from summaries.detection import Detector, dependence
@@ -166,3 +168,40 @@ def test_a_profile_carries_its_law() -> None:
     assert Profile.from_dict(profile.to_dict()) == profile
     older = {k: v for k, v in profile.to_dict().items() if k != "joint"}
     assert Profile.from_dict(older).detector().shares == {"single": 0.5}
+
+
+@pytest.mark.parametrize(("stretch", "warned"), [(1, False), (40, True)])
+def test_rows_that_go_together_are_warned_of(stretch: int, warned: bool) -> None:
+    """A reference whose values stay for forty rows is told apart from one of independent rows."""
+    generator = np.random.default_rng(2)
+    x = np.repeat(generator.normal(size=4000 // stretch), stretch)
+    y = generator.normal(size=4000)
+    profile = Profile.build(
+        {"x": x, "y": y}, [FieldSpec("x", "float32"), FieldSpec("y", "float32")],
+        predictions=y, probabilities=None, target="t", classes=None, task="regression",
+    )  # fmt: skip
+    assert [warning.partition(":")[0] for warning in profile.warnings] == (["x"] if warned else [])
+    assert Profile.from_dict(profile.to_dict()).warnings == profile.warnings
+
+
+def test_the_warning_says_what_it_does_to_the_budget() -> None:
+    """Measured: the share of quiet windows that alarm is of the order that the variance inflation foretells."""
+    generator = np.random.default_rng(4)
+    stretch, rows_a_window = 5, 500
+
+    def draw(n: int) -> np.ndarray:
+        return np.repeat(generator.normal(size=n // stretch), stretch)
+
+    alarms, windows, foretold = 0, 0, []
+    for _ in range(10):
+        x = draw(20_000)
+        cells = Cells.from_reference(x, "float64")
+        detector = Detector({"x": cells}, scales=(1,))
+        inflation = variance_inflation(cells.index(x), cells.counts)
+        foretold.append(alarm_share(null_law(cells.counts[:-1]), 0.01, inflation))
+        for _ in range(40):
+            live = np.bincount(cells.index(draw(rows_a_window)), minlength=cells.size)
+            alarms += detector.judge({1: {"x": live}}).p_value <= 0.01
+            windows += 1
+    assert 0.5 < (alarms / windows) / np.mean(foretold) < 2
+    assert alarms / windows > 0.1  # instead of 0.01

@@ -51,7 +51,7 @@ def test_the_layout_is_the_agreed_one():
     """Fields carry what predictor, monitor and reader need; of two classes the last has its score."""
     data = build().to_dict()
     assert set(data) == {
-        *("schema_version", "target", "task", "classes", "rows", "features", "outputs", "joint"),
+        *("schema_version", "target", "task", "classes", "rows", "features", "outputs", "joint", "warnings"),
     }
     assert data["schema_version"] == 1
     assert data["classes"] == ["0", "1"]

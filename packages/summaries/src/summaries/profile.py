@@ -13,6 +13,8 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from summaries.anderson_darling import null_law
+from summaries.autocorrelation import NOTABLE, alarm_share, variance_inflation
 from summaries.categories import Categories
 from summaries.cells import Cells
 from summaries.detection import Detector, dependence
@@ -143,6 +145,7 @@ class Profile:
     features: list[Field]
     outputs: list[Field]
     joint: JointLaw | None = None
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def build(
@@ -155,7 +158,7 @@ class Profile:
         classes: Sequence[object] | None,
         task: Task,
     ) -> Profile:
-        """Count a reference sample.
+        """Count a reference sample. Rows are in the order of time where they have one: ``warnings`` go by it.
 
         ``predictions`` and ``probabilities`` come from rows the model was not fitted on, so they may be of
         another number than the rows of ``columns``; they should be the served model's own, float for float.
@@ -172,13 +175,12 @@ class Profile:
             raise ValueError("a model has features")
         rows = next(iter(lengths.values()))
         features = [Field.build(spec, columns[spec.name]) for spec in schema]
-        joint = dependence(
-            {field.name: field.reference for field in features},
-            {field.name: field.index(columns[field.name]) for field in features},
-        )
+        cells = {field.name: field.index(columns[field.name]) for field in features}
+        joint = dependence({field.name: field.reference for field in features}, cells)
+        warnings = tuple(filter(None, (_order_warning(field, cells[field.name]) for field in features)))
         if task == "regression":
             spec = FieldSpec(f"prediction:{target}", "float32", description="predicted value")
-            return cls(target, task, None, rows, features, [Field.build(spec, predictions)], joint)
+            return cls(target, task, None, rows, features, [Field.build(spec, predictions)], joint, warnings)
         names = [cast("str", text(name)) for name in (() if classes is None else classes)]
         if len(names) < 2 or None in names or len(set(names)) != len(names):
             raise ValueError(f"a classification has two or more distinct classes, not {classes}")
@@ -192,7 +194,7 @@ class Profile:
                     raise ValueError(f"no probability of class {name}")
                 spec = FieldSpec(f"probability:{name}", "float32", description="probability of the class")
                 outputs.append(Field.build(spec, given[name]))
-        return cls(target, task, names, rows, features, outputs, joint)
+        return cls(target, task, names, rows, features, outputs, joint, warnings)
 
     def monitored(self) -> dict[str, Cells | Categories]:
         """The reference of each feature and output, by name; their ``counts`` are the reference counts."""
@@ -243,6 +245,7 @@ class Profile:
             "features": [field.to_dict() for field in self.features],
             "outputs": [field.to_dict() for field in self.outputs],
             "joint": self.joint.to_dict() if self.joint is not None else None,
+            "warnings": list(self.warnings),
         }
 
     @classmethod
@@ -260,7 +263,25 @@ class Profile:
             features=[Field.from_dict(field) for field in data["features"]],
             outputs=[Field.from_dict(field) for field in data["outputs"]],
             joint=JointLaw.from_dict(data["joint"]) if data.get("joint") else None,
+            warnings=tuple(data.get("warnings", ())),
         )
+
+
+def _order_warning(field: Field, cells: NDArray[np.int64]) -> str | None:
+    """In plain words, where neighbouring rows resemble each other; None where they do not."""
+    reference = field.reference
+    inflation = variance_inflation(cells, reference.counts)
+    if inflation < NOTABLE:
+        return None
+    counts = reference.counts[:-1]
+    meant = 0.001
+    actual = alarm_share(null_law(counts), meant, inflation)
+    often = "nearly every one" if actual > 0.5 else f"one in {1 / actual:,.0f}"
+    return (
+        f"{field.name}: neighbouring rows resemble each other, {reference.rows:,} of them tell about as much as "
+        f"{reference.rows / inflation:,.0f} independent ones. Where the budget is one quiet window in {1 / meant:,.0f}, "
+        f"this feature alone may alarm in {often}: a larger ATALAIA_MIN_EFFECT keeps it quiet"
+    )
 
 
 def _length(column: Column) -> int:

@@ -47,6 +47,8 @@ class FetchedProfiles:
                 self._known[key] = await asyncio.to_thread(self._load, model, version)
                 self._missing.pop(key, None)
                 held.set(0)
+                for warning in self._known[key].warnings:
+                    log.warning("%s version %s: %s", model, version, warning)
             except Exception as error:  # noqa: BLE001  whatever the registry's client raises, the answer is to wait
                 unreadable = unreadable + 1 if isinstance(error, UnusableProfile) else 0
                 unusable = unreadable == UNREADABLE_TIMES
