@@ -29,6 +29,7 @@ class World:
     panes: list[PaneCounted] = field(default_factory=list)
     reports: list[WindowTested] = field(default_factory=list)
     alerts: list[AlertChanged] = field(default_factory=list)
+    batches: list[PredictionsMade] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(7)
@@ -70,9 +71,10 @@ class World:
         rows = self.rows(n, shift, missing)
         times = np.sort(self.random.integers(at * HOUR, (at + 1) * HOUR, n)).tolist()
         event = PredictionsMade(
-            batch_id="b", model=self.model, version="1", event_time=times, features=rows,
+            batch_id=f"{self.offset:032x}", model=self.model, version="1", event_time=times, features=rows,
             predictions=self.predicted(rows),
         )  # fmt: skip
+        self.batches.append(event)
         record = Record(self.offset % 2, self.offset, event)
         self.offset += 1
         written, refused = self.counter.absorb([record], {(self.model, "1"): self.profile}, {})

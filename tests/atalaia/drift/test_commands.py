@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from contracts.codec import decode
+from contracts.events import AlertChanged, WindowTested
 from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
 from servicekit.kafka import make_producer, publish
+from servicekit.topic_log import read_whole
 from servicekit.topics import ensure_topics
 
 pytestmark = pytest.mark.kafka
 PARTITIONS = 2
+HOUR = 3_600_000
+WORKER = Path(__file__).parents[2] / "drift_monitor" / "worker.py"
 
 
 @pytest.fixture(scope="module")
@@ -127,3 +137,101 @@ def test_backtest_judges_what_is_on_the_broker(broker: EmbeddedKafka, drifted: A
         assert failed.returncode == 2
         assert failed.stderr.startswith(line), failed.stderr
         assert failed.stderr.count("\n") == 1
+
+
+class Monitor:
+    """The monitor as a process; ``with`` ends it."""
+
+    def __init__(self, kafka: str, profiles: Path) -> None:
+        self.port = free_port()
+        env = {
+            **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "ATALAIA_KAFKA": kafka, "ATALAIA_MODEL": "live",
+            "ATALAIA_PARTITIONS": str(PARTITIONS), "ATALAIA_GRACE_MS": "0", "ATALAIA_MIN_ROWS": "50",
+            "ATALAIA_MIN_EFFECT": "0.1", "ATALAIA_DRIFT_MONITOR_PORT": str(self.port),
+            "ATALAIA_DATA_DIR": str(profiles),
+        }  # fmt: skip
+        self.process = subprocess.Popen([sys.executable, str(WORKER), str(profiles)], env=env)
+
+    def __enter__(self) -> Monitor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+    def flush(self, until: int) -> None:
+        """Have all windows decided that end by then; waits for it to answer at all."""
+        deadline = time.monotonic() + 90
+        body = json.dumps({"until": until}).encode()
+        while True:
+            with contextlib.suppress(OSError):
+                status = json.loads(
+                    urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1.0/status").read()
+                )
+                if status["watermark"] is not None:
+                    urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1.0/flush", body, 60).read()
+                    return
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+async def produce(kafka: str, batches: list[Any]) -> None:
+    """Rows, as the predictor writes them."""
+    producer = await make_producer(Settings(kafka=kafka), "test")
+    try:
+        for i, batch in enumerate(batches):
+            await publish(
+                producer, "predictions", batch, source="test", key=batch.batch_id, partition=i % PARTITIONS
+            )
+    finally:
+        await producer.stop()
+
+
+async def live(kafka: str, topic: str, kind: Any) -> list[Any]:
+    """All of a topic that is of the model ``live``."""
+    settings = Settings(kafka=kafka)
+    found = [decode(kind, r.value) async for batch in read_whole(settings, topic) for r in batch]
+    return [event for event in found if event.model == "live"]
+
+
+def test_accept_closes_the_alert_of_a_running_monitor_for_good(
+    broker: EmbeddedKafka, world: Any, tmp_path: Path
+) -> None:
+    """The command publishes the span, the monitor judges by it, and one that is started anew still does."""
+    kafka = broker.bootstrap
+    world.__class__.__init__(world, model="live")
+    (tmp_path / "live-1.json").write_text(json.dumps(world.profile.to_dict()))
+    for at, shift in enumerate([0, 0, 2, 2, 2, 2]):
+        world.hour(at, shift)
+    asyncio.run(ensure_topics(kafka, PARTITIONS))
+    with Monitor(kafka, tmp_path) as monitor:
+        asyncio.run(produce(kafka, world.batches[:4]))
+        monitor.flush(4 * HOUR)
+        (opened,) = asyncio.run(live(kafka, "drift-alerts", AlertChanged))
+        assert (opened.state, opened.since) == ("drift", 2 * HOUR)
+        dry = atalaia(kafka, "accept", opened.alert_id[:8], "--reason", "a new terminal", "--dry-run")
+        assert "--dry-run: nothing was published" in dry.stdout
+        told = atalaia(kafka, "accept", opened.alert_id[:8], "--reason", "a new terminal")
+        assert (told.returncode, told.stderr) == (0, "")
+        assert "600 rows of live version 1" in told.stdout
+        again = atalaia(kafka, "accept", opened.alert_id[:8], "--reason", "a new terminal")
+        assert again.returncode == 2
+        assert "was accepted already" in again.stderr
+        asyncio.run(produce(kafka, world.batches[4:5]))
+        monitor.flush(5 * HOUR)
+    with Monitor(kafka, tmp_path) as monitor:
+        asyncio.run(produce(kafka, world.batches[5:]))
+        monitor.flush(6 * HOUR)
+    alerts = asyncio.run(live(kafka, "drift-alerts", AlertChanged))
+    assert [(a.state, a.alert_id, a.window_end) for a in alerts] == [
+        ("drift", opened.alert_id, 3 * HOUR),
+        ("ok", opened.alert_id, 5 * HOUR),
+    ]
+    assert alerts[1].reason == "drift -> ok: accepted, 600 rows are the reference, a new terminal"
+    reports = asyncio.run(live(kafka, "drift-reports", WindowTested))
+    assert [(r.window_end // HOUR, r.state, r.reference) for r in reports] == [
+        (1, "ok", None), (2, "ok", None), (3, "drift", None), (4, "drift", None),
+        (5, "ok", opened.alert_id), (6, "ok", opened.alert_id),
+    ]  # fmt: skip
+    shown = atalaia(kafka, "explain", opened.alert_id)
+    assert "accepted, 600 rows are the reference, a new terminal" in " ".join(shown.stdout.split())

@@ -134,6 +134,7 @@ class WindowTested(Event, frozen=True):
     The window has drifted where ``p_value`` is at most ``alpha``, the share of quiet windows that may alarm, and an
     effect reaches ``min_effect``. ``question``: a ``single`` feature changed, or all ``joint``ly; ``scale``: seen in
     so many windows, this one the last.
+    ``reference``: the alert whose span was accepted as the reference of this window; null: the version's profile is.
     """
 
     model: str
@@ -154,6 +155,7 @@ class WindowTested(Event, frozen=True):
     p_value: float = 1.0
     question: Literal["single", "joint"] = "single"
     scale: int = 1
+    reference: str | None = None
 
 
 class AlertChanged(Event, frozen=True):
@@ -175,6 +177,27 @@ class AlertChanged(Event, frozen=True):
     features: dict[str, FeatureDrift]
     offsets: dict[str, int]
     reason: str
+
+
+class ReferenceAccepted(Event, frozen=True):
+    """Topic ``references``: what an alert saw is how the world is now, without a new model. Key: ``model``.
+
+    The rows of ``version`` from ``since`` to ``until``, counted over the profile's cells as in ``panes`` and added up
+    in ``counts``, are the reference of its windows that end after ``effective_from``, itself a window's end. They
+    travel along, so that a replay needs nothing else. Of an alert's events the first holds. How features go together
+    is not in counts: windows are judged by each feature alone from then on. ``accepted_by``: whoever says so.
+    """
+
+    model: str
+    version: str
+    alert_id: str
+    since: int
+    until: int
+    effective_from: int
+    rows: int
+    counts: dict[str, tuple[list[int], list[int]]]
+    reason: str
+    accepted_by: str = ""
 
 
 class QualityReported(Event, frozen=True):

@@ -138,6 +138,7 @@ def diagram(topics: list[Topic]) -> str:
         "flowchart LR",
         "    caller{{HTTP predict}} --> predictor",
         "    truth{{HTTP feedback}} --> feedback",
+        "    accept{{atalaia drift accept}} --> references",
     ]
     table = ["| topic | holds | written by | read by | kept |", "|---|---|---|---|---|"]
     for topic in topics:

@@ -23,6 +23,7 @@ from drift_monitor.consumes import http, predictions
 from drift_monitor.consumes.drift_reports import read_reports
 from drift_monitor.consumes.model_events import ModelEvents
 from drift_monitor.consumes.panes import read_panes
+from drift_monitor.consumes.references import AcceptedReferences
 from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.windows import Grid
 from drift_monitor.monitor import Edges, Monitor
@@ -73,13 +74,19 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
         # The two know each other: changes go to the monitor, which waits until they are read.
         model_events = ModelEvents(settings, lambda event: monitor.changed(event), dead_letter)
         stack.push_async_callback(model_events.stop)
+        references = AcceptedReferences(settings, lambda event: monitor.accepted(event), dead_letter)
+        stack.push_async_callback(references.stop)
+
+        async def events_read() -> None:
+            await asyncio.gather(model_events.read(), references.read())
+
         edges = Edges(
             profiles=FetchedProfiles(fetch_profile or Registry(settings.mlflow).profile),
             publish_panes=panes.make_publish(panes_producer),
             publish_alert=drift_alerts.make_publish(producer),
             publish_report=drift_reports.make_publish(producer),
             end_offsets=offsets.ends,
-            model_events_read=model_events.read,
+            model_events_read=events_read,
         )
         monitor = Monitor(grid, rule, partitions, edges)
         app = predictions.make_app(settings)
@@ -87,10 +94,11 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
         predictions.read_predictions(app, monitor, dead_letter, failed)
         tasks = await _start_http(stack, settings, monitor, app, offsets)
 
-        await model_events.start()
-        tasks.append(asyncio.create_task(model_events.follow()))
-        stack.callback(tasks[-1].cancel)
-        await model_events.read()
+        for followed in (model_events, references):
+            await followed.start()
+            tasks.append(asyncio.create_task(followed.follow()))
+            stack.callback(tasks[-1].cancel)
+        await events_read()
         committed = await offsets.committed(settings, predictions.GROUP)
         counted, reported = await read_panes(settings), await read_reports(settings)
         geometry.check(grid, counted, reported)

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from contracts.events import AlertChanged, ModelChanged, PaneCounted, WindowTested
+from contracts.events import AlertChanged, ModelChanged, PaneCounted, ReferenceAccepted, WindowTested
 from servicekit import metrics
 from summaries.profile import Profile
 
@@ -59,7 +59,8 @@ class Edges:
     publish_alert: Callable[[AlertChanged], Awaitable[None]]
     publish_report: Callable[[WindowTested], Awaitable[None]]
     end_offsets: Callable[[], Awaitable[Mapping[int, int]]]  # of predictions
-    model_events_read: Callable[[], Awaitable[None]]  # returns when all that is on model-events now is read
+    # returns when all that is on model-events now is read, and on references
+    model_events_read: Callable[[], Awaitable[None]]
 
 
 class Monitor:
@@ -98,7 +99,7 @@ class Monitor:
     def restore(
         self, panes: Sequence[PaneCounted], reports: Sequence[WindowTested], positions: Mapping[int, int]
     ) -> None:
-        """Begin where an earlier run ended. Changes of the model must be known before."""
+        """Begin where an earlier run ended. Changes of the model and its references must be known before."""
         for pane in panes:
             self.counter.restore(pane)
             self.owner(pane.model).replace(pane)
@@ -117,6 +118,10 @@ class Monitor:
     def changed(self, event: ModelChanged) -> None:
         """Another version serves."""
         self.owner(event.model).changed(event)
+
+    def accepted(self, event: ReferenceAccepted) -> None:
+        """A person has accepted a live span as a version's reference."""
+        self.owner(event.model).accepted(event)
 
     async def absorb(
         self, records: Sequence[Record], positions: Mapping[int, int]

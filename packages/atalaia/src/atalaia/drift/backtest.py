@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from contracts.events import AlertChanged, ModelChanged, PaneCounted, WindowTested
+from contracts.events import AlertChanged, ModelChanged, PaneCounted, ReferenceAccepted, WindowTested
 from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.owner import Owner
 from drift_monitor.domain.windows import Grid
@@ -110,6 +110,7 @@ def judge_again(
     grid: Grid,
     rule: Rule,
     until: int,
+    accepted: Iterable[ReferenceAccepted] = (),
 ) -> Run:
     """Decide all windows that end by ``until``, from their panes; ``profile`` by version.
 
@@ -120,6 +121,9 @@ def judge_again(
     for change in changes:
         if change.model == model:
             owner.changed(change)
+    for event in accepted:
+        if event.model == model:
+            owner.accepted(event)
     # Ledgers of late rows tell of all windows to come; counts only of their own.
     first = sum(bool(pane.late) for pane in own)
     for pane in own[:first]:

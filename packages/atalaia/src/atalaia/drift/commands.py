@@ -44,6 +44,45 @@ def explain(
 
 
 @app.command()
+def accept(
+    alert: Annotated[str, typer.Argument(help="an open alert's id or its beginning")],
+    reason: Annotated[str, typer.Option(help="why the new world is all right")],
+    by: Annotated[str, typer.Option(help="who says so")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be accepted")] = False,
+) -> None:
+    """Take the live rows since an alert as the reference, without a new model; the alert closes."""
+    from contracts.events import AlertChanged, PaneCounted, ReferenceAccepted, WindowTested
+    from servicekit.config import read_settings
+
+    from atalaia.drift.accept import TOPIC, acceptance, blind_spots, said, send
+    from atalaia.drift.explain import say
+    from atalaia.drift.history import alerts_of, find
+    from atalaia.drift.log import connect, events_of, newest_by_key
+
+    async def take() -> tuple[ReferenceAccepted, list[WindowTested]]:
+        settings = read_settings()
+        await connect(settings)
+        found = find(alerts_of(await events_of(settings, "drift-alerts", AlertChanged)), alert)
+        accepted = await events_of(settings, TOPIC, ReferenceAccepted)
+        # Reports first: the panes that are read after them hold at least what they count.
+        reports = await events_of(settings, "drift-reports", WindowTested)
+        panes = await newest_by_key(settings, "panes", PaneCounted)
+        event = acceptance(found, reports, panes, accepted, reason, by)
+        if not dry_run:
+            await send(settings, event)
+        return event, [r for r in reports if (r.model, r.version) == (event.model, event.version)]
+
+    event, reports = asyncio.run(take())
+    console = Console()
+    for line in (*said(event), *blind_spots(event, reports)):
+        say(console, line)
+    say(
+        console,
+        "--dry-run: nothing was published" if dry_run else "The alert closes with the next window decided.",
+    )
+
+
+@app.command()
 def backtest(
     settings: Annotated[Path, typer.Option(help="ATALAIA_* thresholds to try, one NAME=value a line")],
     model: Annotated[str, typer.Option(help="where the topics hold several")] = "",
@@ -53,7 +92,7 @@ def backtest(
     every: Annotated[bool, typer.Option("--all", help="show quiet windows too")] = False,
 ) -> None:
     """Stored windows judged again under other thresholds, before and after side by side."""
-    from contracts.events import ModelChanged, PaneCounted, WindowTested
+    from contracts.events import ModelChanged, PaneCounted, ReferenceAccepted, WindowTested
     from servicekit.errors import UserError
 
     from atalaia.drift.backtest import grid_of, judge_again, other_settings, render, rule_from, unlike
@@ -68,15 +107,18 @@ def backtest(
     given = read_env(settings)
     now = settings_from({**(find_project(project).service_env if project else {}), **os.environ})
 
-    async def read() -> tuple[list[PaneCounted], list[ModelChanged], list[WindowTested]]:
+    async def read() -> tuple[
+        list[WindowTested], list[PaneCounted], list[ModelChanged], list[ReferenceAccepted]
+    ]:
         await connect(now)
         return (
+            await events_of(now, "drift-reports", WindowTested),
             await newest_by_key(now, "panes", PaneCounted),
             await events_of(now, "model-events", ModelChanged),
-            await events_of(now, "drift-reports", WindowTested),
+            await events_of(now, "references", ReferenceAccepted),
         )
 
-    panes, changes, reports = asyncio.run(read())
+    reports, panes, changes, accepted = asyncio.run(read())
     named = one_model({pane.model for pane in panes}, model or now.model, asked=bool(model))
     own = [report for report in reports if report.model == named]
     grid = grid_of(own, now)
@@ -84,7 +126,7 @@ def backtest(
     until = max(report.window_end for report in own)
     profile = profiles_of(now, named)
     judged = [
-        judge_again(named, panes, changes, profile, grid, rule_from(each, grid), until)
+        judge_again(named, panes, changes, profile, grid, rule_from(each, grid), until, accepted)
         for each in (now, after)
     ]
     console = Console()

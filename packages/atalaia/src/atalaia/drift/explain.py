@@ -133,6 +133,8 @@ def _head(console: Console, alert: Alert, shown: Evidence) -> None:
     say(console, f"since {when(alert.changes[-1].since)} UTC")
     rows = f", {shown.report.rows:,} rows" if shown.report else ""
     say(console, f"shown by the window {when(shown.window_start)} to {when(shown.window_end)}{rows}")
+    if shown.report and shown.report.reference:
+        say(console, f"the reference is the span accepted with alert {shown.report.reference[:SHORT]}")
 
 
 def _states(console: Console, changes: Sequence[AlertChanged]) -> None:

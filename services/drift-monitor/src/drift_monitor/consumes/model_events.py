@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from aiokafka import TopicPartition
-from contracts.codec import Unreadable, decode
 from contracts.events import ModelChanged
-from servicekit import metrics
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer
 
-from drift_monitor.offsets import Offsets, partitions_of
+from drift_monitor.followed import Followed
 
-log = logging.getLogger(__name__)
 TOPIC = "model-events"
 
 
-class ModelEvents:
-    """Hands each change over, and can say when all that is in the topic now has been."""
+class ModelEvents(Followed[ModelChanged]):
+    """Hands each change over."""
 
     def __init__(
         self,
@@ -29,56 +22,4 @@ class ModelEvents:
         changed: Callable[[ModelChanged], None],
         to_dlq: Callable[[str, Any, str], Awaitable[None]],
     ) -> None:
-        self._consumer = make_consumer(settings)
-        # Its own connection: on the consumer's the question would queue behind a fetch that waits for news.
-        self._offsets = Offsets(settings, TOPIC)
-        self._changed = changed
-        self._to_dlq = to_dlq
-        self._partitions: list[TopicPartition] = []
-        self._next: dict[TopicPartition, int] = {}
-        self._moved = asyncio.Condition()
-
-    async def start(self) -> None:
-        """Connect, at the beginning of the topic."""
-        await self._offsets.start()
-        await self._consumer.start()
-        self._partitions = await partitions_of(self._consumer, TOPIC)
-        self._consumer.assign(self._partitions)
-        await self._consumer.seek_to_beginning(*self._partitions)
-        self._next = {p: await self._consumer.position(p) for p in self._partitions}
-
-    async def stop(self) -> None:
-        """Disconnect."""
-        await self._consumer.stop()
-        await self._offsets.stop()
-
-    async def follow(self) -> None:
-        """Read for ever."""
-        while True:
-            for records in (await self._consumer.getmany(timeout_ms=500)).values():
-                for record in records:
-                    await self._take(record)
-            async with self._moved:
-                for partition in self._partitions:  # the position also passes what compaction left out
-                    self._next[partition] = await self._consumer.position(partition)
-                self._moved.notify_all()
-
-    async def read(self) -> None:
-        """Return when everything in the topic now has been handed over."""
-        ends = await self._offsets.ends()
-        async with self._moved:
-            await self._moved.wait_for(
-                lambda: all(self._next[p] >= ends[p.partition] for p in self._partitions)
-            )
-
-    async def _take(self, record: Any) -> None:
-        if record.value is None:  # a model that is no more
-            return
-        try:
-            event = decode(ModelChanged, record.value, record.headers)
-        except Unreadable as error:
-            log.warning("%s/%d is not readable: %s", TOPIC, record.offset, error)
-            await self._to_dlq(TOPIC, record, str(error))
-            metrics.DLQ_RECORDS.labels(TOPIC).inc()
-            return
-        self._changed(event)
+        super().__init__(settings, TOPIC, ModelChanged, changed, to_dlq)

@@ -9,7 +9,14 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 from contracts.codec import derived_id
-from contracts.events import AlertChanged, FeatureDrift, ModelChanged, PaneCounted, WindowTested
+from contracts.events import (
+    AlertChanged,
+    FeatureDrift,
+    ModelChanged,
+    PaneCounted,
+    ReferenceAccepted,
+    WindowTested,
+)
 from numpy.typing import NDArray
 from summaries.detection import Detector
 from summaries.profile import Profile
@@ -17,8 +24,9 @@ from summaries.profile import Profile
 from drift_monitor.domain.alerts import AlertState
 from drift_monitor.domain.decision import Rule, Verdict, judge
 from drift_monitor.domain.panes import PaneKey
+from drift_monitor.domain.references import References
 from drift_monitor.domain.versions import Versions, version_order
-from drift_monitor.domain.watermark import Watermark
+from drift_monitor.domain.watermark import NEVER, Watermark
 from drift_monitor.domain.windows import Grid, Window
 
 KIND = "virtual"
@@ -45,14 +53,17 @@ class Owner:
         self.rule = rule
         self.watermark = Watermark(partitions)
         self.versions = Versions()
+        self.references = References()
         self.decided_through: int | None = None
         self._serving: str | None = None  # the version that served the last decided window
+        self._reference: str | None = None  # what it was judged against, where that was accepted
         self._state = AlertState()  # and where it stands after it
         self._panes: dict[PaneKey, PaneCounted] = {}
         self._late: dict[PaneKey, PaneCounted] = {}
         self._first: int | None = None
         self._filled: int | None = None  # the end of the last decided window that has rows
-        self._detectors: dict[str, Detector] = {}  # by version: their laws take a moment to work out
+        # By version and reference: their laws take a moment to work out.
+        self._detectors: dict[tuple[str, str | None], Detector] = {}
 
     # --- what it learns
 
@@ -76,11 +87,16 @@ class Owner:
         """Another version serves."""
         self.versions.changed(event)
 
+    def accepted(self, event: ReferenceAccepted) -> None:
+        """A live span is the reference of a version."""
+        self.references.accepted(event)
+
     def restore(self, reports: Iterable[WindowTested]) -> None:
         """Begin where own reports end: their windows are decided, and the alert stands where it stood.
 
         A window is decided by its last report, the serving version's; which version that was is what the
-        report says, whatever model-events say by now. Of records older than ``serving`` the last one holds.
+        report says, whatever model-events say by now, and so is what it was judged against. Of records older than
+        ``serving`` the last one holds.
         """
         own = [report for report in reports if report.final]
         self._filled = max((report.window_end for report in own if report.rows), default=None)
@@ -88,8 +104,9 @@ class Owner:
         for end in sorted(last):
             report = last[end]
             drifted = None if report.status == "insufficient data" else report.status == "drift"
-            self._state = self._after(report.version, drifted, report.window_start)
-            self._serving = report.version
+            before = self._standing(report.version, report.reference)
+            self._state = self._after(before, drifted, report.window_start)
+            self._serving, self._reference = report.version, report.reference
         if last:
             self._forget(max(last))
 
@@ -138,11 +155,15 @@ class Owner:
 
     def testable(self, window: Window) -> list[str]:
         """The versions whose profile deciding a window needs."""
-        return [version for version in self.rows(window) if self._widening(window, version)]
+        told = [version for version in self.rows(window) if self._widening(window, version)]
+        asked = {*self.rows(window), self.versions.serving(window.end)} - {None, *told}
+        return told + sorted(v for v in asked if v is not None and self.references.unknown(v, window.end))
 
     def decide(self, window: Window, profiles: Mapping[str, Profile]) -> Decided:
         """Test a window; :meth:`commit` it once it is published."""
         serving = self.versions.serving(window.end)
+        for version, profile in profiles.items():
+            self.references.fit(version, window.end, profile)
         reports = [
             self._report(window, version, profiles)
             for version in sorted(self._present(window), key=version_order)
@@ -150,13 +171,14 @@ class Owner:
         ]
         if serving is None:
             return Decided(window, None, AlertState(), [], reports)
-        before = self._standing(serving)
         tested = self._report(window, serving, profiles)
+        before = self._standing(serving, tested.reference)
         drifted = None if tested.status == "insufficient data" else tested.status == "drift"
-        state = self._after(serving, drifted, window.start)
+        state = self._after(before, drifted, window.start)
         alerts = []
-        if self._serving not in (None, serving) and self._state.state != "ok":
-            answer = f"version {serving} serves"
+        answered = (self._serving, self._reference) != (serving, tested.reference)
+        if self._serving is not None and answered and self._state.state != "ok":
+            answer = self._answer(serving, window.end)
             alerts.append(self._alert(window, self._serving, self._state, AlertState(), {}, answer))
         if state.state != before.state:
             alerts.append(self._alert(window, serving, before, state, tested.features))
@@ -169,6 +191,7 @@ class Owner:
         """What was decided is published."""
         if decided.serving is not None:
             self._serving, self._state = decided.serving, decided.state
+            self._reference = decided.reports[-1].reference
         if any(report.rows for report in decided.reports):
             self._filled = decided.window.end
         self._forget(decided.window.end)
@@ -178,7 +201,7 @@ class Owner:
         serving = self.versions.latest()
         if serving is None:
             return None, AlertState(), None
-        state = self._standing(serving)
+        state = self._standing(serving, self._reference)
         return serving, state, self._open_id(serving, state)
 
     # --- how
@@ -203,27 +226,38 @@ class Owner:
         for key in [key for key in self._panes if self._needed_until(key.start) <= decided]:
             del self._panes[key]
         kept = {self._serving, *(key.version for key in self._panes)}
-        self._detectors = {v: detector for v, detector in self._detectors.items() if v in kept}
+        self._detectors = {key: detector for key, detector in self._detectors.items() if key[0] in kept}
 
-    def _reaching_back(self, window: Window, windows: int) -> Window:
-        """A window and those before it, so many in all."""
-        return Window(window.end - windows * self.grid.size, window.end)
+    def _reaching_back(self, window: Window, version: str, windows: int) -> Window:
+        """A window and those before it, so many in all; rows that are the reference are not held against it."""
+        accepted = self.references.at(version, window.end)
+        earliest = min(window.start, accepted.effective_from) if accepted is not None else NEVER
+        return Window(max(window.end - windows * self.grid.size, earliest), window.end)
 
     def _widening(self, window: Window, version: str) -> int:
         """Over how many windows a version has rows enough; 0 where not even the widest has."""
         if not self.rows(window).get(version):
             return 0
         for windows in range(1, self.rule.max_widening + 1):
-            if self.rows(self._reaching_back(window, windows)).get(version, 0) >= self.rule.min_rows:
+            if self.rows(self._reaching_back(window, version, windows)).get(version, 0) >= self.rule.min_rows:
                 return windows
         return 0
 
-    def _standing(self, version: str) -> AlertState:
-        """Where a version stands before the next window: at ok, where another served the one before."""
-        return self._state if version == self._serving else AlertState()
+    def _standing(self, version: str, reference: str | None) -> AlertState:
+        """Where a version stands before the next window: at ok, where the one before was answered by another
+        version or reference."""
+        return self._state if (version, reference) == (self._serving, self._reference) else AlertState()
 
-    def _after(self, version: str, drifted: bool | None, start: int) -> AlertState:
-        return self._standing(version).after(
+    def _answer(self, serving: str, end: int) -> str:
+        """What closes the alert of the window before."""
+        accepted = self.references.at(serving, end)
+        if serving != self._serving or accepted is None:
+            return f"version {serving} serves"
+        why = f", {accepted.reason}" if accepted.reason else ""
+        return f"accepted, {accepted.rows} rows are the reference{why}"
+
+    def _after(self, before: AlertState, drifted: bool | None, start: int) -> AlertState:
+        return before.after(
             drifted=drifted,
             start=start,
             alert_windows=self.rule.alert_windows,
@@ -296,16 +330,23 @@ class Owner:
             correction=rule.correction,
             min_effect=rule.min_effect,
             serving=False,
+            reference=self._reference_id(version, window),
             **found,
         )
 
+    def _reference_id(self, version: str, window: Window) -> str | None:
+        accepted = self.references.at(version, window.end)
+        return accepted.alert_id if accepted is not None else None
+
     def _verdict(self, window: Window, version: str, profile: Profile, widening: int) -> Verdict:
         """The window judged at each scale that has more rows than the one before."""
-        if version not in self._detectors:
-            self._detectors[version] = profile.detector(self.rule.scales, self.rule.correction)
-        detector, counts, rows = self._detectors[version], {}, 0
+        key = (version, self._reference_id(version, window))
+        if key not in self._detectors:
+            reference = self.references.profile(version, window.end, profile)
+            self._detectors[key] = reference.detector(self.rule.scales, self.rule.correction)
+        detector, counts, rows = self._detectors[key], {}, 0
         for scale in self.rule.scales:
-            whole = self._reaching_back(window, scale * widening)
+            whole = self._reaching_back(window, version, scale * widening)
             more = self.rows(whole).get(version, 0)
             if more > rows:
                 counts[scale], rows = self._sum(whole, version, detector), more

@@ -1,0 +1,87 @@
+"""A small topic, read from its beginning and followed; it can be asked whether all that is in it now has been read."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from aiokafka import TopicPartition
+from contracts.codec import Unreadable, decode
+from contracts.events import Event
+from servicekit import metrics
+from servicekit.config import Settings
+from servicekit.kafka import make_consumer
+
+from drift_monitor.offsets import Offsets, partitions_of
+
+E = TypeVar("E", bound=Event)
+log = logging.getLogger(__name__)
+
+
+class Followed(Generic[E]):
+    """Hands each event over, and can say when all that is in the topic now has been."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        kind: type[E],
+        take: Callable[[E], None],
+        to_dlq: Callable[[str, Any, str], Awaitable[None]],
+    ) -> None:
+        self.topic, self.kind = topic, kind
+        self._consumer = make_consumer(settings)
+        # Its own connection: on the consumer's the question would queue behind a fetch that waits for news.
+        self._offsets = Offsets(settings, topic)
+        self._take = take
+        self._to_dlq = to_dlq
+        self._partitions: list[TopicPartition] = []
+        self._next: dict[TopicPartition, int] = {}
+        self._moved = asyncio.Condition()
+
+    async def start(self) -> None:
+        """Connect, at the beginning of the topic."""
+        await self._offsets.start()
+        await self._consumer.start()
+        self._partitions = await partitions_of(self._consumer, self.topic)
+        self._consumer.assign(self._partitions)
+        await self._consumer.seek_to_beginning(*self._partitions)
+        self._next = {p: await self._consumer.position(p) for p in self._partitions}
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+        await self._offsets.stop()
+
+    async def follow(self) -> None:
+        """Read for ever."""
+        while True:
+            for records in (await self._consumer.getmany(timeout_ms=500)).values():
+                for record in records:
+                    await self._read(record)
+            async with self._moved:
+                for partition in self._partitions:  # the position also passes what compaction left out
+                    self._next[partition] = await self._consumer.position(partition)
+                self._moved.notify_all()
+
+    async def read(self) -> None:
+        """Return when everything in the topic now has been handed over."""
+        ends = await self._offsets.ends()
+        async with self._moved:
+            await self._moved.wait_for(
+                lambda: all(self._next[p] >= ends[p.partition] for p in self._partitions)
+            )
+
+    async def _read(self, record: Any) -> None:
+        if record.value is None:  # of a compacted topic: what is no more
+            return
+        try:
+            event = decode(self.kind, record.value, record.headers)
+        except Unreadable as error:
+            log.warning("%s/%d is not readable: %s", self.topic, record.offset, error)
+            await self._to_dlq(self.topic, record, str(error))
+            metrics.DLQ_RECORDS.labels(self.topic).inc()
+            return
+        self._take(event)
