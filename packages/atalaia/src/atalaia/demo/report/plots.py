@@ -56,7 +56,7 @@ def quality(
                 axes.plot(
                     x, y, color=colour, linestyle=style, marker="o", markersize=3, linewidth=1.6, label=name
                 )
-        axes.set_title(label)
+        axes.set_title(label, pad=16)  # the alerts' marks stand above the frame
         _dates(axes)
         _mark(axes, summary)
     handles, labels = panels[0].get_legend_handles_labels()
