@@ -18,7 +18,15 @@ import numpy as np
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from contracts.codec import decode, partition_of
-from contracts.events import AlertChanged, ModelChanged, PredictionsMade, WindowTested
+from contracts.events import (
+    AlertChanged,
+    ConceptTested,
+    ModelChanged,
+    OutcomesJoined,
+    PredictionsMade,
+    QualityReported,
+    WindowTested,
+)
 from scipy.stats import chi2_contingency, ks_2samp
 from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
@@ -297,6 +305,106 @@ async def test_a_worker_of_another_window_size_does_not_start(broker: EmbeddedKa
         assert worker.process.returncode == 2
         assert b"\nATALAIA_WINDOW_MS: the log has windows of 1000 ms, set is 500 ms" in b"\n" + said
         assert len(await read_all(broker, "drift-reports", WindowTested, "size")) == 2
+    finally:
+        await producer.stop()
+        if worker.process and worker.process.returncode is None:
+            await worker.end(signal.SIGKILL)
+
+
+async def test_a_rise_of_the_error_is_found_once_whatever_happens_to_the_worker(
+    broker: EmbeddedKafka, tmp_path: Path
+) -> None:
+    """Inputs stay as they are, labels turn: a real alert, a report a boundary, the same over a kill -9."""
+    world, model = World(6), "concept"
+    producer, worker = await start(broker, world, model, tmp_path)
+    try:
+        for window in range(5):
+            for _ in range(20):
+                batch = world.batch(model, window, 10, shift=0.0)
+                await send(producer, batch)
+                n = len(batch.event_time)
+                share = np.where(np.array(batch.event_time) < 2500, 0.05, 0.5)
+                wrong = world.random.random(n) < share
+                joined = OutcomesJoined(
+                    model=model,
+                    version="1",
+                    prediction_id=[f"{batch.batch_id}.{i}" for i in range(n)],
+                    event_time=batch.event_time,
+                    label_time=[t + 50 for t in batch.event_time],
+                    features=batch.features,
+                    predictions=batch.predictions,
+                    probabilities=None,
+                    truth=[p ^ int(w) for p, w in zip(batch.predictions, wrong.tolist(), strict=True)],
+                    corrected_from=[None] * n,
+                    revision=[0] * n,
+                )
+                partition = partition_of(batch.batch_id, PARTITIONS)
+                await publish(producer, "outcomes", joined, source="test", partition=partition)
+            end = (window + 1) * WINDOW
+            word = QualityReported(
+                model=model, version="1", window_start=end - WINDOW, window_end=end, as_of=end, revision=0,
+                final=False, predicted=200, labelled=190, coverage=0.95, label_delay_mean=50.0, metrics={},
+                confusion=None,
+            )  # fmt: skip
+            await publish(producer, "quality-reports", word, source="test", key=model)
+            if window == 3:
+                await worker.until_decided(3 * WINDOW)
+                await worker.end(signal.SIGKILL)
+                await worker.start()
+        await worker.until_decided(4 * WINDOW)
+        await worker.get("/api/v1.0/flush", {"until": 5 * WINDOW})
+        deadline = time.monotonic() + 90
+        while (status := (await worker.status())["concept"])["decided_through"] != 5 * WINDOW:
+            assert time.monotonic() < deadline, f"still {status}"
+            await asyncio.sleep(0.05)
+        reports = await read_all(broker, "concept-reports", ConceptTested, model)
+        assert [report.as_of for report in reports] == [WINDOW * (i + 1) for i in range(5)]
+        alerts = [a for a in await read_all(broker, "drift-alerts", AlertChanged, model) if a.kind == "real"]
+        assert len({a.alert_id for a in alerts}) == 1
+        assert [report.alert_id for report in reports] == [
+            None,
+            None,
+            alerts[0].alert_id,
+            *[alerts[0].alert_id] * 2,
+        ]
+        assert abs(alerts[0].since - 2500) <= 150
+        assert set(alerts[0].offsets) <= {"0", "1", "2"}
+        assert status["alert_id"] == alerts[0].alert_id
+        tested = await read_all(broker, "drift-reports", WindowTested, model)
+        assert all(report.concept for report in tested if report.serving)
+        assert not [
+            a for a in await read_all(broker, "drift-alerts", AlertChanged, model) if a.kind == "virtual"
+        ]
+        assert await worker.end(signal.SIGTERM) == 0
+    finally:
+        await producer.stop()
+        if worker.process and worker.process.returncode is None:
+            await worker.end(signal.SIGKILL)
+
+
+async def test_a_binary_detector_on_a_regression_is_one_clear_line(
+    broker: EmbeddedKafka, tmp_path: Path
+) -> None:
+    """It names the setting and what can be used instead, and ends the monitor with 2."""
+    world, model = World(7), "regression"
+    producer, worker = await start(broker, world, model, tmp_path)
+    try:
+        await worker.end(signal.SIGKILL)
+        profile = world.profile() | {"task": "regression"}
+        (tmp_path / f"{model}-1.json").write_text(json.dumps(profile))
+        for window in range(2):
+            await send(producer, world.batch(model, window, 2, shift=0.0))
+        word = QualityReported(
+            model=model, version="1", window_start=0, window_end=WINDOW, as_of=WINDOW, revision=0, final=False,
+            predicted=2, labelled=0, coverage=0.0, label_delay_mean=None, metrics={}, confusion=None,
+        )  # fmt: skip
+        await publish(producer, "quality-reports", word, source="test", key=model)
+        worker.env["ATALAIA_CONCEPT_DETECTOR"] = "ddm"
+        await worker.start(stderr=asyncio.subprocess.PIPE)
+        assert worker.process is not None
+        _, said = await asyncio.wait_for(worker.process.communicate(), 90)
+        assert worker.process.returncode == 2
+        assert b"ATALAIA_CONCEPT_DETECTOR: ddm judges right and wrong only" in said
     finally:
         await producer.stop()
         if worker.process and worker.process.returncode is None:

@@ -15,6 +15,7 @@ import pytest
 from contracts.codec import encode
 from contracts.events import (
     AlertChanged,
+    ConceptTested,
     Event,
     ModelChanged,
     OutcomesJoined,
@@ -359,6 +360,34 @@ async def test_a_failed_training_is_tried_again_at_the_next_boundary_a_refused_o
     decisions = (await world.considered(2))["decisions"]
     assert [d["decision"] for d in decisions] == ["failed", "refused"]
     assert [d["as_of"] for d in decisions] == [STEP, 2 * STEP]
+
+
+async def test_a_real_alert_is_acted_on_beside_a_virtual_one_that_was_refused(world: World) -> None:
+    """The virtual one waits for rows to grow; the real one, new at the next boundary, has not been judged yet."""
+    world.registry.bundles["2"] = bundle("2", threshold(0))
+    await world.window(0)
+    await world.considered(0)
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    alert = AlertChanged(
+        alert_id="R", model="m", version="1", kind="real", state="drift", previous="ok", since=100,
+        window_start=STEP, window_end=2 * STEP, features={}, offsets={}, reason="error .1 -> .5",
+    )  # fmt: skip
+    await world.take("drift-alerts", alert)
+    report = ConceptTested(
+        model="m", version="1", as_of=2 * STEP, detector="adwin", rows=ROWS, error=0.5, state="drift",
+        alert_id="R", since=100, offsets={},
+    )  # fmt: skip
+    await world.take("concept-reports", report)
+    await world.window(1, rows=0)
+    decisions = (await world.considered(1))["decisions"]
+    assert [(d["decision"], d["alert_id"], d["as_of"], d["since"]) for d in decisions] == [
+        ("refused", "A", STEP, 0),
+        ("promoted", "R", 2 * STEP, 100),
+    ]
+    started = next(
+        d for d in world.producer.on("training-runs") if d["decision"] == "started" and d["alert_id"] == "R"
+    )
+    assert started["reason"].endswith("real drift")
 
 
 async def test_a_record_that_does_not_fit_goes_to_the_dlq_and_spoils_nothing(world: World) -> None:

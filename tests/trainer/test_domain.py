@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from contracts.events import (
     AlertChanged,
+    ConceptTested,
     Label,
     ModelChanged,
     OutcomesJoined,
@@ -427,6 +428,50 @@ def test_what_is_said_later_changes_no_earlier_boundary() -> None:
     assert before[1:] == (None, 10)
     assert evidence.cut(20, 0.95) == 10
     assert evidence.drift_alert("1", 20) is None
+
+
+def judged(
+    boundary: int, alert_id: str | None = None, version: str = "1", since: int | None = 0
+) -> ConceptTested:
+    """A concept report."""
+    return ConceptTested(
+        model="m",
+        version=version,
+        as_of=boundary,
+        detector="adwin",
+        rows=9,
+        error=0.5,
+        state="drift" if alert_id else "ok",
+        alert_id=alert_id,
+        since=since if alert_id else None,
+        offsets={},
+    )
+
+
+def test_a_boundary_whose_report_promises_a_concept_report_waits_for_it_and_its_alert() -> None:
+    """Promised by the drift report, so that a log of before, or of another monitor, stalls nothing."""
+    evidence, ledger = complete(10)
+    evidence.tested(msgspec.structs.replace(report(10), concept=True))
+    assert evidence.missing("1", 10, ledger) == "concept report as of 10"
+    evidence.judged(judged(10, "R"))
+    assert evidence.missing("1", 10, ledger) == "alert R, named by the concept report as of 10"
+    evidence.alerted(msgspec.structs.replace(alert("R", 10, 3), kind="real"))
+    assert evidence.missing("1", 10, ledger) is None
+    assert [(a.alert_id, a.kind, a.since) for a in evidence.open_alerts("1", 10)] == [("R", "real", 3)]
+    assert evidence.kind("R") == "real"
+
+
+def test_both_kinds_of_alert_ask_for_a_training_each_by_its_own_report() -> None:
+    """A real alert of a later boundary or of another version is not this boundary's."""
+    evidence, _ = complete(10, "A")
+    evidence.alerted(msgspec.structs.replace(alert("R", 10, 4), kind="real"))
+    assert [a.kind for a in evidence.open_alerts("1", 10)] == ["virtual"]
+    evidence.judged(judged(20, "R"))
+    assert [a.kind for a in evidence.open_alerts("1", 10)] == ["virtual"]
+    evidence.judged(judged(10, "R"))
+    assert [a.kind for a in evidence.open_alerts("1", 10)] == ["virtual", "real"]
+    evidence.judged(judged(10, "R", version="2"))
+    assert [a.kind for a in evidence.open_alerts("1", 10)] == ["virtual"]
 
 
 # selection

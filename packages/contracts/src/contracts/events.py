@@ -133,7 +133,7 @@ class WindowTested(Event, frozen=True):
 
     The window has drifted where ``p_value`` is at most ``alpha``, the share of quiet windows that may alarm, and an
     effect reaches ``min_effect``. ``question``: a ``single`` feature changed, or all ``joint``ly; ``scale``: seen in
-    so many windows, this one the last.
+    so many windows, this one the last. ``concept``: a report as of this window's end comes on ``concept-reports``.
     ``reference``: the alert whose span was accepted as the reference of this window; null: the version's profile is.
     """
 
@@ -155,14 +155,38 @@ class WindowTested(Event, frozen=True):
     p_value: float = 1.0
     question: Literal["single", "joint"] = "single"
     scale: int = 1
+    concept: bool = False
     reference: str | None = None
+
+
+class ConceptTested(Event, frozen=True):
+    """Topic ``concept-reports``: the serving version's errors by what was labelled before ``as_of``. Key: ``model``.
+
+    One record a boundary: the first labels with ``label_time < as_of``, in order of ``label_time``, went through the
+    version's detector. ``rows``: how many of this version so far; ``error``: the mean error (1 for a wrong class, or
+    the absolute error) of those that this boundary brought, null without any. ``alert_id`` names the real alert that
+    is open after it, ``since`` where its world began. ``offsets`` (partition -> offset) is how far ``outcomes`` was
+    taken in: a restart takes in the same.
+    """
+
+    model: str
+    version: str
+    as_of: int
+    detector: str
+    rows: int
+    error: float | None
+    state: Literal["ok", "warning", "drift", "recovered"]
+    alert_id: str | None
+    since: int | None
+    offsets: dict[str, int]
 
 
 class AlertChanged(Event, frozen=True):
     """Topic ``drift-alerts``: a state change of one (model, version, kind). Key: ``model``.
 
     ``since`` is the event time from which the world looks different; ``offsets`` (partition -> offset) only
-    locate the evidence in ``predictions``.
+    locate the evidence: of a virtual alert up to where it reaches in ``predictions``, of a real one where the rows
+    of the new world begin in ``outcomes``.
     """
 
     alert_id: str

@@ -60,6 +60,15 @@ class Settings(BaseSettings):
     )
     alert_windows: int = Field(1, gt=0, description="drifted windows in a row that raise an alert")
     recovered_windows: int = Field(3, gt=0, description="quiet windows in a row that close an alert")
+    concept_detector: str = Field(
+        "adwin",
+        pattern="^(adwin|page-hinkley|ddm|eddm|hddm-a|hddm-w|none)$",
+        description="what judges the errors of labelled rows: adwin, page-hinkley, or for right and wrong only ddm, "
+        "eddm, hddm-a, hddm-w; or none",
+    )
+    concept_delta: float = Field(
+        0.002, gt=0, lt=1, description="confidence of adwin, hddm-a and hddm-w: smaller is less sensitive"
+    )
     label_horizon_ms: int = Field(
         30 * 86_400_000, gt=0, description="a prediction older than this expires unlabelled"
     )

@@ -42,6 +42,7 @@ FEATURE_DRIFTED = Gauge("atalaia_feature_drifted", "1 where the feature drifted"
 WINDOW_ROWS = Gauge("atalaia_window_rows", "rows of the last window", ["model"])
 LATE_ROWS = Counter("atalaia_late_rows_total", "rows that came after their window was decided", ["model"])
 DRIFT_STATE = Gauge("atalaia_drift_state", "0 ok, 1 warning, 2 drift, 3 recovered", ["model", "kind"])
+ERROR = Gauge("atalaia_error", "mean error of the rows that the last boundary labelled", ["model"])
 PROFILE_WAITS = Counter("atalaia_profile_waits_total", "attempts to fetch a profile that failed", ["model"])
 PROFILE_HELD = Gauge("atalaia_profile_held", "1 while records wait for a profile", ["model", "version"])
 ROWS_COUNTED = Counter("atalaia_rows_counted_total", "rows the monitor took in", ["model", "version"])

@@ -19,17 +19,19 @@ from servicekit.topics import ensure_topics
 from starlette.applications import Starlette
 
 from drift_monitor import geometry
+from drift_monitor.concepts import Concepts
 from drift_monitor.consumes import http, predictions
+from drift_monitor.consumes.concept_reports import read_concepts
 from drift_monitor.consumes.drift_reports import read_reports
 from drift_monitor.consumes.model_events import ModelEvents
 from drift_monitor.consumes.panes import read_panes
 from drift_monitor.consumes.references import AcceptedReferences
-from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.windows import Grid
 from drift_monitor.monitor import Edges, Monitor
 from drift_monitor.offsets import Offsets
-from drift_monitor.produces import drift_alerts, drift_reports, panes
+from drift_monitor.produces import concept_reports, drift_alerts, drift_reports, panes
 from drift_monitor.profiles import FetchedProfiles
+from drift_monitor.rules import rule_of
 
 log = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
@@ -47,16 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
         )
     except ValueError as error:
         raise UserError(f"ATALAIA_STEP_MS, ATALAIA_WINDOW_MS: {error}.") from None
-    rule = Rule(
-        alpha=settings.alpha,
-        correction=settings.correction,
-        min_effect=settings.min_effect,
-        min_rows=settings.min_rows,
-        alert_windows=settings.alert_windows,
-        recovered_windows=settings.recovered_windows,
-        scales=settings.window_scales,
-        max_widening=settings.max_widening,
-    )
+    rule = rule_of(settings, grid.step)
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
     async with AsyncExitStack() as stack:
@@ -92,7 +85,9 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
         app = predictions.make_app(settings)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         predictions.read_predictions(app, monitor, dead_letter, failed)
-        tasks = await _start_http(stack, settings, monitor, app, offsets)
+        concepts = Concepts(settings, monitor, edges.publish_alert, concept_reports.make_publish(producer))
+        stack.push_async_callback(concepts.stop)
+        tasks = await _start_http(stack, settings, monitor, concepts, app, offsets)
 
         for followed in (model_events, references):
             await followed.start()
@@ -105,6 +100,9 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
         monitor.restore(counted, reported, committed)
         log.info("restored %d model(s), going on at %s", len(monitor.owners), dict(committed))
 
+        await concepts.start(await read_concepts(settings))
+        tasks.append(asyncio.create_task(concepts.follow()))
+        stack.callback(tasks[-1].cancel)
         stack.push_async_callback(app.stop)
         await app.start()
         tasks.append(asyncio.create_task(_tick(monitor)))
@@ -130,7 +128,12 @@ async def _tick(monitor: Monitor) -> None:
 
 
 async def _start_http(
-    stack: AsyncExitStack, settings: Settings, monitor: Monitor, app: Any, offsets: Offsets
+    stack: AsyncExitStack,
+    settings: Settings,
+    monitor: Monitor,
+    concepts: Concepts,
+    app: Any,
+    offsets: Offsets,
 ) -> list[asyncio.Task[None]]:
     """Health, metrics, status and flush; up before the state is restored, ready after."""
 
@@ -142,7 +145,7 @@ async def _start_http(
 
     routes = [
         *make_ops_routes(Health(kafka=kafka, predictions=reading, profiles=monitor.profiles_are_there)),
-        *http.make_routes(monitor, settings.model),
+        *http.make_routes(monitor, concepts, settings.model),
     ]
     stop = asyncio.Event()
     serving = asyncio.create_task(

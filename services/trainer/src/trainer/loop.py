@@ -23,6 +23,7 @@ from servicekit.registry import ModelBundle, Registry
 from summaries.profile import Profile
 
 from trainer.consumes import (
+    concept_reports,
     drift_alerts,
     drift_reports,
     model_events,
@@ -47,7 +48,15 @@ T = TypeVar("T")
 Take = Callable[[bytes | None, Iterable[tuple[str, bytes]], Knowledge], None]
 TAKES: dict[str, Take] = {
     module.TOPIC: module.take
-    for module in (drift_alerts, drift_reports, quality_reports, outcomes, model_events, training_runs)
+    for module in (
+        concept_reports,
+        drift_alerts,
+        drift_reports,
+        quality_reports,
+        outcomes,
+        model_events,
+        training_runs,
+    )
 }
 
 
@@ -137,7 +146,8 @@ class Loop:
         await self._follow()
         if interrupted is not None:
             log.warning("taking up the training that was interrupted: %s", interrupted.run_id)
-            self.open_alert = Alert(interrupted.alert_id, "virtual", interrupted.since, interrupted.reason)
+            kind = self.knowledge.evidence.kind(interrupted.alert_id)
+            self.open_alert = Alert(interrupted.alert_id, kind, interrupted.since, interrupted.reason)
             await self._train(interrupted, again=True)
             self.knowledge.considered_through = interrupted.as_of
         while True:
@@ -197,24 +207,32 @@ class Loop:
         """What the domain says about a boundary, done."""
         serving, settings = self.knowledge.serving, self.settings
         assert serving is not None
-        self.open_alert = alert = self.knowledge.evidence.drift_alert(serving.version, boundary)
-        if alert is None:
+        alerts = self.knowledge.evidence.open_alerts(serving.version, boundary)
+        self.open_alert = next(iter(alerts), None)
+        if not alerts:
             return
         champion = await self._champion(serving.version)
-        since = max(alert.since, champion.trained_until or alert.since)
         cut = self.knowledge.evidence.cut(boundary, settings.label_complete)
-        labelled = self.knowledge.ledger.count(since, cut, boundary) if cut is not None else 0
-        last = self.knowledge.history.last(alert.alert_id)
-        step = consider(labelled, settings.min_train_rows, settings.label_complete, last)
-        if step is None:
+        considered = []
+        for alert in alerts:
+            since = max(alert.since, champion.trained_until or alert.since)
+            labelled = self.knowledge.ledger.count(since, cut, boundary) if cut is not None else 0
+            last = self.knowledge.history.last(alert.alert_id)
+            step = consider(labelled, settings.min_train_rows, settings.label_complete, last)
+            if step is not None:
+                considered.append((step, alert, since, labelled))
+        if not considered:
             return
+        # What can be trained on now comes before what waits for rows.
+        step, alert, since, labelled = min(considered, key=lambda found: found[0].decision != "started")
+        self.open_alert = alert
         decision = TrainingDecided(
             run_id=run_id(settings.model, alert.alert_id, boundary),
             model=settings.model,
             alert_id=alert.alert_id,
             as_of=boundary,
             decision=step.decision,
-            reason=step.reason,
+            reason=f"{step.reason}, real drift" if alert.kind == "real" else step.reason,
             since=since,
             until=cut,
             rows={"labelled": labelled, "needed": settings.min_train_rows},

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from drift_monitor.concepts import Concepts
 from drift_monitor.domain.owner import MAX_EMPTY
 from drift_monitor.domain.watermark import NEVER
 from drift_monitor.monitor import Monitor
@@ -21,11 +22,11 @@ class Flush(msgspec.Struct, forbid_unknown_fields=True):
     until: int
 
 
-def make_routes(monitor: Monitor, model: str) -> list[Route]:
+def make_routes(monitor: Monitor, concepts: Concepts, model: str) -> list[Route]:
     """``GET /api/v1.0/status`` and ``POST /api/v1.0/flush``."""
 
     async def status(_: Request) -> Response:
-        return json_response(monitor.status(model))
+        return json_response(monitor.status(model) | {"concept": concepts.status(model)})
 
     async def flush(request: Request) -> Response:
         try:

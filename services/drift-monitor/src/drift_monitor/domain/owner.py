@@ -61,6 +61,9 @@ class Owner:
         self._panes: dict[PaneKey, PaneCounted] = {}
         self._late: dict[PaneKey, PaneCounted] = {}
         self._first: int | None = None
+        self._said: dict[
+            int, tuple[str, str | None]
+        ] = {}  # by window end: who served it, the alert open after it
         self._filled: int | None = None  # the end of the last decided window that has rows
         # By version and reference: their laws take a moment to work out.
         self._detectors: dict[tuple[str, str | None], Detector] = {}
@@ -107,6 +110,7 @@ class Owner:
             before = self._standing(report.version, report.reference)
             self._state = self._after(before, drifted, report.window_start)
             self._serving, self._reference = report.version, report.reference
+            self._said[end] = (report.version, report.alert_id)
         if last:
             self._forget(max(last))
 
@@ -183,7 +187,7 @@ class Owner:
         if state.state != before.state:
             alerts.append(self._alert(window, serving, before, state, tested.features))
         told = msgspec.structs.replace(
-            tested, state=state.state, alert_id=self._open_id(serving, state), serving=True
+            tested, state=state.state, alert_id=self._open_id(serving, state), serving=True, concept=True
         )
         return Decided(window, serving, state, alerts, [*reports, told])
 
@@ -192,6 +196,8 @@ class Owner:
         if decided.serving is not None:
             self._serving, self._state = decided.serving, decided.state
             self._reference = decided.reports[-1].reference
+            told = decided.reports[-1]
+            self._said[decided.window.end] = (told.version, told.alert_id)
         if any(report.rows for report in decided.reports):
             self._filled = decided.window.end
         self._forget(decided.window.end)
@@ -203,6 +209,17 @@ class Owner:
             return None, AlertState(), None
         state = self._standing(serving, self._reference)
         return serving, state, self._open_id(serving, state)
+
+    def said_as_of(self, boundary: int) -> tuple[str | None, str | None]:
+        """Who served the window that ends at ``boundary``, and the alert open after it; earlier ones are forgotten.
+
+        Of a window that was passed over, the last one before it.
+        """
+        newest = max((end for end in self._said if end <= boundary), default=None)
+        if newest is None:
+            return None, None
+        self._said = {end: said for end, said in self._said.items() if end >= newest}
+        return self._said[newest]
 
     # --- how
 

@@ -262,7 +262,8 @@ def _concatenate(records: list[Record], profile: Profile) -> _Batch:
     """Columns of all rows, and their cells; raises ``ValueError`` where a value does not fit the profile."""
     columns: dict[str, list[Value]] = {}
     probabilities: dict[str, list[Value]] = {}
-    predictions: list[Value] = []
+    # A profile without outputs has a model's rows watched by their features alone.
+    predictions: list[Value] = [value for record in records for value in record.event.predictions]
     for spec in profile.features:
         column: list[Value] = columns.setdefault(spec.name, [])
         for record in records:
@@ -271,8 +272,6 @@ def _concatenate(records: list[Record], profile: Profile) -> _Batch:
     for output in profile.outputs:
         kind, _, name = output.name.partition(":")
         if kind != "probability":
-            for record in records:
-                predictions.extend(record.event.predictions)
             columns[output.name] = predictions
             continue
         column = probabilities.setdefault(name, [])

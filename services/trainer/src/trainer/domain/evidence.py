@@ -1,15 +1,16 @@
 """The evidence holds what the monitor and feedback have said about each boundary: reports, alerts, label counts.
 
 A boundary B is complete for the serving version when the monitor's final report of the window ending at B
-is here, the alert that it names, feedback's word as of B, and every outcome that word counted. Decisions
-at B use nothing said as of later boundaries, so they do not depend on who was faster.
+is here, the concept report as of B if it says that one comes, the alerts that they name, feedback's word as of
+B, and every outcome that word counted. Decisions at B use nothing said as of later boundaries, so they do not depend
+on who was faster.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.events import AlertChanged, QualityReported, WindowTested
+from contracts.events import AlertChanged, ConceptTested, QualityReported, WindowTested
 
 from trainer.domain.ledger import Ledger
 
@@ -29,6 +30,7 @@ class _Tested:
     rows: int
     state: str
     alert_id: str | None
+    concept: bool
 
 
 class Evidence:
@@ -36,6 +38,7 @@ class Evidence:
 
     def __init__(self) -> None:
         self._tested: dict[str, dict[int, _Tested]] = {}
+        self._judged: dict[int, ConceptTested] = {}
         self._alerts: dict[str, list[AlertChanged]] = {}
         # (window, version) -> [(as_of, predicted, labelled)], and boundary -> versions reported as of it
         self._quality: dict[tuple[int, int, str], list[tuple[int, int, int]]] = {}
@@ -44,8 +47,12 @@ class Evidence:
     def tested(self, report: WindowTested) -> None:
         """Take in a drift report; provisional ones decide nothing."""
         if report.final:
-            said = _Tested(report.rows, report.state, report.alert_id)
+            said = _Tested(report.rows, report.state, report.alert_id, report.concept)
             self._tested.setdefault(report.version, {})[report.window_end] = said
+
+    def judged(self, report: ConceptTested) -> None:
+        """Take in a concept report; one that was published twice says the same."""
+        self._judged[report.as_of] = report
 
     def alerted(self, alert: AlertChanged) -> None:
         """Take in a state change of an alert."""
@@ -81,8 +88,13 @@ class Evidence:
         # A version without rows yet is unknown to feedback, whose word for the window is then another's.
         if not (version in said or (said and tested.rows == 0)):
             return f"quality report of version {version} as of {boundary}"
+        judged = self._judged.get(boundary)
+        if tested.concept and judged is None:
+            return f"concept report as of {boundary}"
         if tested.alert_id is not None and tested.alert_id not in self._alerts:
             return f"alert {tested.alert_id}, named by the drift report as of {boundary}"
+        if judged is not None and judged.alert_id is not None and judged.alert_id not in self._alerts:
+            return f"alert {judged.alert_id}, named by the concept report as of {boundary}"
         known = self._as_of(boundary)
         here = ledger.labelled(list(known), boundary)
         for ((start, end), (_, labelled)), rows in zip(known.items(), here.tolist(), strict=True):
@@ -90,15 +102,38 @@ class Evidence:
                 return f"outcomes: {rows} of {labelled} labelled rows of window [{start}, {end}) as of {boundary}"
         return None
 
+    def open_alerts(self, version: str, boundary: int) -> list[Alert]:
+        """The version's alerts that ask for a training as of a boundary: the virtual one, then the real one."""
+        found = [self.drift_alert(version, boundary), self.concept_alert(version, boundary)]
+        return [alert for alert in found if alert is not None]
+
+    def concept_alert(self, version: str, boundary: int) -> Alert | None:
+        """The real alert that the concept report as of ``boundary`` names, if it is of this version."""
+        judged = self._judged.get(boundary)
+        if judged is None or judged.version != version or judged.state != "drift":
+            return None
+        return self._alert(judged.alert_id, boundary)
+
     def drift_alert(self, version: str, boundary: int) -> Alert | None:
         """The alert that the report of the window ending at ``boundary`` names, if its state is drift.
 
         One that is open in another state, such as recovered, asks for no training.
         """
         tested = self._tested.get(version, {}).get(boundary)
-        if tested is None or tested.alert_id is None or tested.state != "drift":
+        if tested is None or tested.state != "drift":
             return None
-        changes = [a for a in self._alerts.get(tested.alert_id, []) if a.window_end <= boundary]
+        return self._alert(tested.alert_id, boundary)
+
+    def kind(self, alert_id: str) -> str:
+        """Of an alert; virtual where nothing is known of it."""
+        changes = self._alerts.get(alert_id)
+        return changes[0].kind if changes else "virtual"
+
+    def _alert(self, alert_id: str | None, boundary: int) -> Alert | None:
+        """What was known of an alert at a boundary."""
+        if alert_id is None:
+            return None
+        changes = [a for a in self._alerts.get(alert_id, []) if a.window_end <= boundary]
         if not changes:
             return None
         newest = changes[-1]

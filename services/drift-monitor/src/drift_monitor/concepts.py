@@ -1,0 +1,192 @@
+"""Concept drift at the edges: follows the truths, and decides each boundary once all that belongs to it is here.
+
+A boundary is decided when its window is, when feedback has said its word as of it, and when ``outcomes`` has been
+read to the ends that the broker named after that word: feedback publishes outcomes before the reports that count
+them. So nothing here holds a window back, and whoever was faster does not show.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer
+from contracts.events import AlertChanged, ConceptTested
+from servicekit import metrics
+from servicekit.config import Settings
+from servicekit.errors import UserError
+from servicekit.kafka import make_consumer
+from summaries.profile import Profile
+
+from drift_monitor.consumes import outcomes, quality_reports
+from drift_monitor.domain.concept import Concept, Served
+from drift_monitor.domain.detectors import Unsuitable, make_detectors
+from drift_monitor.monitor import STATES, Monitor, UnusableProfile
+from drift_monitor.offsets import Offsets, partitions_of
+
+log = logging.getLogger(__name__)
+POLL_MS = 100
+
+
+class _NotYet(Exception):
+    """A profile is still to come."""
+
+
+class Concepts:
+    """All models' concepts; ``start`` and then ``follow`` for ever."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        monitor: Monitor,
+        publish_alert: Callable[[AlertChanged], Awaitable[None]],
+        publish_report: Callable[[ConceptTested], Awaitable[None]],
+    ) -> None:
+        self.concepts: dict[str, Concept] = {}
+        self._detector, self._delta = settings.concept_detector, settings.concept_delta
+        self._monitor = monitor
+        self._publish_alert, self._publish_report = publish_alert, publish_report
+        self._consumer: AIOKafkaConsumer = make_consumer(settings, max_poll_records=200)
+        self._offsets = Offsets(settings, outcomes.TOPIC)
+        self._next: dict[int, int] = {}  # of outcomes, all before it is taken in
+        self._profiles: dict[tuple[str, str], asyncio.Future[Profile]] = {}
+        self._ends: dict[
+            str, tuple[int, Mapping[int, int]]
+        ] = {}  # by model: asked after the word of a boundary
+
+    async def start(self, told: Iterable[ConceptTested]) -> None:
+        """Connect, at the beginning of the topics; what was told before is not told again."""
+        self._make = await asyncio.to_thread(make_detectors, self._detector, self._delta)
+        by_model: dict[str, list[ConceptTested]] = {}
+        for report in told:
+            by_model.setdefault(report.model, []).append(report)
+        for model, reports in by_model.items():
+            self._concept(model).restore(reports)
+        await self._offsets.start()
+        await self._consumer.start()
+        joined = await partitions_of(self._consumer, outcomes.TOPIC)
+        self._consumer.assign([*joined, *await partitions_of(self._consumer, quality_reports.TOPIC)])
+        await self._consumer.seek_to_beginning()
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        for asked in self._profiles.values():
+            asked.cancel()
+        await self._consumer.stop()
+        await self._offsets.stop()
+
+    async def follow(self) -> None:
+        """Read and decide for ever; raises :class:`UserError` for a detector that cannot judge the model."""
+        while True:
+            for partition, records in (await self._consumer.getmany(timeout_ms=POLL_MS)).items():
+                for record in records:
+                    await self._take(record)
+                    await asyncio.sleep(0)  # predictions are counted in between
+                if partition.topic == outcomes.TOPIC:
+                    self._next[partition.partition] = records[-1].offset + 1
+            for concept in list(self.concepts.values()):
+                with contextlib.suppress(_NotYet):
+                    await self._advance(concept)
+
+    def status(self, model: str) -> dict[str, object]:
+        """Where the errors of a model stand."""
+        concept = self._concept(model)
+        last = concept.last
+        return {
+            "detector": self._detector,
+            "decided_through": concept.decided_through,
+            "version": last.version if last else None,
+            "rows": last.rows if last else 0,
+            "error": last.error if last else None,
+            "state": last.state if last else "ok",
+            "alert_id": last.alert_id if last else None,
+            "since": last.since if last else None,
+        }
+
+    # --- how
+
+    def _concept(self, model: str) -> Concept:
+        if model not in self.concepts:
+            self.concepts[model] = Concept(model, self._detector, lambda: self._make())
+        return self.concepts[model]
+
+    async def _take(self, record: Any) -> None:
+        try:
+            if record.topic == quality_reports.TOPIC:
+                said = quality_reports.read(record)
+                if said is not None:
+                    self._concept(said[0]).word(said[1])
+                return
+            event = outcomes.read(record)
+            self._concept(event.model).take(record.partition, record.offset, event)
+        except (ValueError, LookupError) as error:  # Unreadable is a ValueError
+            # No dead letter of ours: it would be one more at each start, and the trainer, which reads both too, sends it.
+            log.warning("%s/%d/%d is not readable: %s", record.topic, record.partition, record.offset, error)
+
+    async def _advance(self, concept: Concept) -> None:
+        """Decide the boundaries whose rows are all here."""
+        owner = self._monitor.owner(concept.model)
+        while (as_of := concept.next()) is not None:
+            if owner.decided_through is None or owner.decided_through < as_of:
+                return
+            told = concept.told(as_of)
+            needed = await self._ends_after(concept.model, as_of) if told is None else _offsets_of(told)
+            if any(self._next.get(partition, 0) < end for partition, end in needed.items()):
+                return
+            version, virtual = owner.said_as_of(as_of) if told is None else (told.version, None)
+            served = None
+            if version is not None:
+                task = await self._task(concept.model, version) if concept.matters(as_of) else None
+                served = Served(version, task, virtual)
+            try:
+                concluded = concept.decide(as_of, owner.grid.size, served)
+            except Unsuitable as error:
+                raise UserError(f"ATALAIA_CONCEPT_DETECTOR: {error}.") from None
+            for alert in concluded.alerts:
+                await self._publish_alert(alert)
+                log.info("%s version %s: %s", alert.model, alert.version, alert.reason)
+            if concluded.report is not None and told is None:
+                await self._publish_report(concluded.report)
+            concept.commit(concluded)
+            if concluded.report is not None:
+                _show(concluded.report)
+            await asyncio.sleep(0)
+
+    async def _task(self, model: str, version: str) -> str | None:
+        """The task of a version; None where its profile cannot be read, and :class:`_NotYet` where it is not there.
+
+        A model that waits for a profile holds up no other.
+        """
+        key = (model, version)
+        if key not in self._profiles:
+            self._profiles[key] = asyncio.ensure_future(self._monitor.edges.profiles.get(model, version))
+        asked = self._profiles[key]
+        await asyncio.wait({asked}, timeout=POLL_MS / 1000)
+        if not asked.done():
+            raise _NotYet
+        try:
+            return asked.result().task
+        except UnusableProfile as error:
+            log.warning("errors of %s version %s are not judged: %s", model, version, error)
+            return None
+
+    async def _ends_after(self, model: str, as_of: int) -> Mapping[int, int]:
+        """Where ``outcomes`` ended at a moment after the word of a boundary."""
+        asked = self._ends.get(model)
+        if asked is None or asked[0] < as_of:
+            asked = self._ends[model] = (as_of, await self._offsets.ends())
+        return asked[1]
+
+
+def _offsets_of(told: ConceptTested) -> dict[int, int]:
+    return {int(partition): offset for partition, offset in told.offsets.items()}
+
+
+def _show(report: ConceptTested) -> None:
+    """A boundary's errors as metrics."""
+    metrics.DRIFT_STATE.labels(report.model, "real").set(STATES[report.state])
+    if report.error is not None:
+        metrics.ERROR.labels(report.model).set(report.error)
