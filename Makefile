@@ -11,7 +11,7 @@ PEERS := .bench-venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-wine up test test-fast test-slow lint format bench bench-detection bench-monitor experiments contracts lock clean
+.PHONY: help setup demo demo-wine demo-loans up test test-fast test-slow lint format bench bench-detection bench-monitor experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ demo: $(READY) ## the loop on a year of real flights, real Kafka; ends with repo
 
 demo-wine: $(READY) ## the loop on the thesis's red wine (downloads UCI's file; DATA=path uses yours)
 	$(BIN)/atalaia demo wine-quality $(if $(DATA),--data $(DATA))
+
+demo-loans: $(READY) ## the loop where only the labelling changes: no test of inputs sees it
+	$(BIN)/atalaia demo loans
 
 up: $(READY) ## broker, MLflow and services, until Ctrl-C (PROJECT=projects/flights)
 	$(BIN)/atalaia up $(if $(PROJECT),--project $(PROJECT))

@@ -47,11 +47,15 @@ def split_base(
 
 
 def split_stage(target: str, fields: Sequence[FieldSpec], group: str | None = None) -> None:
-    """Write ``train.parquet`` and ``test.parquet`` from base rows and live rows; see :func:`split_base`."""
+    """Write ``train.parquet`` and ``test.parquet`` from base rows and live rows; see :func:`split_base`.
+
+    ``split.since_change`` in ``params.yaml``: see :func:`modelkit.project.combine`.
+    """
     p = params()
     base = pd.read_parquet(DATA / "base.parquet")
     columns = [*(f.name for f in fields), target]
-    train, test = combine(*split_base(base, p["split"]["test_size"], p["seed"], group), columns)
+    parts = split_base(base, p["split"]["test_size"], p["seed"], group)
+    train, test = combine(*parts, columns, since_change=p["split"].get("since_change", False))
     for frame in (train, test):  # a label that came through JSON may be text where the base data have numbers
         frame[target] = frame[target].astype(base[target].dtype)
     train.to_parquet(DATA / "train.parquet", index=False)

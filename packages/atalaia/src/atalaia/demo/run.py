@@ -303,6 +303,7 @@ def _summary(
             {
                 "alert_id": a.alert_id,
                 "version": a.version,
+                "kind": a.kind,
                 "state": a.state,
                 "since": a.since,
                 "window_end": a.window_end,

@@ -1,4 +1,4 @@
-"""The two worlds a demonstration can show: where their traffic comes from, and what has to be true at the end."""
+"""The worlds a demonstration can show: where their traffic comes from, and what has to be true at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from atalaia.demo.replay import Sent
 from atalaia.demo.story import Story
 from atalaia.project import Project
 
-HOUR = 3_600_000
+MINUTE = 60_000
+HOUR = 60 * MINUTE
 
 
 @dataclass
@@ -154,7 +155,7 @@ def _flights_checks(e: Evidence) -> list[Check]:
 # -- wine-quality ----------------------------------------------------------------------------------------
 
 
-def _wine(project: Project) -> tuple[Iterator[Batch], int]:
+def _rows(project: Project) -> tuple[Iterator[Batch], int]:
     with importable(project):
         rows = importlib.import_module(f"{project.package}.stream").rows(project.folder)
     each = (
@@ -212,7 +213,63 @@ def _wine_checks(e: Evidence) -> list[Check]:
     ]
 
 
+# -- loans -----------------------------------------------------------------------------------------------
+
+
+def _loans_checks(e: Evidence) -> list[Check]:
+    story, scores = e.story, e.scores
+    phase_of = np.array([e.sent.phases.get(p, "") for p in story.outcomes.prediction_id], dtype=object)
+    changed = phase_of == "changed"
+    if not changed.any() or not story.models:
+        return [Check("traffic of both worlds was answered", False, "no outcome after the change")]
+    label_time = np.array(story.outcomes.label_time, dtype=np.int64)
+    change = int(scores.time[changed].min())
+    first = story.models[0].version
+    later = [m.version for m in story.models if m.action == "promoted"]
+    windows = [w for w in story.final_drift if w.status != "insufficient data"]
+    flagged = [f"{f} ({d.effect:.2f})" for w in windows for f, d in w.features.items() if d.drifted]
+    lowest = min((w.p_value for w in windows), default=1.0)
+    virtual = [a for a in story.alerts if a.kind == "virtual" and a.state == "drift"]
+    real = [a for a in story.alerts if a.kind == "real" and a.state == "drift"]
+    found = next((a for a in real if a.version == first and a.window_end > change), None)
+    labelled = int((changed & (label_time < found.window_end)).sum()) if found else 0
+    off = (found.since - change) / MINUTE if found else 0.0
+    before = scores.metrics("served", changed & (scores.version == first))
+    steady = scores.metrics("served", phase_of == "steady")
+    unseen = changed & np.isin(scores.version, later)
+    after, frozen = scores.metrics("served", unseen), scores.metrics("frozen", unseen)
+    high = after.get("accuracy", 0.0)
+    return [
+        Check(
+            "no input test sees the change: no virtual alert",
+            bool(windows) and not virtual,
+            f"{len(windows)} windows tested, the smallest p-value {lowest:.2g}, flagged: {', '.join(flagged) or 'none'}",
+        ),
+        Check(
+            "no real alert before the change",
+            not any(a.window_end <= change for a in real),
+            f"{int((phase_of == 'steady').sum())} steady rows",
+        ),
+        Check(
+            "a real alert within 500 labelled rows of the change",
+            found is not None and labelled <= 500,
+            f"after {labelled}, since {off:+.0f} rows from the change: {found.reason}"
+            if found
+            else "no alert",
+        ),
+        Check("a new version is promoted", bool(later), f"{len(later)} promoted"),
+        Check(
+            "accuracy is back: at most 0.05 below that of the first world",
+            bool(after) and high >= steady.get("accuracy", 1.0) - 0.05,
+            f"{steady.get('accuracy', 0.0):.3f} before the change, {before.get('accuracy', 0.0):.3f} on "
+            f"{before.get('rows', 0):.0f} rows after it, {high:.3f} on {after.get('rows', 0):.0f} rows of the new "
+            f"version (the first model on those: {frozen.get('accuracy', 0.0):.3f})",
+        ),
+    ]
+
+
 WORLDS = {
     "flights": World(_flights, 6 * HOUR, _flights_checks, _flights_policies),
-    "wine-quality": World(_wine, HOUR, _wine_checks),
+    "wine-quality": World(_rows, HOUR, _wine_checks),
+    "loans": World(_rows, HOUR, _loans_checks),
 }
