@@ -10,10 +10,12 @@ import pytest
 from atalaia.drift.explain import render, render_list
 from atalaia.drift.history import Alert, alerts_of, find
 from atalaia.drift.plots import PLAIN, Signs, bars, curve_at, ecdf, share, sparkline
-from contracts.events import AlertChanged, FeatureShape
+from contracts.events import AlertChanged, ConceptTested, FeatureShape
 from rich.console import Console
 from rich.text import Text
 from servicekit.errors import UserError
+
+HOUR = 3_600_000
 
 
 def shown(call: Any, *arguments: Any, **options: Any) -> str:
@@ -83,6 +85,31 @@ def test_an_alert_is_told_without_reports_and_without_features(drifted: Any) -> 
     text = shown(render, Alert([real]), drifted.reports)
     assert "the same inputs mean something else" in text
     assert "error rose" in text
+
+
+def test_a_real_alert_shows_how_the_errors_went(drifted: Any) -> None:
+    """The mean error before and since, and its course, from the reports as of each boundary."""
+    opened = msgspec.structs.replace(
+        drifted.alerts[0],
+        kind="real",
+        features={},
+        since=5 * HOUR,
+        window_end=7 * HOUR,
+        reason="ok -> drift: rose",
+    )
+    errors = [
+        ConceptTested(
+            model="m", version="1", as_of=at * HOUR, detector="adwin", rows=10 * at, error=0.1 if at <= 5 else 0.4,
+            state="drift" if at >= 7 else "ok", alert_id=opened.alert_id if at >= 7 else None, since=None,
+            offsets={},
+        )
+        for at in range(1, 10)
+    ]  # fmt: skip
+    text = shown(render, Alert([opened]), drifted.reports, [*errors, *errors])
+    assert "Mean error of the labelled rows: 0.1 before, 0.4 since (by adwin)." in text
+    assert "error    ▃▃▃▃▃│████  0 to 0.4, 9 boundaries" in text
+    assert "drift         │ ▲▲▲  (│ since 1970-01-01 05:00)" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_the_list_is_newest_first_and_marks_the_open(world: Any) -> None:

@@ -20,25 +20,29 @@ def explain(
         bool, typer.Option("--newest", help="show the newest drifted window, not the one that raised it")
     ] = False,
 ) -> None:
-    """What changed, with plots, from drift-alerts and drift-reports alone."""
-    from contracts.events import AlertChanged, WindowTested
+    """What changed, with plots, from the topics of alerts and reports alone."""
+    from contracts.events import AlertChanged, ConceptTested, WindowTested
     from servicekit.config import read_settings
 
     from atalaia.drift.explain import render, render_list
-    from atalaia.drift.history import alerts_of, find
+    from atalaia.drift.history import Alert, alerts_of, find
     from atalaia.drift.log import connect, events_of
 
-    async def read() -> tuple[list[AlertChanged], list[WindowTested]]:
+    async def read() -> tuple[list[Alert], list[WindowTested], list[ConceptTested]]:
         settings = read_settings()
         await connect(settings)
-        changes = await events_of(settings, "drift-alerts", AlertChanged)
-        return changes, await events_of(settings, "drift-reports", WindowTested) if alert else []
+        alerts = alerts_of(await events_of(settings, "drift-alerts", AlertChanged))
+        if not alert:
+            return alerts, [], []
+        found = find(alerts, alert)
+        reports = await events_of(settings, "drift-reports", WindowTested)
+        real = found.opening.kind == "real"
+        return [found], reports, await events_of(settings, "concept-reports", ConceptTested) if real else []
 
-    changes, reports = asyncio.run(read())
+    alerts, reports, errors = asyncio.run(read())
     console = Console()
-    alerts = alerts_of(changes)
     if alert:
-        render(console, find(alerts, alert), reports, newest=newest)
+        render(console, alerts[0], reports, errors, newest=newest)
     else:
         render_list(console, alerts)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from contracts.events import AlertChanged, FeatureDrift, FeatureShape, WindowTested
+from contracts.events import AlertChanged, ConceptTested, FeatureDrift, FeatureShape, WindowTested
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -109,12 +109,21 @@ def evidence(alert: Alert, windows: Sequence[WindowTested], newest: bool = False
     return Evidence(raised.window_start, raised.window_end, raised.features, report)
 
 
-def render(console: Console, alert: Alert, reports: Iterable[WindowTested], *, newest: bool = False) -> None:
-    """All there is to say of one alert."""
+def render(
+    console: Console,
+    alert: Alert,
+    reports: Iterable[WindowTested],
+    errors: Iterable[ConceptTested] = (),
+    *,
+    newest: bool = False,
+) -> None:
+    """All there is to say of one alert; ``errors`` are what a real one went by."""
     windows = reports_of(reports, alert.model, alert.version)
     shown = evidence(alert, windows, newest)
     _head(console, alert, shown)
     _states(console, alert.changes)
+    if alert.opening.kind == "real":
+        _errors(console, alert, [e for e in errors if (e.model, e.version) == (alert.model, alert.version)])
     if shown.features:
         _decision(console, shown)
         spanned = _spanned(alert, windows) if alert.opening.kind == "virtual" else []
@@ -144,6 +153,30 @@ def _states(console: Console, changes: Sequence[AlertChanged]) -> None:
         reason = change.reason.removeprefix(f"{change.previous} -> {change.state}: ")
         table.add_row(when(change.window_end), f"{change.previous} -> {change.state}", reason)
     console.print(table, markup=False, highlight=False)
+
+
+def _errors(console: Console, alert: Alert, errors: Sequence[ConceptTested]) -> None:
+    """How a real alert's errors went: as of each boundary, the mean error of what was labelled since the last."""
+    since, end = alert.changes[-1].since, None if alert.open else alert.changes[-1].window_end
+    last = {e.as_of: e for e in errors if end is None or e.as_of <= end}
+    told = [last[as_of] for as_of in sorted(last)]
+    begin = sum(e.as_of <= since for e in told)
+    first = max(0, begin - WINDOWS_BEFORE)
+    before, after = (
+        [e.error for e in part if e.error is not None] for part in (told[first:begin], told[begin:])
+    )
+    if not after:
+        return
+    signs, shown = signs_for(console.encoding), told[first:]
+    marks = [e.alert_id == alert.id and e.state == "drift" for e in shown]
+    width = min(console.width, WIDEST) - 34
+    line, marked = sparkline([e.error for e in shown], marks, begin - first, width, signs)
+    say(console)
+    if before:
+        was, is_ = (number(sum(part) / len(part)) for part in (before, after))
+        say(console, f"Mean error of the labelled rows: {was} before, {is_} since (by {told[-1].detector}).")
+    say(console, f"error    {line}  0 to {number(max([*before, *after]))}, {len(shown)} boundaries")
+    say(console, f"drift    {marked}  ({signs.axis} since {when(since)})")
 
 
 def _decision(console: Console, shown: Evidence) -> None:
