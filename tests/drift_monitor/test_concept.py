@@ -358,8 +358,12 @@ def test_a_change_point_is_where_the_mean_rose() -> None:
     assert np.quantile(off, 0.9) <= 60
 
 
-def test_a_labelling_function_that_changes_is_found_within_500_rows() -> None:
-    """The loans: a forest fitted on one of Agrawal's functions, another one from row 1,000 on, over 20 seeds."""
+@pytest.mark.parametrize(("first", "second"), [(6, 2), (1, 3)])
+def test_a_labelling_function_that_changes_is_found_within_500_rows(first: int, second: int) -> None:
+    """A forest fitted on one of Agrawal's functions, another one from row 1,000 on, over 20 seeds.
+
+    The loans' own pair, whose error rises to .5, and one whose error rises from .09 to .23 only.
+    """
     from river.datasets.synth import Agrawal
     from sklearn.ensemble import RandomForestClassifier
 
@@ -367,10 +371,12 @@ def test_a_labelling_function_that_changes_is_found_within_500_rows() -> None:
         pairs = list(Agrawal(function, seed=seed, perturbation=0.05).take(n))
         return np.array([list(x.values()) for x, _ in pairs]), np.array([y for _, y in pairs])
 
-    forest = RandomForestClassifier(30, min_samples_leaf=3, random_state=0, n_jobs=1).fit(*drawn(6, 2000, 1))
+    forest = RandomForestClassifier(30, min_samples_leaf=3, random_state=0, n_jobs=1).fit(
+        *drawn(first, 2000, 1)
+    )
     delays, off = [], []
     for seed in range(20):
-        steady, changed = drawn(6, 1000, 100 + seed), drawn(2, 500, 200 + seed)
+        steady, changed = drawn(first, 1000, 100 + seed), drawn(second, 500, 200 + seed)
         errors = np.concatenate([forest.predict(x) != y for x, y in (steady, changed)])
         own = Errors(make_detectors("adwin", 0.002)(), regression=False)
         found = [(i, rise) for i, row in enumerate(rows_of(errors)) if (rise := own.update(row)) is not None]
@@ -378,4 +384,4 @@ def test_a_labelling_function_that_changes_is_found_within_500_rows() -> None:
         delays.append(found[0][0] - 999)
         off.append(found[0][1].first.event_time - 1000)
     assert all(0 < delay <= 500 for delay in delays), delays
-    assert max(map(abs, off)) <= 50, off
+    assert np.quantile(np.abs(off), 0.9) <= 100, off

@@ -259,3 +259,21 @@ async def test_a_window_whose_profile_cannot_be_read_any_more_is_held_and_seen()
     await monitor.decide()
     assert [report.window_end for report in platform.reports] == [60]
     assert monitor.profiles_are_there()
+
+
+async def test_what_windows_said_is_known_after_a_restart_too() -> None:
+    """Who served the window that ended at a boundary, and the alert open after it; before the first, nothing."""
+    for restarted in (False, True):
+        platform = Platform()
+        platform.install("1", 0)
+        monitor = platform.start()
+        for start, values in ((0, QUIET), (60, ODD), (120, ODD)):
+            await platform.send(monitor, start, values)
+        if restarted:
+            monitor = platform.start()
+        owner = monitor.owner("m")
+        opened = platform.alerts[0].alert_id
+        assert [owner.said_as_of(end) for end in (0, 60, 120, 150)] == [
+            (None, None), ("1", None), ("1", opened), ("1", opened),
+        ]  # fmt: skip
+        assert all(report.concept for report in platform.reports)

@@ -49,7 +49,19 @@ def reports(story: Story) -> list[dict[str, Any]]:
         }
         for q in story.final_quality
     ]
-    return drift + quality
+    concept = [
+        {
+            "kind": "concept",
+            "version": story.ordinal(c.version),
+            "as_of": c.as_of,
+            "rows": c.rows,
+            "error": None if c.error is None else _round(c.error),
+            "state": c.state,
+            "since": c.since,
+        }
+        for c in sorted({c.as_of: c for c in story.concepts}.values(), key=lambda c: c.as_of)
+    ]
+    return drift + quality + concept
 
 
 def digest(story: Story) -> str:

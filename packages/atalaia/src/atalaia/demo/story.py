@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from contracts.events import (
     AlertChanged,
+    ConceptTested,
     ModelChanged,
     OutcomesJoined,
     QualityReported,
@@ -79,6 +80,7 @@ class Story:
     drift: list[WindowTested] = field(default_factory=list)
     quality: list[QualityReported] = field(default_factory=list)
     alerts: list[AlertChanged] = field(default_factory=list)
+    concepts: list[ConceptTested] = field(default_factory=list)
     decisions: list[TrainingDecided] = field(default_factory=list)
     models: list[ModelChanged] = field(default_factory=list)
     outcomes: Outcomes = field(default_factory=Outcomes)

@@ -81,6 +81,7 @@ async def read_all(
         "drift-reports": story.drift.append,
         "quality-reports": story.quality.append,
         "drift-alerts": story.alerts.append,
+        "concept-reports": story.concepts.append,
         "training-runs": story.decisions.append,
         "model-events": story.models.append,
     }

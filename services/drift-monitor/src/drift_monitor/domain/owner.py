@@ -61,9 +61,7 @@ class Owner:
         self._panes: dict[PaneKey, PaneCounted] = {}
         self._late: dict[PaneKey, PaneCounted] = {}
         self._first: int | None = None
-        self._said: dict[
-            int, tuple[str, str | None]
-        ] = {}  # by window end: who served it, the alert open after it
+        self._said: dict[int, tuple[str, str | None]] = {}  # by window end, as its report says
         self._filled: int | None = None  # the end of the last decided window that has rows
         # By version and reference: their laws take a moment to work out.
         self._detectors: dict[tuple[str, str | None], Detector] = {}
