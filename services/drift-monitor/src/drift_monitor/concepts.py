@@ -53,9 +53,7 @@ class Concepts:
         self._offsets = Offsets(settings, outcomes.TOPIC)
         self._next: dict[int, int] = {}  # of outcomes, all before it is taken in
         self._profiles: dict[tuple[str, str], asyncio.Future[Profile]] = {}
-        self._ends: dict[
-            str, tuple[int, Mapping[int, int]]
-        ] = {}  # by model: asked after the word of a boundary
+        self._ends: dict[str, tuple[int, Mapping[int, int]]] = {}  # by model: asked after a boundary's word
 
     async def start(self, told: Iterable[ConceptTested]) -> None:
         """Connect, at the beginning of the topics; what was told before is not told again."""
@@ -122,7 +120,7 @@ class Concepts:
                 return
             event = outcomes.read(record)
             self._concept(event.model).take(record.partition, record.offset, event)
-        except (ValueError, LookupError) as error:  # Unreadable is a ValueError
+        except ValueError as error:  # Unreadable is one
             # No dead letter of ours: it would be one more at each start, and the trainer, which reads both too, sends it.
             log.warning("%s/%d/%d is not readable: %s", record.topic, record.partition, record.offset, error)
 

@@ -25,6 +25,7 @@ from drift_monitor.domain.detectors import BINARY, Detector, Unsuitable
 from drift_monitor.domain.errors import Errors, Rise, Row
 
 KIND = "real"
+_encoder = msgspec.json.Encoder()
 LARGEST = 1e150  # of a regression: larger numbers are left out, as in the quality reports
 
 
@@ -92,22 +93,24 @@ class Concept:
     def take(self, partition: int, offset: int, outcomes: OutcomesJoined) -> None:
         """Take in a record, whole or not at all: first labels only, each once.
 
-        Raises ``ValueError`` or ``LookupError`` where the record is not what it should be.
+        Raises ``ValueError`` where the record is not what it should be.
         """
         rows: dict[bytes, Labelled] = {}
-        names = sorted(outcomes.features)
-        for i, name in enumerate(outcomes.prediction_id):
-            key = blake2b(name.encode(), digest_size=8).digest()
-            if outcomes.revision[i] > 0 or key in self._seen or key in rows:
-                continue
-            predicted, truth = outcomes.predictions[i], outcomes.truth[i]
-            content: list[Any] = [outcomes.features[name][i] for name in names]
-            digest = blake2b(msgspec.json.encode([*content, predicted, truth]), digest_size=8).digest()
-            times = outcomes.label_time[i], outcomes.event_time[i]
-            rows[key] = Labelled(*times, digest, partition, offset, outcomes.version, predicted, truth)
-        self._seen |= rows.keys()
-        for row in rows.values():
-            heapq.heappush(self._waiting, row)
+        labels = outcomes.predictions, outcomes.truth
+        content: Iterable[Any] = zip(
+            *(outcomes.features[name] for name in sorted(outcomes.features)), *labels, strict=True
+        )
+        columns = outcomes.prediction_id, outcomes.revision, outcomes.label_time, outcomes.event_time, *labels
+        for row, name, revision, label_time, event_time, predicted, truth in zip(
+            content, *columns, strict=True
+        ):
+            key = _digest(name)
+            if revision == 0 and key not in self._seen and key not in rows:
+                at = label_time, event_time, _digest(row), partition, offset
+                rows[key] = Labelled(*at, outcomes.version, predicted, truth)
+        self._seen.update(rows)
+        for labelled in rows.values():
+            heapq.heappush(self._waiting, labelled)
 
     def word(self, as_of: int) -> None:
         """Feedback has said all that it has to say as of a boundary."""
@@ -233,6 +236,10 @@ class Concept:
             offsets={},
             reason="",
         )
+
+
+def _digest(content: object) -> bytes:
+    return blake2b(_encoder.encode(content), digest_size=8).digest()
 
 
 def _error(row: Labelled, task: str | None) -> float | None:
