@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from atalaia.drift.backtest import Run, grid_of, judge_again, other_settings, render, rule_from, unlike
@@ -32,6 +33,22 @@ def test_the_same_thresholds_say_what_the_monitor_said(drifted: Any) -> None:
     assert run.windows == drifted.reports
     assert run.alerts == drifted.alerts
     assert unlike(drifted.reports, run) == 0
+
+
+def test_a_window_stays_with_the_version_that_served_it(drifted: Any) -> None:
+    """A promotion as of a boundary before windows that were decided does not take them over in a backtest either."""
+    promoted = msgspec.structs.replace(
+        drifted.installed, version="2", previous_version="1", effective_from=4 * HOUR
+    )
+    told = [
+        judge_again(
+            "m", drifted.panes, [drifted.installed, promoted], lambda v: drifted.profile, drifted.grid,
+            drifted.rule, 10 * HOUR, (), reports,
+        )
+        for reports in (drifted.reports, [])
+    ]  # fmt: skip
+    assert told[0].windows == drifted.reports
+    assert {w.version for w in told[1].windows} == {"1", "2"}
 
 
 def test_the_same_holds_for_overlapping_windows_and_wide_scales(world: Any) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from contracts.events import AlertChanged, ModelChanged, PaneCounted, ReferenceAccepted, WindowTested
 from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.owner import Owner
+from drift_monitor.domain.versions import Versions
 from drift_monitor.domain.windows import Grid
 from drift_monitor.rules import rule_of
 from rich.console import Console
@@ -102,6 +103,18 @@ def rule_from(settings: Settings, grid: Grid) -> Rule:
         ) from None
 
 
+class Told(Versions):
+    """Who served a window is what its report says, whatever promotion has reached back before it since."""
+
+    def __init__(self, reports: Iterable[WindowTested]) -> None:
+        super().__init__()
+        self._told = {report.window_end: report.version for report in reports if report.serving}
+
+    def serving(self, end: int) -> str | None:
+        """As the monitor said; where it said nothing, by what is known now."""
+        return self._told.get(end) or super().serving(end)
+
+
 def judge_again(
     model: str,
     panes: Iterable[PaneCounted],
@@ -111,13 +124,16 @@ def judge_again(
     rule: Rule,
     until: int,
     accepted: Iterable[ReferenceAccepted] = (),
+    reports: Iterable[WindowTested] = (),
 ) -> Run:
     """Decide all windows that end by ``until``, from their panes; ``profile`` by version.
 
+    ``reports`` say which version served when a window was decided.
     Panes are handed over as their windows come, so that the work grows with their number and not its square.
     """
     own = sorted((p for p in panes if p.model == model), key=lambda p: (not p.late, p.pane_start))
     owner = Owner(model, grid, rule, {pane.partition for pane in own} or {0})
+    owner.versions = Told(report for report in reports if report.model == model)
     for change in changes:
         if change.model == model:
             owner.changed(change)

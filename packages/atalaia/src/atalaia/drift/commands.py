@@ -130,7 +130,7 @@ def backtest(
     until = max(report.window_end for report in own)
     profile = profiles_of(now, named)
     judged = [
-        judge_again(named, panes, changes, profile, grid, rule_from(each, grid), until, accepted)
+        judge_again(named, panes, changes, profile, grid, rule_from(each, grid), until, accepted, own)
         for each in (now, after)
     ]
     console = Console()

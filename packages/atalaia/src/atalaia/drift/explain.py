@@ -43,6 +43,11 @@ def when(event_time: int) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S" if at.second or at.microsecond else "%Y-%m-%d %H:%M")
 
 
+def chance(p: float) -> str:
+    """A p-value; what a float cannot hold any more is not none."""
+    return f"{p:.2g}" if p else "<1e-300"
+
+
 def say(console: Console, line: str | Text = "") -> None:
     """A line as it is: no markup is looked for, what is long may wrap."""
     console.print(line, highlight=False, markup=False)
@@ -187,7 +192,7 @@ def _decision(console: Console, shown: Evidence) -> None:
     what = "a single feature" if report.question == "single" else "all features together"
     say(
         console,
-        f"The window's p is {report.p_value:.2g}, alarms come at {number(report.alpha)} or less: "
+        f"The window's p is {chance(report.p_value)}, alarms come at {number(report.alpha)} or less: "
         f"{what}, {_over(report.scale)}.",
     )
 
@@ -229,8 +234,8 @@ def _features(console: Console, shown: Evidence, spanned: Sequence[WindowTested]
     for name, feature in _strongest_first(shown.features):
         table.add_row(
             name,
-            f"{TESTS.get(feature.test, feature.test)} {feature.p_value:.2g}",
-            f"{feature.p_adjusted:.2g}",
+            f"{TESTS.get(feature.test, feature.test)} {chance(feature.p_value)}",
+            chance(feature.p_adjusted),
             f"{EFFECTS.get(feature.effect_name, feature.effect_name)} {feature.effect:.3f}",
             BY.get(feature.by, feature.by) or "-",
             str(feature.scale),
