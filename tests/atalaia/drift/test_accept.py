@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
 import pytest
-from atalaia.drift.accept import acceptance, blind_spots, said
+from atalaia.drift.accept import acceptance, blind_spots, said, under_way
 from atalaia.drift.backtest import judge_again
 from atalaia.drift.history import alerts_of
-from contracts.codec import encode
+from contracts.codec import decode, encode
+from contracts.events import TrainingDecided
+from contracts.flow import load_topics
+from contracts.generate import example
 from drift_monitor.domain.references import accepted_profile
 from servicekit.errors import UserError
 
@@ -80,3 +84,13 @@ def test_rows_where_no_difference_can_be_seen_are_told(world: Any) -> None:
     event = acceptance(alert, world.reports, world.panes, [], "")
     (told,) = blind_spots(event, world.reports)
     assert told.startswith("temp: 100% of the rows lie between two neighbouring values")
+
+
+def test_a_training_that_is_under_way_is_told() -> None:
+    """The trainer does not hear of an acceptance: what it has begun for the alert it may still promote."""
+    content = json.dumps(example(load_topics()["training-runs"])).encode()
+    started = msgspec.structs.replace(decode(TrainingDecided, content), alert_id="a", decision="started")
+    refused = msgspec.structs.replace(started, decision="refused")
+    (told,) = under_way("a", [started])
+    assert told.startswith("A training that this alert began is under way")
+    assert list(under_way("a", [started, refused])) == list(under_way("b", [started])) == []

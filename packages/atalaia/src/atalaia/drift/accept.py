@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from contracts.codec import derived_id
-from contracts.events import PaneCounted, ReferenceAccepted, WindowTested
+from contracts.events import PaneCounted, ReferenceAccepted, TrainingDecided, WindowTested
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import publish
@@ -112,6 +112,17 @@ def said(event: ReferenceAccepted) -> Iterator[str]:
         f"are the reference of its windows that end after {when(event.effective_from)}."
     )
     yield "How features go together is not known of them: each is judged alone until another version serves."
+
+
+def under_way(alert_id: str, decisions: Iterable[TrainingDecided]) -> Iterator[str]:
+    """A word of warning where the trainer is answering the alert already."""
+    last = {decision.run_id: decision for decision in decisions if decision.alert_id == alert_id}
+    for decision in last.values():
+        if decision.decision == "started":
+            yield (
+                f"A training that this alert began is under way ({decision.reason}). Should its model be promoted, "
+                f"that answers the alert, and the new version has its own reference."
+            )
 
 
 async def send(settings: Settings, event: ReferenceAccepted) -> None:

@@ -55,15 +55,21 @@ def accept(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be accepted")] = False,
 ) -> None:
     """Take the live rows since an alert as the reference, without a new model; the alert closes."""
-    from contracts.events import AlertChanged, PaneCounted, ReferenceAccepted, WindowTested
+    from contracts.events import (
+        AlertChanged,
+        PaneCounted,
+        ReferenceAccepted,
+        TrainingDecided,
+        WindowTested,
+    )
     from servicekit.config import read_settings
 
-    from atalaia.drift.accept import TOPIC, acceptance, blind_spots, said, send
+    from atalaia.drift.accept import TOPIC, acceptance, blind_spots, said, send, under_way
     from atalaia.drift.explain import say
     from atalaia.drift.history import alerts_of, find
     from atalaia.drift.log import connect, events_of, newest_by_key
 
-    async def take() -> tuple[ReferenceAccepted, list[WindowTested]]:
+    async def take() -> tuple[ReferenceAccepted, list[str]]:
         settings = read_settings()
         await connect(settings)
         found = find(alerts_of(await events_of(settings, "drift-alerts", AlertChanged)), alert)
@@ -74,11 +80,13 @@ def accept(
         event = acceptance(found, reports, panes, accepted, reason, by)
         if not dry_run:
             await send(settings, event)
-        return event, [r for r in reports if (r.model, r.version) == (event.model, event.version)]
+        own = [r for r in reports if (r.model, r.version) == (event.model, event.version)]
+        trainings = await events_of(settings, "training-runs", TrainingDecided)
+        return event, [*blind_spots(event, own), *under_way(event.alert_id, trainings)]
 
-    event, reports = asyncio.run(take())
+    event, warnings = asyncio.run(take())
     console = Console()
-    for line in (*said(event), *blind_spots(event, reports)):
+    for line in (*said(event), *warnings):
         say(console, line)
     say(
         console,
