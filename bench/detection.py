@@ -178,9 +178,8 @@ def gather(
                 {k: np.array([[row[i] for row in part["kinds"][k]] for part in parts]) for k in worlds.KINDS},
             )
         for name in [*(f"ADWIN {delta:g}" for delta in ADWIN_DELTAS), "KSWIN default", "KSWIN tuned"]:
-            n, windows = (
-                (slow_seeds, slow_quiet) if name.startswith("KSWIN") else (slow_seeds, 10 * slow_quiet)
-            )
+            slow = name.startswith("KSWIN")
+            n, windows = (slow_seeds, slow_quiet) if slow else (max(100, slow_seeds), 10 * slow_quiet)
             say(f"river's {name}: {n} seeds, {n * windows} quiet windows")
             parts = list(pool.map(river_seed, [(name, s, windows) for s in range(n)]))
             found[f"river {name}"] = Scores(
@@ -194,7 +193,7 @@ def gather(
         command = [
             FROUROS,
             Path(__file__).with_name("frouros_windows.py"),
-            slow_seeds,
+            n,
             10 * slow_quiet,
             AFTER,
         ]
