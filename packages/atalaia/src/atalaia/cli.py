@@ -58,7 +58,7 @@ def up(
 
 @app.command()
 def demo(
-    project: Annotated[str, typer.Argument(help="flights or wine-quality")] = "flights",
+    project: Annotated[str, typer.Argument(help="flights, wine-quality or loans")] = "flights",
     data: Annotated[
         Path | None, typer.Option(help="winequality-red.csv, where it shall not be downloaded")
     ] = None,
