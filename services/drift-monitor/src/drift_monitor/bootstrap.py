@@ -143,9 +143,12 @@ async def _start_http(
     def reading() -> bool:
         return bool(app.started) and not app.crashed and bool(app.consumer.assignment())
 
+    def status() -> dict[str, object]:
+        return monitor.status(settings.model) | {"concept": concepts.status(settings.model)}
+
     routes = [
         *make_ops_routes(Health(kafka=kafka, predictions=reading, profiles=monitor.profiles_are_there)),
-        *http.make_routes(monitor, concepts, settings.model),
+        *http.make_routes(monitor, status),
     ]
     stop = asyncio.Event()
     serving = asyncio.create_task(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from drift_monitor.concepts import Concepts
 from drift_monitor.domain.owner import MAX_EMPTY
 from drift_monitor.domain.watermark import NEVER
 from drift_monitor.monitor import Monitor
@@ -22,11 +22,11 @@ class Flush(msgspec.Struct, forbid_unknown_fields=True):
     until: int
 
 
-def make_routes(monitor: Monitor, concepts: Concepts, model: str) -> list[Route]:
+def make_routes(monitor: Monitor, get_status: Callable[[], dict[str, object]]) -> list[Route]:
     """``GET /api/v1.0/status`` and ``POST /api/v1.0/flush``."""
 
     async def status(_: Request) -> Response:
-        return json_response(monitor.status(model) | {"concept": concepts.status(model)})
+        return json_response(get_status())
 
     async def flush(request: Request) -> Response:
         try:
@@ -42,7 +42,7 @@ def make_routes(monitor: Monitor, concepts: Concepts, model: str) -> list[Route]
             detail = f"until lies more than {MAX_EMPTY} windows after the newest row"
             return problem(422, "Too far ahead", detail, field="until")
         await monitor.flush(until)
-        return json_response(monitor.status(model))
+        return json_response(get_status())
 
     return [
         Route("/api/v1.0/status", status, methods=["GET"]),
