@@ -66,6 +66,8 @@ class World:
             **os.environ,
             "ATALAIA_KAFKA": kafka,
             "ATALAIA_MLFLOW": mlflow,
+            "MLFLOW_TRACKING_URI": mlflow,  # else another test's, which MLflow's client left behind
+            "MLFLOW_REGISTRY_URI": mlflow,
             "ATALAIA_MODEL": MODEL,
             "ATALAIA_PROJECT": str(self.project),
             "ATALAIA_DATA_DIR": str(folder / "data"),

@@ -219,7 +219,7 @@ class Platform:
     def _export(self, copy: Path) -> None:
         self._env[PREFIX + "PROJECT"] = str(copy)
         self._env[PREFIX + "DATA_DIR"] = str(self.data)
-        self._env["MLFLOW_TRACKING_URI"] = self.settings.mlflow
+        self._env["MLFLOW_TRACKING_URI"] = self._env["MLFLOW_REGISTRY_URI"] = self.settings.mlflow
         self.settings = settings_from(self._env)
 
     def _install_first_model(self, copy: Path) -> None:

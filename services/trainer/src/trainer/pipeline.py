@@ -72,6 +72,7 @@ class Pipeline:
             "ATALAIA_MLFLOW": settings.mlflow,
             "ATALAIA_MODEL": settings.model,
             "MLFLOW_TRACKING_URI": settings.mlflow,
+            "MLFLOW_REGISTRY_URI": settings.mlflow,  # MLflow's client leaves its own in our environment
             "DVC_NO_ANALYTICS": "1",
             "GIT_CONFIG_NOSYSTEM": "1",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
