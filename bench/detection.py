@@ -286,8 +286,11 @@ def compare(found: dict[str, Scores]) -> list[Figure]:
             peers = {name: share(s, kind, t, within) for name, s, t in rows if name.endswith("tuned")}
             best = max(peers, key=lambda name: peers[name])
             value = share(ours, kind, ALPHA, within)
-            # Two shares of a few hundred runs differ by chance: two standard errors are no lead.
-            error = 2 * np.sqrt(max(value * (1 - value), 1e-4) / len(ours.kinds[kind]))
+            # Two shares of so many runs differ by chance: less than two standard errors are no lead.
+            runs = next(len(scores.kinds[kind]) for name, scores, _ in rows if name == best)
+            peer = peers[best]
+            variance = value * (1 - value) / len(ours.kinds[kind]) + peer * (1 - peer) / runs
+            error = 2 * float(np.sqrt(max(variance, 1e-6)))
             figures.append(
                 Figure(
                     f"{kind} within {within}, beside the best tuned peer ({best})", value, "share of runs",
