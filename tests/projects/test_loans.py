@@ -56,7 +56,7 @@ def _live(folder: Path) -> None:
     (folder / "data" / "live").mkdir(parents=True)
     rows = {"x": [1, 2, 3, 4, 5], "y": list("aabbb"), "prediction_id": list("pqrst")}
     frame = pd.DataFrame(rows)
-    frame[:4].to_parquet(folder / "data" / "live" / "outcomes.parquet")
+    frame[:4].to_parquet(folder / "data" / "live" / "training.parquet")
     frame[4:].to_parquet(folder / "data" / "live" / "holdout.parquet")
     frame[2:].assign(holdout=[False, False, True]).to_parquet(folder / "data" / "live" / "reference.parquet")
 

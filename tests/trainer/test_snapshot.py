@@ -31,8 +31,8 @@ def test_the_truth_can_be_cast_to_the_projects_own_type(
     column.append(column.code(labels))
     ids: Any = np.array(["p", "q", "r"])
     rows = Rows(ids, index, index + 1, {"x": index.astype(np.float64)}, column.get(index))
-    _write(tmp_path / "outcomes.parquet", rows, "quality")
-    frame = pd.read_parquet(tmp_path / "outcomes.parquet")
+    _write(tmp_path / "training.parquet", rows, "quality")
+    frame = pd.read_parquet(tmp_path / "training.parquet")
     assert str(frame["quality"].dtype) == dtype
     assert [str(v) for v in frame["quality"].astype(base)] == [
         str(float(v)) if base == "float64" else str(v).removesuffix(".0") for v in labels

@@ -139,6 +139,10 @@ def diagram(topics: list[Topic]) -> str:
         "    caller{{HTTP predict}} --> predictor",
         "    truth{{HTTP feedback}} --> feedback",
         "    accept{{atalaia drift accept}} --> references",
+        # No topic, but nothing is served or watched without it: models and profiles by version.
+        "    registry[(MLflow registry)]",
+        "    trainer -.-> registry",
+        *(f"    registry -.-> {service}" for service in ("predictor", "drift-monitor", "feedback")),
     ]
     table = ["| topic | holds | written by | read by | kept |", "|---|---|---|---|---|"]
     for topic in topics:

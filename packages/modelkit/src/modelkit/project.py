@@ -62,7 +62,7 @@ def combine(
     test rows then join the training rows. A row in the holdout never trains: compared by ``prediction_id``. With
     ``since_change`` only live rows since the change point train: where the labelling is another one, older rows lie.
     """
-    outcomes, holdout = live_rows("outcomes"), live_rows("holdout")
+    outcomes, holdout = live_rows("training"), live_rows("holdout")
     if outcomes is None or holdout is None or holdout.empty:
         return base_train[columns], base_test[columns]
     since = live_rows("reference") if since_change else None

@@ -4,7 +4,7 @@ The user's checkout is read, never written. Each run is a branch of the clone, c
 now; what the run was trained on and what came out of it (``dvc.lock``) are committed there.
 
 What a project promises: ``params.yaml`` names its ``package`` and ``metric``; ``dvc repro`` reads
-``data/live/{outcomes,holdout,reference}.parquet`` where they exist; ``python -m <package>.publish`` registers
+``data/live/{training,holdout,reference}.parquet`` where they exist; ``python -m <package>.publish`` registers
 the result under ``ATALAIA_MODEL`` with the tags in ``ATALAIA_TAGS`` and prints ``version`` and ``run_id`` as
 JSON in its last line.
 """
@@ -223,11 +223,11 @@ class Pipeline:
     def _snapshot(self, selection: Selection, target: str) -> str:
         data = self.work / "data" / "live"  # a dependency of the project's split and profile stages
         data.mkdir(parents=True, exist_ok=True)
-        for name, rows in (("outcomes", selection.train), ("holdout", selection.holdout)):
+        for name, rows in (("training", selection.train), ("holdout", selection.holdout)):
             _write(data / f"{name}.parquet", rows, target)
         _write(data / "reference.parquet", selection.reference, target, holdout=selection.reference_held_out)
         digest = hashlib.sha256()
-        for name in ("outcomes", "holdout", "reference"):
+        for name in ("training", "holdout", "reference"):
             digest.update((data / f"{name}.parquet").read_bytes())
         return digest.hexdigest()
 

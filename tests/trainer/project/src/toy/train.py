@@ -21,8 +21,8 @@ def main() -> None:
     seed = yaml.safe_load(Path("params.yaml").read_text())["seed"]
     frame = pd.read_csv("data/base.csv", dtype={"x": "float32"})
     reference = frame
-    if Path("data/live/outcomes.parquet").exists():
-        live = pd.read_parquet("data/live/outcomes.parquet")
+    if Path("data/live/training.parquet").exists():
+        live = pd.read_parquet("data/live/training.parquet")
         frame = pd.concat([frame, live])
         reference = pd.read_parquet("data/live/reference.parquet")
     columns = ["x", "kind"]
