@@ -62,14 +62,14 @@ def combine(
     test rows then join the training rows. A row in the holdout never trains: compared by ``prediction_id``. With
     ``since_change`` only live rows since the change point train: where the labelling is another one, older rows lie.
     """
-    outcomes, holdout = live_rows("training"), live_rows("holdout")
-    if outcomes is None or holdout is None or holdout.empty:
+    training, holdout = live_rows("training"), live_rows("holdout")
+    if training is None or holdout is None or holdout.empty:
         return base_train[columns], base_test[columns]
     since = live_rows("reference") if since_change else None
     if since is not None:
         return since[~since["holdout"]][columns].reset_index(drop=True), holdout[columns].reset_index(
             drop=True
         )
-    outcomes = outcomes[~outcomes["prediction_id"].isin(set(holdout["prediction_id"]))]
-    train = pd.concat([f[columns] for f in (base_train, base_test, outcomes)], ignore_index=True)
+    training = training[~training["prediction_id"].isin(set(holdout["prediction_id"]))]
+    train = pd.concat([f[columns] for f in (base_train, base_test, training)], ignore_index=True)
     return train, holdout[columns].reset_index(drop=True)

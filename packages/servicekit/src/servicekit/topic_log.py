@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka.errors import UnknownTopicOrPartitionError
+from contracts.codec import Unreadable, decode
+from contracts.events import Event
 
 from servicekit.config import Settings
 from servicekit.kafka import make_consumer
 
+E = TypeVar("E", bound=Event)
 BATCH_RECORDS = 2_000
 FETCH_BYTES = 4_194_304
 
@@ -38,3 +42,25 @@ async def read_whole(settings: Settings, topic: str) -> AsyncIterator[list[Any]]
                     left.discard(tp)
     finally:
         await consumer.stop()
+
+
+async def read_events(settings: Settings, topic: str, kind: type[E]) -> list[E]:
+    """All events of a topic, a partition's in order; what is not one is the followers' dead letter, not ours."""
+    events = []
+    async for batch in read_whole(settings, topic):
+        for record in batch:
+            with contextlib.suppress(Unreadable):
+                events.append(decode(kind, record.value, record.headers))
+    return events
+
+
+async def read_newest(settings: Settings, topic: str, kind: type[E]) -> list[E]:
+    """Of a compacted topic the last event of each key; raises ``Unreadable``."""
+    newest: dict[bytes | None, bytes] = {}
+    async for batch in read_whole(settings, topic):
+        for record in batch:
+            if record.value is None:
+                newest.pop(record.key, None)
+            else:
+                newest[record.key] = record.value
+    return [decode(kind, value) for value in newest.values()]

@@ -23,21 +23,22 @@ def explain(
     """What changed, with plots, from the topics of alerts and reports alone."""
     from contracts.events import AlertChanged, ConceptTested, WindowTested
     from servicekit.config import read_settings
+    from servicekit.topic_log import read_events
 
     from atalaia.drift.explain import render, render_list
     from atalaia.drift.history import Alert, alerts_of, find
-    from atalaia.drift.log import connect, events_of
+    from atalaia.drift.log import connect
 
     async def read() -> tuple[list[Alert], list[WindowTested], list[ConceptTested]]:
         settings = read_settings()
         await connect(settings)
-        alerts = alerts_of(await events_of(settings, "drift-alerts", AlertChanged))
+        alerts = alerts_of(await read_events(settings, "drift-alerts", AlertChanged))
         if not alert:
             return alerts, [], []
         found = find(alerts, alert)
-        reports = await events_of(settings, "drift-reports", WindowTested)
+        reports = await read_events(settings, "drift-reports", WindowTested)
         real = found.opening.kind == "real"
-        return [found], reports, await events_of(settings, "concept-reports", ConceptTested) if real else []
+        return [found], reports, await read_events(settings, "concept-reports", ConceptTested) if real else []
 
     alerts, reports, errors = asyncio.run(read())
     console = Console()
@@ -63,25 +64,26 @@ def accept(
         WindowTested,
     )
     from servicekit.config import read_settings
+    from servicekit.topic_log import read_events, read_newest
 
     from atalaia.drift.accept import TOPIC, acceptance, blind_spots, said, send, under_way
     from atalaia.drift.explain import say
     from atalaia.drift.history import alerts_of, find
-    from atalaia.drift.log import connect, events_of, newest_by_key
+    from atalaia.drift.log import connect
 
     async def take() -> tuple[ReferenceAccepted, list[str]]:
         settings = read_settings()
         await connect(settings)
-        found = find(alerts_of(await events_of(settings, "drift-alerts", AlertChanged)), alert)
-        accepted = await events_of(settings, TOPIC, ReferenceAccepted)
+        found = find(alerts_of(await read_events(settings, "drift-alerts", AlertChanged)), alert)
+        accepted = await read_events(settings, TOPIC, ReferenceAccepted)
         # Reports first: the panes that are read after them hold at least what they count.
-        reports = await events_of(settings, "drift-reports", WindowTested)
-        panes = await newest_by_key(settings, "panes", PaneCounted)
+        reports = await read_events(settings, "drift-reports", WindowTested)
+        panes = await read_newest(settings, "panes", PaneCounted)
         event = acceptance(found, reports, panes, accepted, reason, by)
         if not dry_run:
             await send(settings, event)
         own = [r for r in reports if (r.model, r.version) == (event.model, event.version)]
-        trainings = await events_of(settings, "training-runs", TrainingDecided)
+        trainings = await read_events(settings, "training-runs", TrainingDecided)
         return event, [*blind_spots(event, own), *under_way(event.alert_id, trainings)]
 
     event, warnings = asyncio.run(take())
@@ -106,10 +108,11 @@ def backtest(
     """Stored windows judged again under other thresholds, before and after side by side."""
     from contracts.events import ModelChanged, PaneCounted, ReferenceAccepted, WindowTested
     from servicekit.errors import UserError
+    from servicekit.topic_log import read_events, read_newest
 
     from atalaia.drift.backtest import grid_of, judge_again, other_settings, render, rule_from, unlike
     from atalaia.drift.explain import say, when
-    from atalaia.drift.log import connect, events_of, newest_by_key, one_model
+    from atalaia.drift.log import connect, one_model
     from atalaia.drift.profiles import profiles_of
     from atalaia.project import find_project, read_env
     from atalaia.up import settings_from
@@ -124,10 +127,10 @@ def backtest(
     ]:
         await connect(now)
         return (
-            await events_of(now, "drift-reports", WindowTested),
-            await newest_by_key(now, "panes", PaneCounted),
-            await events_of(now, "model-events", ModelChanged),
-            await events_of(now, "references", ReferenceAccepted),
+            await read_events(now, "drift-reports", WindowTested),
+            await read_newest(now, "panes", PaneCounted),
+            await read_events(now, "model-events", ModelChanged),
+            await read_events(now, "references", ReferenceAccepted),
         )
 
     reports, panes, changes, accepted = asyncio.run(read())

@@ -7,21 +7,13 @@ pane only by a higher offset, so receiving one twice changes nothing.
 
 from __future__ import annotations
 
-from contracts.codec import decode
 from contracts.events import PaneCounted
 from servicekit.config import Settings
-from servicekit.topic_log import read_whole
+from servicekit.topic_log import read_newest
 
 TOPIC = "panes"
 
 
 async def read_panes(settings: Settings) -> list[PaneCounted]:
     """Each pane as last written. The topic is ours: what cannot be read is an error, not a dead letter."""
-    newest: dict[bytes, bytes] = {}
-    async for batch in read_whole(settings, TOPIC):
-        for record in batch:
-            if record.value is None:
-                newest.pop(record.key, None)
-            else:
-                newest[record.key] = record.value
-    return [decode(PaneCounted, value) for value in newest.values()]
+    return await read_newest(settings, TOPIC, PaneCounted)
