@@ -59,6 +59,7 @@ lint: $(READY) ## ruff, strict mypy, generated files up to date
 	$(BIN)/mypy $(addsuffix /src,$(PARTS)) projects/*/src
 	$(BIN)/python -m contracts.generate --check
 	$(BIN)/python -m servicekit.settings_table docs/settings.md --check
+	$(BIN)/python -m servicekit.metrics_table docs/metrics.md --check
 
 format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
@@ -80,9 +81,10 @@ $(PEERS): $(UV) bench/requirements.lock
 experiments: $(READY) ## the thesis's Figure 18 as seven MLflow runs (DATA=path to winequality-red.csv)
 	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/wine-quality/src $(BIN)/python -m wine_quality.experiments
 
-contracts: $(READY) ## write schemas, AsyncAPI and the flow diagram anew from the Python types
+contracts: $(READY) ## write schemas, AsyncAPI, flow diagram, settings and metrics anew from the Python types
 	$(BIN)/python -m contracts.generate
 	$(BIN)/python -m servicekit.settings_table docs/settings.md
+	$(BIN)/python -m servicekit.metrics_table docs/metrics.md
 
 lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' own too
 	for each in requirements bench/requirements; do \

@@ -1,54 +1,287 @@
-"""All Prometheus metrics of all services, in one list. Names start with ``atalaia_``; times are seconds."""
+"""All Prometheus metrics of all services, in one list, from which ``docs/metrics.md`` is generated.
+
+Names start with ``atalaia_``; times are seconds since 1970-01-01 UTC, event time unless the meaning says otherwise.
+Numbers of a window and of a boundary are copied from the events on the topics, and ``field`` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge, Histogram
 
+PREDICTOR, MONITOR, FEEDBACK, TRAINER = "predictor", "drift-monitor", "feedback", "trainer"
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label, what it means, and what values it takes; how many is bounded, and by what."""
+
+    name: str
+    meaning: str
+    values: str
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a metric's row of ``docs/metrics.md`` says."""
+
+    name: str
+    kind: str
+    meaning: str
+    labels: tuple[Label, ...]
+    unit: str
+    by: tuple[str, ...]
+    field: str
+
+
+ALL: list[Described] = []
+
+
+def _counter(
+    name: str, meaning: str, *labels: Label, by: Sequence[str], unit: str, field: str = ""
+) -> Counter:
+    ALL.append(Described(name, "counter", meaning, labels, unit, tuple(by), field))
+    return Counter(name, meaning, [label.name for label in labels])
+
+
+def _gauge(name: str, meaning: str, *labels: Label, by: Sequence[str], unit: str, field: str = "") -> Gauge:
+    ALL.append(Described(name, "gauge", meaning, labels, unit, tuple(by), field))
+    return Gauge(name, meaning, [label.name for label in labels])
+
+
+def _histogram(
+    name: str, meaning: str, *labels: Label, buckets: Sequence[float], by: Sequence[str], unit: str
+) -> Histogram:
+    ALL.append(Described(name, "histogram", meaning, labels, unit, tuple(by), ""))
+    return Histogram(name, meaning, [label.name for label in labels], buckets=buckets)
+
+
+MODEL = Label("model", "name of the registered model", "one a model")
+VERSION = Label("version", "the model's version in the registry", "one a version met since the start")
+FEATURE = Label(
+    "feature",
+    "name of a feature, or of a column of the model's outputs",
+    "those of the model's last tested window",
+)
+KIND = Label("kind", "what an alert is about", "`virtual` (inputs or outputs), `real` (errors)")
+SERVICE = Label("service", "who says so", "the service's own name")
+
 # predictor
-REQUESTS = Counter("atalaia_requests_total", "HTTP requests answered", ["route", "status"])
-REQUEST_SECONDS = Histogram(
-    "atalaia_request_seconds",
-    "time to answer a request",
-    ["route"],
+ROUTE = Label("route", "which endpoint", "`/api/v1.0/predict/`, `/api/v1.0/predict/batch`")
+REQUESTS = _counter(
+    "atalaia_requests_total", "HTTP requests answered", ROUTE,
+    Label("status", "HTTP status of the answer", "`200`, `413`, `422`, `500`, `503`"),
+    by=[PREDICTOR], unit="requests",
+)  # fmt: skip
+REQUEST_SECONDS = _histogram(
+    "atalaia_request_seconds", "time to answer a request", ROUTE,
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+    by=[PREDICTOR], unit="seconds",
+)  # fmt: skip
+BATCH_ROWS = _histogram(
+    "atalaia_batch_rows", "rows scored together",
+    buckets=(1, 2, 5, 10, 50, 100, 1000, 10000), by=[PREDICTOR], unit="rows",
+)  # fmt: skip
+PUBLISH_SECONDS = _histogram(
+    "atalaia_publish_seconds", "time until Kafka acknowledged a batch",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5), by=[PREDICTOR], unit="seconds",
+)  # fmt: skip
+ROWS_PUBLISHED = _counter(
+    "atalaia_rows_published_total", "predictions acknowledged by Kafka", VERSION, by=[PREDICTOR], unit="rows"
 )
-BATCH_ROWS = Histogram(
-    "atalaia_batch_rows", "rows scored together", buckets=(1, 2, 5, 10, 50, 100, 1000, 10000)
-)
-PUBLISH_SECONDS = Histogram(
-    "atalaia_publish_seconds",
-    "time until Kafka acknowledged a batch",
-    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5),
-)
-ROWS_PUBLISHED = Counter("atalaia_rows_published_total", "predictions acknowledged by Kafka", ["version"])
-MODEL_SWAPS = Counter("atalaia_model_swaps_total", "attempts to take up a version", ["result"])
-MODEL_INFO = Gauge("atalaia_model_info", "1 for the version that serves", ["model", "version"])
+MODEL_SWAPS = _counter(
+    "atalaia_model_swaps_total", "attempts to take up a version",
+    Label("result", "what became of it", "`taken up`, `refused`, `unreachable`"),
+    by=[PREDICTOR], unit="attempts",
+)  # fmt: skip
+MODEL_INFO = _gauge(
+    "atalaia_model_info", "1 for the version that serves", MODEL,
+    Label("version", "the version that serves", "one: the one before is removed"),
+    by=[PREDICTOR], unit="1",
+)  # fmt: skip
+
 # every consumer
-DLQ_RECORDS = Counter("atalaia_dlq_records_total", "records that could not be read", ["topic"])
-DECIDED_THROUGH = Gauge(
-    "atalaia_decided_through_seconds", "event time up to which windows are decided", ["service"]
+DLQ_RECORDS = _counter(
+    "atalaia_dlq_records_total", "records that could not be read",
+    Label("topic", "where they were", "the topics that the service reads"),
+    by=[PREDICTOR, MONITOR, FEEDBACK, TRAINER], unit="records",
+)  # fmt: skip
+DECIDED_THROUGH = _gauge(
+    "atalaia_decided_through_seconds", "event time up to which windows are decided", SERVICE,
+    by=[MONITOR, FEEDBACK, TRAINER], unit="seconds",
+)  # fmt: skip
+WATERMARK = _gauge(
+    "atalaia_watermark_seconds", "event time up to which rows are believed to be here", SERVICE,
+    by=[MONITOR], unit="seconds",
+)  # fmt: skip
+PROFILE_WAITS = _counter(
+    "atalaia_profile_waits_total", "attempts to fetch a profile that failed", MODEL,
+    by=[MONITOR, FEEDBACK], unit="attempts",
+)  # fmt: skip
+PROFILE_HELD = _gauge(
+    "atalaia_profile_held", "1 while records wait for a profile", MODEL, VERSION,
+    by=[MONITOR, FEEDBACK], unit="0 or 1",
+)  # fmt: skip
+
+# drift-monitor: the last final window of the version that serves. What that window does not say is not shown.
+WINDOW_INFO = _gauge(
+    "atalaia_window_info", "1; the words of the last window, as labels", MODEL,
+    Label("version", "the version whose window it is", "one: that of the last window"),
+    Label("status", "what the window says", "`ok`, `drift`, `insufficient data`"),
+    Label("question", "whose p-value the window's is: a single feature's, or all features' jointly",
+          "`single`, `joint`; empty where nothing was tested"),
+    Label("correction", "the correction across features", "`bh`, `bonferroni`, `none`"),
+    Label("reference", "the alert whose span was accepted as the reference; empty: the version's profile",
+          "one: that of the last window"),
+    by=[MONITOR], unit="1",
+    field="version, status, question, correction, reference",
+)  # fmt: skip
+WINDOW_START = _gauge(
+    "atalaia_window_start_seconds", "where the last window starts", MODEL,
+    by=[MONITOR], unit="seconds", field="window_start",
+)  # fmt: skip
+WINDOW_END = _gauge(
+    "atalaia_window_end_seconds", "where the last window ends", MODEL,
+    by=[MONITOR], unit="seconds", field="window_end",
+)  # fmt: skip
+WINDOW_ROWS = _gauge(
+    "atalaia_window_rows", "rows of the last window", MODEL, by=[MONITOR], unit="rows", field="rows"
 )
-WATERMARK = Gauge(
-    "atalaia_watermark_seconds", "event time up to which rows are believed to be here", ["service"]
+WINDOW_LATE_ROWS = _gauge(
+    "atalaia_window_late_rows", "rows for windows that were over, told of with the last window", MODEL,
+    by=[MONITOR], unit="rows", field="late_rows",
+)  # fmt: skip
+LATE_ROWS = _counter(
+    "atalaia_late_rows_total", "rows that came after their window was decided, of all versions", MODEL,
+    by=[MONITOR], unit="rows", field="late_rows, added up",
+)  # fmt: skip
+WINDOW_P_VALUE = _gauge(
+    "atalaia_window_p_value", "p-value that decides: the least of features, scales and questions, corrected",
+    MODEL, by=[MONITOR], unit="probability", field="p_value",
+)  # fmt: skip
+WINDOW_ALPHA = _gauge(
+    "atalaia_window_alpha", "threshold of `atalaia_window_p_value`: the share of quiet windows that may alarm",
+    MODEL, by=[MONITOR], unit="probability", field="alpha",
+)  # fmt: skip
+WINDOW_MIN_EFFECT = _gauge(
+    "atalaia_window_min_effect", "threshold of `atalaia_feature_effect`: the least that counts as drift",
+    MODEL, by=[MONITOR], unit="effect, 0 to 1", field="min_effect",
+)  # fmt: skip
+WINDOW_SCALE = _gauge(
+    "atalaia_window_scale", "in how many windows, the last one included, it was seen", MODEL,
+    by=[MONITOR], unit="windows", field="scale",
+)  # fmt: skip
+DRIFT_STATE = _gauge(
+    "atalaia_drift_state", "0 ok, 1 warning, 2 drift, 3 recovered", MODEL, KIND,
+    by=[MONITOR], unit="0 to 3", field="state; kind real: of ConceptTested",
+)  # fmt: skip
+ALERT_OPEN = _gauge(
+    "atalaia_alert_open", "1 for the alert that is open; none is shown where none is", MODEL, KIND,
+    Label("alert_id", "the alert, as on `drift-alerts`", "one a model and kind: the one before is removed"),
+    by=[MONITOR], unit="1", field="alert_id; kind real: of ConceptTested",
+)  # fmt: skip
+
+# drift-monitor: each feature of that window
+FEATURE_INFO = _gauge(
+    "atalaia_feature_info", "1; the words of a feature's test, as labels", MODEL, FEATURE,
+    Label("test", "what statistic and p-value are of", "`ks`, `chi2`"),
+    Label("by", "the test whose p-value decides", "`anderson_darling`, `chi2`, `missing` or empty"),
+    Label("effect_name", "what the effect is", "`D`, `cramers_v`"),
+    by=[MONITOR], unit="1", field="test, by, effect_name",
+)  # fmt: skip
+FEATURE_STATISTIC = _gauge(
+    "atalaia_feature_statistic", "KS D or chi-square of the last window", MODEL, FEATURE,
+    by=[MONITOR], unit="D: 0 to 1; chi-square", field="statistic",
+)  # fmt: skip
+FEATURE_P_VALUE = _gauge(
+    "atalaia_feature_p_value", "p-value of that statistic, uncorrected", MODEL, FEATURE,
+    by=[MONITOR], unit="probability", field="p_value",
+)  # fmt: skip
+FEATURE_P_ADJUSTED = _gauge(
+    "atalaia_feature_p_adjusted", "p-value that decides, corrected; its threshold is `atalaia_window_alpha`",
+    MODEL, FEATURE, by=[MONITOR], unit="probability", field="p_adjusted",
+)  # fmt: skip
+FEATURE_EFFECT = _gauge(
+    "atalaia_feature_effect", "effect size (D, Cramer's V, or the difference of missing shares)",
+    MODEL, FEATURE, by=[MONITOR], unit="0 to 1", field="effect",
+)  # fmt: skip
+FEATURE_DRIFTED = _gauge(
+    "atalaia_feature_drifted", "1 where the feature drifted", MODEL, FEATURE,
+    by=[MONITOR], unit="0 or 1", field="drifted",
+)  # fmt: skip
+FEATURE_SCALE = _gauge(
+    "atalaia_feature_scale", "over how many windows effect and decision are", MODEL, FEATURE,
+    by=[MONITOR], unit="windows", field="scale",
+)  # fmt: skip
+FEATURE_MISSING = _gauge(
+    "atalaia_feature_missing_rows", "rows without a value; of a widened window over all that it took in",
+    MODEL, FEATURE, by=[MONITOR], unit="rows", field="missing",
+)  # fmt: skip
+FEATURE_MISSING_SHARE = _gauge(
+    "atalaia_feature_missing_share", "share of the window's rows without a value, at most 1",
+    MODEL, FEATURE, by=[MONITOR], unit="0 to 1", field="missing / rows",
+)  # fmt: skip
+FEATURE_PSI = _gauge(
+    "atalaia_feature_psi", "population stability index of the window", MODEL, FEATURE,
+    by=[MONITOR], unit="nats", field="psi",
+)  # fmt: skip
+FEATURE_JENSEN_SHANNON = _gauge(
+    "atalaia_feature_jensen_shannon", "Jensen-Shannon distance of the window", MODEL, FEATURE,
+    by=[MONITOR], unit="0 to 1", field="jensen_shannon",
+)  # fmt: skip
+FEATURE_WASSERSTEIN = _gauge(
+    "atalaia_feature_wasserstein", "Wasserstein distance of the window, of numbers", MODEL, FEATURE,
+    by=[MONITOR], unit="the feature's", field="wasserstein",
+)  # fmt: skip
+
+# drift-monitor: the last boundary's errors
+CONCEPT_INFO = _gauge(
+    "atalaia_concept_info", "1; the words of the last boundary, as labels", MODEL,
+    Label("version", "the version whose errors they are", "one: that of the last boundary"),
+    Label("detector", "what judges the errors", "the value of `ATALAIA_CONCEPT_DETECTOR`"),
+    by=[MONITOR], unit="1", field="version, detector",
+)  # fmt: skip
+ERROR = _gauge(
+    "atalaia_error", "mean error of the rows that the last boundary labelled; none is shown without rows",
+    MODEL, by=[MONITOR], unit="1 for a wrong class, or the target's", field="error",
+)  # fmt: skip
+CONCEPT_ROWS = _gauge(
+    "atalaia_concept_rows", "labelled rows of the version so far", MODEL,
+    by=[MONITOR], unit="rows", field="rows",
+)  # fmt: skip
+CONCEPT_AS_OF = _gauge(
+    "atalaia_concept_as_of_seconds", "the last boundary whose errors are judged", MODEL,
+    by=[MONITOR], unit="seconds", field="as_of",
+)  # fmt: skip
+CONCEPT_SINCE = _gauge(
+    "atalaia_concept_since_seconds", "where the open real alert's world begins; none is shown without one",
+    MODEL, by=[MONITOR], unit="seconds", field="since",
+)  # fmt: skip
+ROWS_COUNTED = _counter(
+    "atalaia_rows_counted_total", "rows the monitor took in", MODEL, VERSION, by=[MONITOR], unit="rows"
 )
-# drift-monitor: figures of the last final window
-FEATURE_STATISTIC = Gauge(
-    "atalaia_feature_statistic", "KS D or chi-square of the last window", ["model", "feature"]
-)
-FEATURE_P_VALUE = Gauge("atalaia_feature_p_value", "p-value of the last window", ["model", "feature"])
-FEATURE_P_ADJUSTED = Gauge(
-    "atalaia_feature_p_adjusted", "p-value corrected across features", ["model", "feature"]
-)
-FEATURE_EFFECT = Gauge("atalaia_feature_effect", "effect size (D or Cramer's V)", ["model", "feature"])
-FEATURE_DRIFTED = Gauge("atalaia_feature_drifted", "1 where the feature drifted", ["model", "feature"])
-WINDOW_ROWS = Gauge("atalaia_window_rows", "rows of the last window", ["model"])
-LATE_ROWS = Counter("atalaia_late_rows_total", "rows that came after their window was decided", ["model"])
-DRIFT_STATE = Gauge("atalaia_drift_state", "0 ok, 1 warning, 2 drift, 3 recovered", ["model", "kind"])
-ERROR = Gauge("atalaia_error", "mean error of the rows that the last boundary labelled", ["model"])
-PROFILE_WAITS = Counter("atalaia_profile_waits_total", "attempts to fetch a profile that failed", ["model"])
-PROFILE_HELD = Gauge("atalaia_profile_held", "1 while records wait for a profile", ["model", "version"])
-ROWS_COUNTED = Counter("atalaia_rows_counted_total", "rows the monitor took in", ["model", "version"])
+
 # feedback
-LABELS = Counter("atalaia_labels_total", "labels by what became of them", ["result"])
-LABEL_COVERAGE = Gauge("atalaia_label_coverage", "labelled share of the last reported window", ["model"])
-QUALITY = Gauge("atalaia_quality", "metrics of the last reported window", ["model", "metric"])
+LABELS = _counter(
+    "atalaia_labels_total", "labels by what became of them",
+    Label("result", "what became of it", "`received`, `outcome`, `unusable_truth`, `unknown_class`"),
+    by=[FEEDBACK], unit="labels",
+)  # fmt: skip
+LABEL_COVERAGE = _gauge(
+    "atalaia_label_coverage", "labelled share of the last reported window", MODEL,
+    by=[FEEDBACK], unit="0 to 1", field="QualityReported.coverage",
+)  # fmt: skip
+QUALITY = _gauge(
+    "atalaia_quality", "quality of the last reported window", MODEL,
+    Label("metric", "which figure", "`accuracy`, `log_loss`, `auc`, `mae`, …, those of the model's task"),
+    by=[FEEDBACK], unit="the figure's", field="QualityReported.metrics",
+)  # fmt: skip
+
 # trainer
-TRAININGS = Counter("atalaia_trainings_total", "decisions of the trainer", ["decision"])
+TRAININGS = _counter(
+    "atalaia_trainings_total", "decisions of the trainer",
+    Label("decision", "what was decided", "`started`, `waiting`, `refused`, `promoted`, `failed`"),
+    by=[TRAINER], unit="decisions", field="TrainingDecided.decision",
+)  # fmt: skip

@@ -1,0 +1,53 @@
+"""The list of metrics is what the services set, and the page that people read says so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from prometheus_client import REGISTRY
+from servicekit import metrics
+from servicekit.metrics_table import table
+
+ROOT = Path(__file__).parents[2]
+SERVICES = {path.name: path / "src" for path in (ROOT / "services").iterdir() if (path / "src").is_dir()}
+PYTHON_NAMES = {
+    described.name: name
+    for described in metrics.ALL
+    for name, value in vars(metrics).items()
+    if getattr(value, "_name", None) == described.name.removesuffix("_total")
+}
+
+
+def test_every_metric_is_described() -> None:
+    """What a scrape names and what the list describes is the same, labels too."""
+    ours = {m.name: m for m in REGISTRY.collect() if m.name.startswith("atalaia_")}
+    assert {d.name.removesuffix("_total"): d.kind for d in metrics.ALL} == {
+        n: m.type for n, m in ours.items()
+    }
+    for described in metrics.ALL:
+        made = getattr(metrics, PYTHON_NAMES[described.name])
+        assert made._labelnames == tuple(label.name for label in described.labels)
+
+
+def test_metrics_come_from_the_services_that_the_list_names() -> None:
+    """A service sets exactly the metrics that are listed as its own, so that the page cannot promise others."""
+    for service, folder in SERVICES.items():
+        source = "\n".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
+        used = {d.name for d in metrics.ALL if re.search(rf"\b{PYTHON_NAMES[d.name]}\b", source)}
+        assert used == {d.name for d in metrics.ALL if service in d.by}, service
+
+
+def test_every_metric_stands_once_on_the_page() -> None:
+    """Each has one row of its own; one that several services set has one with each."""
+    page = table()
+    for described in metrics.ALL:
+        rows = re.findall(rf"^\| `{described.name}` \|", page, re.MULTILINE)
+        assert len(rows) == len(described.by), described.name
+    for label in {label for described in metrics.ALL for label in described.labels}:
+        assert f"| {label.meaning} | {label.values} |" in page
+
+
+def test_the_page_is_current() -> None:
+    """docs/metrics.md is what the list says."""
+    assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == table()
