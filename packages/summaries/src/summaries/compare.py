@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from summaries.categories import Categories
 from summaries.cells import Cells
 from summaries.chi2 import chi2_counts
+from summaries.codebook import Codebook
 from summaries.counts import Counts
 from summaries.effects import psi_and_jensen_shannon, wasserstein
 from summaries.ks import ks_2samp_counts
@@ -26,8 +27,9 @@ class Comparison(NamedTuple):
     wasserstein: float | None
 
 
-def compare(reference: Cells | Categories, live: Counts) -> Comparison:
-    """Kolmogorov–Smirnov for numbers (missing values set apart), chi-square for categories (missing is one).
+def compare(reference: Cells | Categories | Codebook, live: Counts) -> Comparison:
+    """Kolmogorov–Smirnov for numbers (missing values set apart), chi-square for categories
+    and centroids (missing is one).
 
     >>> cells = Cells.from_reference([1, 2, 3], "int64")
     >>> compare(cells, cells.counts)  # doctest: +NORMALIZE_WHITESPACE

@@ -11,7 +11,8 @@ from summaries.profile import FieldSpec, Profile
 def differences(before: Profile, after: Profile) -> list[str]:
     """What clients of ``before`` would notice of ``after``, in words; nothing where they need no change.
 
-    Fields count by name, type and whether they may be missing, in any order; ranges, units and classes may differ.
+    Fields count by name, type, shape and whether they may be missing, in any order; ranges, units, encoders and
+    classes may differ.
 
     >>> def profile(spec: FieldSpec, target: str) -> Profile:
     ...     return Profile.build({spec.name: [1]}, [spec], [1.0], None, target, None, "regression")
@@ -37,4 +38,5 @@ def differences(before: Profile, after: Profile) -> list[str]:
 
 
 def _asked(spec: FieldSpec) -> str:
-    return f"{spec.dtype}, optional" if spec.optional else spec.dtype
+    asked = spec.dtype if spec.shape is None else f"{spec.dtype} of {' x '.join(map(str, spec.shape))}"
+    return f"{asked}, optional" if spec.optional else asked

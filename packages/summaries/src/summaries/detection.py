@@ -13,7 +13,7 @@ alpha · T, whatever the dependence between windows. It holds on average over re
 itself unlucky alarms more often.
 
 Numeric features are tested by Anderson–Darling (more powerful than Kolmogorov–Smirnov against shifts and in the
-tails), categorical ones by chi-square; the share of missing numbers has a tenth of a feature's budget.
+tails), categorical ones and the centroids of a codebook by chi-square; the share of missing numbers has a tenth of a feature's budget.
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ from summaries.anderson_darling import anderson_darling_counts, group_of, null_l
 from summaries.categories import Categories
 from summaries.cells import Cells
 from summaries.chi2 import chi2_counts
+from summaries.codebook import Codebook
 from summaries.correction import adjust
 from summaries.counts import Counts
 from summaries.joint import JointLaw
 from summaries.missing import missing_log_p
 from summaries.quadratic_form import QuadraticForm
 
-Reference = Cells | Categories
+Reference = Cells | Categories | Codebook
 By = Literal["anderson_darling", "chi2", "missing"]
 Question = Literal["single", "joint"]
 MISSING_SHARE = 0.1
@@ -106,7 +107,7 @@ class Detector:
         known = self.references[name]
         if len(live) != known.size:
             raise ValueError(f"{name}: counts over {len(live)} cells, the reference has {known.size}")
-        if isinstance(known, Categories):
+        if not isinstance(known, Cells):
             return math.log(max(chi2_counts(known.counts, live).p_value, _TINY)), "chi2"
         values = self._laws[name].log_sf(float(anderson_darling_counts(known.counts[:-1], live[:-1])))
         missing = missing_log_p(int(known.counts[-1]), known.rows, int(live[-1]), int(live.sum()))

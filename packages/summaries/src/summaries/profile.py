@@ -6,6 +6,7 @@ types and ranges from it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -17,14 +18,17 @@ from summaries.anderson_darling import null_law
 from summaries.autocorrelation import NOTABLE, alarm_share, variance_inflation
 from summaries.categories import Categories
 from summaries.cells import Cells
-from summaries.detection import Detector, dependence
+from summaries.codebook import Codebook, learned
+from summaries.counts import Counts
+from summaries.detection import Detector, Reference, dependence
+from summaries.encoders import Encoder, Identity, Ngrams, encoder, parse_texts, parse_vectors
 from summaries.joint import JointLaw
 from summaries.labels import text
 
 SCHEMA_VERSION = 1
 Task = Literal["classification", "regression"]
-FieldDtype = Literal["float32", "int64", "string", "bool"]
-Kind = Literal["numeric", "categorical"]
+FieldDtype = Literal["float32", "int64", "string", "bool", "text", "vector"]
+Kind = Literal["numeric", "categorical", "vector"]
 Column = ArrayLike | Sequence[object]
 
 
@@ -35,6 +39,13 @@ class FieldSpec:
     ``min`` and ``max`` are what can be, in ``unit``, not what the reference happened to hold: a value outside
     them is an error, a new value inside them is news. An integer that only names something may be declared
     ``categorical``.
+
+    A ``text`` is free text, and a ``vector`` numbers of a ``shape``: (384,) for an embedding, (28, 28) for an image,
+    which travels flat, row after row. ``encoder`` makes the vector of them that is watched: hashed n-grams of a text
+    and a vector as it is, unless another is named.
+
+    >>> FieldSpec("image", "vector", shape=(28, 28), encoder={"name": "intensities", "rows": 7, "columns": 7}).encoder
+    Intensities(rows=7, columns=7)
     """
 
     name: str
@@ -45,10 +56,21 @@ class FieldSpec:
     max: float | None = None
     optional: bool = False
     kind: Kind | None = None
+    shape: tuple[int, ...] | None = None
+    encoder: Encoder | Mapping[str, Any] | str | None = None
 
     def __post_init__(self) -> None:
-        if self.dtype not in ("float32", "int64", "string", "bool"):
-            raise ValueError(f"{self.name}: dtype is float32, int64, string or bool, not {self.dtype!r}")
+        if self.dtype not in ("float32", "int64", "string", "bool", "text", "vector"):
+            raise ValueError(
+                f"{self.name}: dtype is float32, int64, string, bool, text or vector, not {self.dtype!r}"
+            )
+        if self.dtype in ("text", "vector"):
+            self._check_encoded()
+            return
+        if self.shape is not None or self.encoder is not None:
+            raise ValueError(
+                f"{self.name}: a {self.dtype} has neither shape nor encoder; a text or vector may"
+            )
         textual = self.dtype in ("string", "bool")
         if self.kind is None:
             object.__setattr__(self, "kind", "categorical" if textual else "numeric")
@@ -59,13 +81,39 @@ class FieldSpec:
                 f"{self.name}: int64 has no missing value; declare an optional number as float32"
             )
 
+    def _check_encoded(self) -> None:
+        """A text or a vector: its kind, shape and encoder."""
+        if self.kind not in (None, "vector"):
+            raise ValueError(f"{self.name}: a {self.dtype} is not {self.kind}")
+        object.__setattr__(self, "kind", "vector")
+        if (self.shape is None) != (self.dtype == "text"):
+            raise ValueError(f"{self.name}: a vector has a shape, a text has none")
+        if self.shape is not None:
+            shape = tuple(self.shape)
+            if not shape or not all(type(size) is int and size > 0 for size in shape):
+                raise ValueError(f"{self.name}: a shape is of whole numbers from 1, not {self.shape}")
+            object.__setattr__(self, "shape", shape)
+        if self.dtype == "text" and (self.min is not None or self.max is not None):
+            raise ValueError(f"{self.name}: a text has neither min nor max")
+        try:
+            chosen = encoder(self.encoder or (Ngrams() if self.dtype == "text" else Identity()))
+            chosen.check(self.dtype, self.shape)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+        object.__setattr__(self, "encoder", chosen)
+
+    @property
+    def length(self) -> int:
+        """How many numbers a vector has."""
+        return math.prod(self.shape or ())
+
 
 @dataclass(frozen=True)
 class Field:
     """A feature or an output, with the counts of its reference."""
 
     spec: FieldSpec
-    reference: Cells | Categories
+    reference: Reference
 
     @property
     def name(self) -> str:
@@ -76,6 +124,8 @@ class Field:
     def build(cls, spec: FieldSpec, values: Column, known: Iterable[object] = ()) -> Field:
         """Count ``values``; raises ``ValueError`` naming the field where they are not what ``spec`` says."""
         try:
+            if spec.kind == "vector":
+                return cls(spec, Codebook.from_reference(*_encoded(spec, values, within=True)))
             if spec.kind == "categorical":
                 return cls(spec, Categories.from_reference(cast("Iterable[object]", values), known))
             cells = Cells.from_reference(values, cast("Literal['float32', 'int64']", spec.dtype))
@@ -89,8 +139,36 @@ class Field:
                 raise ValueError(f"{spec.name}: {high} is above the declared maximum {spec.max}")
         return cls(spec, cells)
 
+    @property
+    def references(self) -> dict[str, Reference]:
+        """What is counted of it, by monitored name: of a vector its parts too, by ``name:part``."""
+        if isinstance(self.reference, Codebook):
+            return {**self.reference.references(self.name)}
+        return {self.name: self.reference}
+
+    def place(self, values: Column) -> dict[str, NDArray[np.int64]]:
+        """The cell of each value, by monitored name; raises ``ValueError`` naming the field."""
+        if not isinstance(self.reference, Codebook):
+            return {self.name: self.index(values)}
+        try:
+            placed = self.reference.place(*_encoded(self.spec, values))
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from None
+        return {f"{self.name}:{part}" if part else self.name: cells for part, cells in placed.items()}
+
+    def counted(self, counts: Mapping[str, Counts]) -> Field:
+        """The same cells with other reference counts, by monitored name."""
+        known = self.reference
+        if isinstance(known, Codebook):
+            return Field(self.spec, known.counted(self.name, counts))
+        if isinstance(known, Cells):
+            return Field(self.spec, Cells(known.edges, counts[self.name], known.dtype))
+        return Field(self.spec, Categories(known.names, counts[self.name]))
+
     def index(self, values: Column) -> NDArray[np.int64]:
-        """The cell of each value; raises ``ValueError`` naming the field."""
+        """The cell of each value, of a vector that of its centroid; raises ``ValueError`` naming the field."""
+        if isinstance(self.reference, Codebook):
+            return self.place(values)[self.name]
         try:
             if isinstance(self.reference, Cells):
                 return self.reference.index(values)
@@ -110,6 +188,8 @@ class Field:
             "min": s.min,
             "max": s.max,
             "optional": s.optional,
+            **({"shape": list(s.shape)} if s.shape is not None else {}),
+            **({"encoder": cast("Encoder", s.encoder).to_dict()} if s.kind == "vector" else {}),
             "reference": self.reference.to_dict(),
         }
 
@@ -117,6 +197,8 @@ class Field:
     def from_dict(cls, data: Mapping[str, Any]) -> Field:
         """The field that :meth:`to_dict` wrote."""
         spec = FieldSpec(**{key: data[key] for key in FieldSpec.__dataclass_fields__ if key in data})
+        if spec.kind == "vector":
+            return cls(spec, Codebook.from_dict(data["reference"]))
         reader = Cells.from_dict if spec.kind == "numeric" else Categories.from_dict
         return cls(spec, reader(data["reference"]))
 
@@ -175,9 +257,17 @@ class Profile:
             raise ValueError("a model has features")
         rows = next(iter(lengths.values()))
         features = [Field.build(spec, columns[spec.name]) for spec in schema]
-        cells = {field.name: field.index(columns[field.name]) for field in features}
-        joint = dependence({field.name: field.reference for field in features}, cells)
-        warnings = tuple(filter(None, (_order_warning(field, cells[field.name]) for field in features)))
+        references = {name: known for field in features for name, known in field.references.items()}
+        if len(references) < sum(len(field.references) for field in features):
+            raise ValueError("two features, or a feature and a part of a vector, have one name")
+        cells = {name: at for field in features for name, at in field.place(columns[field.name]).items()}
+        if any(field.spec.kind == "vector" for field in features) and rows > 1:
+            # Rows that a codebook has learned from lie nearer to it than others do.
+            cells = {name: at[~learned(rows)] for name, at in cells.items()}
+        joint = dependence(references, cells)
+        warnings = tuple(
+            filter(None, (_order_warning(name, references[name], cells[name]) for name in references))
+        )
         if task == "regression":
             spec = FieldSpec(f"prediction:{target}", "float32", description="predicted value")
             return cls(target, task, None, rows, features, [Field.build(spec, predictions)], joint, warnings)
@@ -196,9 +286,13 @@ class Profile:
                 outputs.append(Field.build(spec, given[name]))
         return cls(target, task, names, rows, features, outputs, joint, warnings)
 
-    def monitored(self) -> dict[str, Cells | Categories]:
-        """The reference of each feature and output, by name; their ``counts`` are the reference counts."""
-        return {field.name: field.reference for field in [*self.features, *self.outputs]}
+    def monitored(self) -> dict[str, Reference]:
+        """The references of each feature and output, by name; their ``counts`` are the reference counts."""
+        return {
+            name: known
+            for field in [*self.features, *self.outputs]
+            for name, known in field.references.items()
+        }
 
     def detector(self, scales: Sequence[int] = (1, 2), correction: str = "bh") -> Detector:
         """What judges windows of this model version. Outputs depend on all features: each is judged alone."""
@@ -207,7 +301,9 @@ class Profile:
             scales=scales,
             correction=correction,
             joint=self.joint,
-            joint_names=[field.name for field in self.features] if self.joint is not None else (),
+            joint_names=[name for field in self.features for name in field.references]
+            if self.joint is not None
+            else (),
         )
 
     def index_batch(
@@ -227,11 +323,13 @@ class Profile:
         cells = {}
         for field in [*self.features, *self.outputs]:
             if field.name not in columns:
-                cells[field.name] = np.full(n, field.reference.missing, dtype=np.int64)
+                for name, known in field.references.items():
+                    cells[name] = np.full(n, known.missing, dtype=np.int64)
                 continue
-            cells[field.name] = field.index(columns[field.name])
-            if len(cells[field.name]) != n:
-                raise ValueError(f"{field.name}: {len(cells[field.name])} values in a batch of {n}")
+            for name, at in field.place(columns[field.name]).items():
+                if len(at) != n:
+                    raise ValueError(f"{field.name}: {len(at)} values in a batch of {n}")
+                cells[name] = at
         return cells
 
     def to_dict(self) -> dict[str, Any]:
@@ -267,9 +365,27 @@ class Profile:
         )
 
 
-def _order_warning(field: Field, cells: NDArray[np.int64]) -> str | None:
+def _encoded(
+    spec: FieldSpec, values: Column, within: bool = False
+) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
+    """The vectors of the values that are there, and a mask of those that are not; ``within``: min and max hold."""
+    given = cast("Sequence[object]", values)
+    rows: Any
+    if spec.dtype == "text":
+        rows, missing = parse_texts(given)
+    else:
+        rows, missing = parse_vectors(given, spec.length)
+        if within and len(rows) and spec.min is not None and rows.min() < spec.min:
+            raise ValueError(f"{rows.min()} is below the declared minimum {spec.min}")
+        if within and len(rows) and spec.max is not None and rows.max() > spec.max:
+            raise ValueError(f"{rows.max()} is above the declared maximum {spec.max}")
+    if not len(rows):
+        return np.zeros((0, 0)), missing
+    return cast("Encoder", spec.encoder).encode(rows, spec.shape), missing
+
+
+def _order_warning(name: str, reference: Reference, cells: NDArray[np.int64]) -> str | None:
     """In plain words, where neighbouring rows resemble each other; None where they do not."""
-    reference = field.reference
     inflation = variance_inflation(cells, reference.counts)
     if inflation < NOTABLE:
         return None
@@ -278,7 +394,7 @@ def _order_warning(field: Field, cells: NDArray[np.int64]) -> str | None:
     actual = alarm_share(null_law(counts), meant, inflation)
     often = "nearly every one" if actual > 0.5 else f"one in {1 / actual:,.0f}"
     return (
-        f"{field.name}: neighbouring rows resemble each other, {reference.rows:,} of them tell about as much as "
+        f"{name}: neighbouring rows resemble each other, {reference.rows:,} of them tell about as much as "
         f"{reference.rows / inflation:,.0f} independent ones. Where the budget is one quiet window in {1 / meant:,.0f}, "
         f"this feature alone may alarm in {often}: a larger ATALAIA_MIN_EFFECT keeps it quiet"
     )

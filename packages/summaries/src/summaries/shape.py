@@ -8,6 +8,7 @@ import numpy as np
 
 from summaries.categories import Categories
 from summaries.cells import Cells
+from summaries.codebook import Codebook
 from summaries.counts import Counts
 
 UNSEEN, MISSING, OTHER = "(unseen)", "(missing)", "(other)"
@@ -22,7 +23,7 @@ class Shape(NamedTuple):
     live: list[float]
 
 
-def shape(reference: Cells | Categories, counts: Counts, points: int = 64) -> Shape:
+def shape(reference: Cells | Categories | Codebook, counts: Counts, points: int = 64) -> Shape:
     """At most ``points`` points that show how ``counts`` lie against ``reference``.
 
     ECDFs are exact at their points, which are quantiles of the reference, its extremes included; the live one
@@ -49,8 +50,10 @@ def _ecdf(cells: Cells, counts: Counts, points: int) -> Shape:
     return Shape("numeric", cells.edges[at].tolist(), at_edges[at].tolist(), live[1::2][at].tolist())
 
 
-def _shares(categories: Categories, counts: Counts, points: int) -> Shape:
-    names = np.array([*categories.names, UNSEEN, MISSING], dtype=object)
+def _shares(categories: Categories | Codebook, counts: Counts, points: int) -> Shape:
+    # A codebook has no unseen: whatever comes is nearest to some centroid.
+    rest_of = [UNSEEN, MISSING] if isinstance(categories, Categories) else [MISSING]
+    names = np.array([*categories.names, *rest_of], dtype=object)
     ref, live = (c / max(int(c.sum()), 1) for c in (categories.counts, counts))
     used = np.flatnonzero((ref + live > 0) | (np.arange(len(names)) < len(categories.names)))
     if len(used) <= points:

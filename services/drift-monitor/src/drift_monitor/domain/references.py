@@ -6,8 +6,6 @@ import logging
 from dataclasses import replace
 
 from contracts.events import ReferenceAccepted
-from summaries.categories import Categories
-from summaries.cells import Cells
 from summaries.counts import from_sparse
 from summaries.profile import Field, Profile
 
@@ -32,13 +30,12 @@ def accepted_profile(profile: Profile, event: ReferenceAccepted) -> Profile:
 
 
 def _counted(field: Field, event: ReferenceAccepted) -> Field:
-    known = field.reference
-    counts = from_sparse(event.counts[field.name], known.size)
-    if counts.sum() != event.rows or not event.rows:
-        raise ValueError(f"{field.name}: {counts.sum()} values counted of {event.rows} rows")
-    if isinstance(known, Cells):
-        return Field(field.spec, Cells(known.edges, counts, known.dtype))
-    return Field(field.spec, Categories(known.names, counts))
+    counted = {}
+    for name, known in field.references.items():
+        counts = counted[name] = from_sparse(event.counts[name], known.size)
+        if counts.sum() != event.rows or not event.rows:
+            raise ValueError(f"{name}: {counts.sum()} values counted of {event.rows} rows")
+    return field.counted(counted)
 
 
 class References:
