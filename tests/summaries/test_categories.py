@@ -91,6 +91,17 @@ def test_every_row_is_in_one_cell_and_types_do_not_matter(values):
         assert reference.index([True])[0] != reference.index([1])[0]
 
 
+@given(
+    st.lists(st.floats(allow_infinity=False) | st.sampled_from([1.0, 2.0, -0.0, 2.0**53, 1e300]), max_size=20)
+)
+def test_an_array_of_numbers_is_indexed_as_its_values(values):
+    """By its distinct values, NaN and -0.0 among them."""
+    categories = Categories.from_reference([0, 1, 2.5, "a", None, 2**53])
+    assert categories.index(np.array(values)).tolist() == categories.index(values).tolist()
+    whole = [int(value) for value in values if abs(value) < 2.0**62]
+    assert categories.index(np.array(whole, dtype=np.int64)).tolist() == categories.index(whole).tolist()
+
+
 def test_known_categories_need_not_occur():
     """A class nobody predicted yet has a cell of its own."""
     categories = Categories.from_reference([5, 5], known=[4, 5, 6])

@@ -8,6 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import TypeVar
 
 import msgspec
@@ -25,6 +26,7 @@ class Unreadable(ValueError):
     """A record that is not the event its topic promises; the message says why."""
 
 
+@cache
 def event_type(kind: type[Event]) -> str:
     """The ``ce_type`` of a type of event: ``io.atalaia.`` and the class's name in kebab-case, version 1."""
     name = "".join(f"-{c.lower()}" if c.isupper() else c for c in kind.__name__).lstrip("-")
@@ -56,10 +58,7 @@ def decode(kind: type[E], value: bytes | None, headers: Iterable[tuple[str, byte
     """
     if value is None:
         raise Unreadable("the record has no value")
-    for name, content in headers or ():
-        if name == "ce_type" and content != event_type(kind).encode():
-            named = content.decode(errors="replace") if content is not None else "empty"
-            raise Unreadable(f"ce_type is {named}, not {event_type(kind)}")
+    check_type(kind, headers)
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
@@ -69,6 +68,14 @@ def decode(kind: type[E], value: bytes | None, headers: Iterable[tuple[str, byte
         raise Unreadable(str(error) or type(error).__name__) from None
     check_columns(event)
     return event  # type: ignore[return-value]
+
+
+def check_type(kind: type[Event], headers: Iterable[tuple[str, bytes]] | None) -> None:
+    """Refuse a record whose ``ce_type`` header is another type's; raises :class:`Unreadable`."""
+    for name, content in headers or ():
+        if name == "ce_type" and content != event_type(kind).encode():
+            named = content.decode(errors="replace") if content is not None else "empty"
+            raise Unreadable(f"ce_type is {named}, not {event_type(kind)}")
 
 
 _COLUMNS: dict[str, Sequence[str]] = {
@@ -92,7 +99,7 @@ def check_columns(event: Event) -> None:
     if not names:
         return
     lengths = {name: len(getattr(event, name)) for name in names}
-    for group in ("features", "probabilities"):
+    for group in ("features", "vectors", "probabilities"):
         for name, column in (getattr(event, group, None) or {}).items():
             lengths[f"{group}.{name}"] = len(column)
     if len(set(lengths.values())) > 1:

@@ -76,6 +76,9 @@ class Categories:
 
     def index(self, values: Iterable[object]) -> NDArray[np.int64]:
         """The cell of each value; infinities are refused with ``ValueError``."""
+        if isinstance(values, np.ndarray) and values.dtype.kind in "fiu" and values.ndim == 1:
+            distinct = np.unique(values)  # NaN once, as the last
+            return self.index(distinct.tolist())[distinct.searchsorted(values)]
         column = _items(values)
         cell, unseen = self._cell.get, self.unseen
         return np.array([cell(name, unseen) for name in texts(column)], dtype=np.int64)

@@ -8,12 +8,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
-from contracts.codec import Unreadable, decode
-from contracts.events import PredictionsMade
+from contracts.codec import Unreadable
 from servicekit import metrics
 from servicekit.config import Settings
 
-from drift_monitor.domain.panes import Record
+from drift_monitor.domain.columns import Reader, Record
 from drift_monitor.monitor import Monitor
 
 log = logging.getLogger(__name__)
@@ -77,11 +76,12 @@ async def absorb(
     """Decode a chunk and count it; what cannot be read goes to the dead-letter topic."""
     records: list[Record] = []
     unreadable: list[tuple[Any, str]] = []
+    reader = Reader()
     positions: dict[int, int] = {}
     for message in messages:
         positions[message.partition] = max(positions.get(message.partition, 0), message.offset + 1)
         try:
-            event = decode(PredictionsMade, message.value, _headers(message.headers))
+            event = reader.read(message.value, _headers(message.headers))
             records.append(Record(message.partition, message.offset, event))
         except Unreadable as error:
             unreadable.append((message, str(error)))

@@ -13,25 +13,19 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from contracts.events import PaneCounted, PredictionsMade, Value
+from contracts.events import PaneCounted, Value
 from numpy.typing import NDArray
 from summaries.categories import Categories
 from summaries.profile import Profile
 
+from drift_monitor.domain.columns import Batch, concatenate
+from drift_monitor.domain.columns import Record as Record
 from drift_monitor.domain.watermark import NEVER
 from drift_monitor.domain.windows import Grid
 
 MAX_UNSEEN = 100  # names of unseen categories kept for each feature of a pane
 MAX_TIME = 253_402_300_799_999  # the year 9999
 Version = tuple[str, str]  # model, version
-
-
-class Record(NamedTuple):
-    """A record of ``predictions``, read."""
-
-    partition: int
-    offset: int
-    event: PredictionsMade
 
 
 class PaneKey(NamedTuple):
@@ -56,14 +50,6 @@ class Pane:
     counts: dict[str, NDArray[np.int64]]
     rows: int = 0
     unseen: dict[str, dict[str, int]] = field(default_factory=dict)
-
-
-class _Batch(NamedTuple):
-    """Records of one version, their rows concatenated."""
-
-    records: list[Record]
-    cells: dict[str, NDArray[np.int64]]
-    columns: dict[str, list[Value]]
 
 
 class Counter:
@@ -136,7 +122,7 @@ class Counter:
 
     def _index(
         self, chunk: list[Record], profiles: Mapping[Version, Profile]
-    ) -> tuple[dict[Version, _Batch], list[tuple[Record, str]]]:
+    ) -> tuple[dict[Version, Batch], list[tuple[Record, str]]]:
         """The cells of all rows, all records of a version at once."""
         grouped: dict[Version, list[Record]] = {}
         refused: list[tuple[Record, str]] = []
@@ -149,29 +135,29 @@ class Counter:
         batches = {}
         for version, records in grouped.items():
             try:
-                batches[version] = _concatenate(records, profiles[version])
+                batches[version] = concatenate(records, profiles[version])
             except (ValueError, TypeError, OverflowError):  # one of them; find out which
                 good = []
                 for record in records:
                     try:
-                        _concatenate([record], profiles[version])
+                        concatenate([record], profiles[version])
                         good.append(record)
                     except (ValueError, TypeError, OverflowError) as error:
                         refused.append((record, f"not what the profile of {'/'.join(version)} says: {error}"))
                 if good:
-                    batches[version] = _concatenate(good, profiles[version])
+                    batches[version] = concatenate(good, profiles[version])
         return batches, refused
 
     def _count(
         self,
         version: Version,
-        batch: _Batch,
+        batch: Batch,
         prior: Mapping[tuple[int, int], int],
         profile: Profile,
         decided: int,
     ) -> set[PaneKey]:
         """Add the rows of one version to their panes."""
-        records, cells, columns = batch
+        records, cells = batch.records, batch.cells
         sizes = [len(record.event.event_time) for record in records]
         partitions = np.repeat([record.partition for record in records], sizes)
         offsets = np.repeat([record.offset for record in records], sizes)
@@ -210,9 +196,7 @@ class Counter:
                 else:
                     counts += np.bincount(at, minlength=len(counts))
                 if isinstance(reference, Categories) and (at == reference.unseen).any():
-                    _name_unseen(
-                        pane, name, [columns[name][i] for i in rows[at == reference.unseen]], reference
-                    )
+                    _name_unseen(pane, name, batch.values(name, rows[at == reference.unseen]), reference)
             touched.add(key)
         return touched
 
@@ -256,29 +240,6 @@ class Counter:
             watermark=max(before.get(at, NEVER), min(self._clock[at], end - 1)),
             late={str(start): rows for start, rows in self._late[key].items()} if key.late else {},
         )
-
-
-def _concatenate(records: list[Record], profile: Profile) -> _Batch:
-    """Columns of all rows, and their cells; raises ``ValueError`` where a value does not fit the profile."""
-    columns: dict[str, list[Value]] = {}
-    probabilities: dict[str, list[Value]] = {}
-    # A profile without outputs has a model's rows watched by their features alone.
-    predictions: list[Value] = [value for record in records for value in record.event.predictions]
-    for spec in profile.features:
-        column: list[Value] = columns.setdefault(spec.name, [])
-        for record in records:
-            values = record.event.features.get(spec.name)
-            column.extend([None] * len(record.event.event_time) if values is None else values)
-    for output in profile.outputs:
-        kind, _, name = output.name.partition(":")
-        if kind != "probability":
-            columns[output.name] = predictions
-            continue
-        column = probabilities.setdefault(name, [])
-        for record in records:
-            given = (record.event.probabilities or {}).get(name)
-            column.extend([None] * len(record.event.event_time) if given is None else given)
-    return _Batch(records, profile.index_batch(columns, predictions, probabilities), columns)
 
 
 def _name_unseen(pane: Pane, name: str, values: list[Value], reference: Categories) -> None:
