@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from contracts import codec
-from contracts.events import GroundTruthReceived, ModelChanged
+from contracts.events import GroundTruthReceived, ModelChanged, PredictionsMade
 
 LABELS = GroundTruthReceived(upload_id="u", prediction_id=["0" * 32 + ".0"], truth=["yes"], label_time=[1])
 
@@ -46,6 +46,34 @@ def test_columns_of_unequal_length_are_unreadable() -> None:
     short = msgspec.structs.replace(LABELS, label_time=[])
     with pytest.raises(codec.Unreadable, match="differ in length"):
         codec.decode(GroundTruthReceived, codec.encode(short, source="x")[0])
+
+
+@pytest.mark.parametrize(
+    ("vectors", "said"),
+    [
+        ({"v": [[1, 2.5], None]}, ""),
+        ({"v": [[1, 2]]}, "differ in length.*vectors.v"),
+        ({"v": [[1, None], None]}, "Expected `float`, got `null`"),
+        ({"v": [3, None]}, "Expected `array | null`"),
+        ({"v": [[True], None]}, "Expected `float`, got `bool`"),
+    ],
+)
+def test_vectors_are_columns_of_lists_of_numbers(vectors: Any, said: str) -> None:
+    """A row each, or null where it has none; of what length is for the profile to say."""
+    event = {
+        "batch_id": "b",
+        "model": "m",
+        "version": "1",
+        "event_time": [1, 2],
+        "features": {},
+        "predictions": [0, 0],
+    }
+    value = msgspec.json.encode({**event, "vectors": vectors})
+    if said:
+        with pytest.raises(codec.Unreadable, match=said):
+            codec.decode(PredictionsMade, value)
+    else:
+        assert codec.decode(PredictionsMade, value).vectors == vectors
 
 
 @pytest.mark.parametrize(

@@ -568,6 +568,28 @@ def test_outcomes_are_split_below_kafkas_limit() -> None:
     assert sum(len(o.truth) for o in world.outcomes) == rows
 
 
+def test_vectors_go_along_and_are_split_below_kafkas_limit() -> None:
+    """An image stays with its row, and one that is missing stays missing."""
+    n = 90
+    images = [None if i == 7 else [i + 0.123456789] * 2000 for i in range(n)]
+    event = msgspec.structs.replace(made(1, [HOUR] * n, [0.5] * n), vectors={"image": images})
+    join = Join(HORIZON)
+    join.predict(event, msgspec.json.encode(event))
+    ids = [prediction_id(batch_id(1), i) for i in range(n)]
+    joined = join.label(
+        GroundTruthReceived(upload_id="u", prediction_id=ids, truth=["yes"] * n, label_time=[2 * HOUR] * n)
+    )
+    outcomes = compose(joined)
+    assert len(outcomes) > 1
+    assert max(len(encode(o, source="feedback")[0]) for o in outcomes) < 900_000
+    seen = {
+        name: image
+        for o in outcomes
+        for name, image in zip(o.prediction_id, (o.vectors or {})["image"], strict=True)
+    }
+    assert seen == dict(zip(ids, images, strict=True))
+
+
 def test_long_truths_are_split_below_kafkas_limit() -> None:
     """What labels hold counts towards a record's size: a batch whose long truths were held gives several."""
     world = World()

@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 Value = float | int | str | bool | None
+Vector = list[float] | None
 Label = float | int | str | bool
 
 
@@ -22,7 +23,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, forb
 class PredictionsMade(Event, frozen=True):
     """Topic ``predictions``: one scored batch of N rows. Key: ``batch_id``.
 
-    Row i has the opaque id ``f"{batch_id}.{i}"``.
+    Row i has the opaque id ``f"{batch_id}.{i}"``. A feature that is a vector (an embedding, an image row after row)
+    has its column in ``vectors`` and not in ``features``; a text is a feature like any other.
     """
 
     batch_id: str
@@ -32,6 +34,7 @@ class PredictionsMade(Event, frozen=True):
     features: dict[str, list[Value]]
     predictions: list[Label]
     probabilities: dict[str, list[float]] | None = None
+    vectors: dict[str, list[Vector]] | None = None
 
 
 class GroundTruthReceived(Event, frozen=True):
@@ -65,6 +68,7 @@ class OutcomesJoined(Event, frozen=True):
     truth: list[Label]
     corrected_from: list[Label | None]
     revision: list[int]
+    vectors: dict[str, list[Vector]] | None = None
 
 
 class PaneCounted(Event, frozen=True):

@@ -10,6 +10,8 @@ from contracts.events import OutcomesJoined
 from feedback.domain.join import Joined
 from feedback.domain.size import MAX_BYTES, width
 
+Names = tuple[str, ...]
+
 
 def new_outcomes(joined: Iterable[Joined], published: Mapping[str, int]) -> list[Joined]:
     """The rows that are not yet on the topic; ``published`` maps an id to its revision there."""
@@ -18,16 +20,16 @@ def new_outcomes(joined: Iterable[Joined], published: Mapping[str, int]) -> list
 
 def compose(joined: Iterable[Joined]) -> list[OutcomesJoined]:
     """The events, ordered by model and version, then as the labels came."""
-    groups: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], list[Joined]] = {}
+    groups: dict[tuple[str, str, Names, Names, Names], list[Joined]] = {}
     for j in joined:
         made = j.made
-        key = (made.model, made.version, tuple(made.features), tuple(made.probabilities or ()))
-        groups.setdefault(key, []).append(j)
-    events = []
-    for (model, version, features, classes), rows in sorted(groups.items(), key=lambda item: item[0]):
-        for part in _parts(rows):
-            events.append(_event(model, version, features, classes, part))
-    return events
+        names = tuple(made.features), tuple(made.probabilities or ()), tuple(made.vectors or ())
+        groups.setdefault((made.model, made.version, *names), []).append(j)
+    return [
+        _event(*key, part)
+        for key, rows in sorted(groups.items(), key=lambda item: item[0])
+        for part in _parts(rows)
+    ]
 
 
 def outcome_id(event: OutcomesJoined) -> str:
@@ -36,14 +38,15 @@ def outcome_id(event: OutcomesJoined) -> str:
 
 
 def _parts(rows: list[Joined]) -> Iterable[list[Joined]]:
-    """Rows of one version, features and classes, as many as fit a record."""
+    """Rows of one version, features, classes and vectors, as many as fit a record."""
     made = rows[0].made
-    names = sum(width(name) + 3 for name in (*made.features, *(made.probabilities or ())))
+    names = sum(width(n) + 3 for n in (*made.features, *(made.probabilities or ()), *(made.vectors or ())))
     part: list[Joined] = []
     size = names
     for j in rows:
         made = j.made
         wide = 160 + sum(width(column[j.row]) for column in made.features.values())
+        wide += sum(width(column[j.row]) for column in (made.vectors or {}).values())
         wide += 26 * len(made.probabilities or ()) + width(made.predictions[j.row])
         wide += width(j.after.truth) + (width(j.before.truth) if j.before else 5)
         if part and size + wide > MAX_BYTES:
@@ -56,7 +59,7 @@ def _parts(rows: list[Joined]) -> Iterable[list[Joined]]:
 
 
 def _event(
-    model: str, version: str, features: tuple[str, ...], classes: tuple[str, ...], rows: list[Joined]
+    model: str, version: str, features: Names, classes: Names, vectors: Names, rows: list[Joined]
 ) -> OutcomesJoined:
     return OutcomesJoined(
         model=model,
@@ -70,4 +73,5 @@ def _event(
         truth=[j.after.truth for j in rows],
         corrected_from=[j.before.truth if j.before else None for j in rows],
         revision=[j.after.revision for j in rows],
+        vectors={v: [(j.made.vectors or {})[v][j.row] for j in rows] for v in vectors} or None,
     )

@@ -20,6 +20,8 @@ def width(value: object) -> int:
     """At most so many bytes a value takes as JSON, comma included."""
     if isinstance(value, str):
         return 6 * len(value) + 3
+    if isinstance(value, list):
+        return 3 + 26 * len(value)
     if isinstance(value, int):
         return 7 + value.bit_length() // 3
     return 26
@@ -31,6 +33,7 @@ def too_wide(made: PredictionsMade, size: int) -> bool:
         return False
     columns: list[tuple[str, Sequence[object]]] = [
         *made.features.items(),
+        *(made.vectors or {}).items(),
         *(made.probabilities or {}).items(),
         ("", made.predictions),
     ]
