@@ -19,6 +19,7 @@ from contracts.events import PredictionsMade, Value
 from numpy.typing import NDArray
 from summaries.categories import Categories
 from summaries.cells import Cells
+from summaries.codebook import Codebook
 from summaries.profile import Field, Profile
 
 try:
@@ -141,6 +142,9 @@ def concatenate(records: Sequence[Record], profile: Profile) -> Batch:
     sizes = [len(event.event_time) for event in events]
     for fields, of in ((profile.features, _features), (profile.outputs, _outputs)):
         for field in fields:
+            if isinstance(field.reference, Codebook):
+                batch.cells.update(_placed(field, events, sizes))
+                continue
             columns = of(events, field.name)
             numbers = _numbers(field, columns, sizes)
             if numbers is not None:
@@ -160,6 +164,20 @@ def concatenate(records: Sequence[Record], profile: Profile) -> Batch:
 
 def _features(events: Sequence[Event], name: str) -> list[Column | None]:
     return [event.features.get(name) for event in events]
+
+
+def _placed(field: Field, events: Sequence[Event], sizes: list[int]) -> dict[str, NDArray[np.int64]]:
+    """The cells of a text or a vector, those of its parts too, by monitored name."""
+    values: list[Any] = []
+    for event, n in zip(events, sizes, strict=True):
+        written = event.exact if isinstance(event, Rows) else event
+        of = written.features if field.spec.dtype == "text" else written.vectors or {}
+        values.extend(of.get(field.name) or [None] * n)
+    placed = field.place(values)
+    for name, cells in placed.items():
+        if len(cells) != sum(sizes):
+            raise ValueError(f"{name}: {len(cells)} values in a batch of {sum(sizes)}")
+    return placed
 
 
 def _outputs(events: Sequence[Event], name: str) -> list[Column | None]:
