@@ -20,6 +20,7 @@ from contracts.events import (
     ModelChanged,
     OutcomesJoined,
     QualityReported,
+    ReferenceAccepted,
     WindowTested,
 )
 from onnx import TensorProto, helper, numpy_helper
@@ -425,3 +426,55 @@ async def test_the_status_says_what_a_stall_waits_for(world: World) -> None:
     assert world.loop.status()["waiting_for"] == stalled
     world.loop.caught_up.clear()
     assert world.loop.status()["waiting_for"] == "the topics, which are read from their beginning"
+
+
+async def accept(world: World, effective_from: int, alert: str = "A") -> None:
+    """A person takes the alert's world for the reference."""
+    await world.take(
+        "references",
+        ReferenceAccepted(
+            model="m", version="1", alert_id=alert, since=0, until=effective_from, effective_from=effective_from,
+            rows=ROWS, counts={}, reason="all is well",
+        ),
+    )  # fmt: skip
+
+
+async def test_a_closed_alert_is_trained_for_no_more(world: World) -> None:
+    """Accepted or not: once a report names it no more, rows may come as they will. The next alert is another one."""
+    await world.window(0, 60)
+    assert (await world.considered(0))["decisions"][-1]["decision"] == "waiting"
+    await accept(world, STEP)
+    await world.window(1, alert=None)
+    status = await world.considered(1)
+    assert status["open_alert"] is None
+    assert [d["decision"] for d in status["decisions"]] == ["waiting"]
+    assert world.pipeline.selections == []
+
+
+async def test_what_is_accepted_begins_no_training_though_the_trainer_was_behind(world: World) -> None:
+    """It was busy with the alert while it was accepted, and the windows before that say that it is open. What was under
+    way ends as it would; nothing new begins."""
+
+    async def meanwhile() -> None:
+        await world.window(1)
+        await world.window(2)
+        await accept(world, 3 * STEP)
+        await world.window(3, alert=None)
+
+    world.registry.bundles["2"] = bundle("2", threshold(0))  # no better: refused
+    busy: list[asyncio.Task[None]] = []
+    world.pipeline.meanwhile = lambda: busy.append(asyncio.create_task(meanwhile()))
+    await world.window(0)
+    status = await world.considered(3)
+    assert [d["decision"] for d in status["decisions"]] == ["refused"]
+    assert len(world.pipeline.selections) == len(busy) == 1
+
+
+async def test_an_acceptance_that_the_monitor_passed_over_holds_nothing_back(world: World) -> None:
+    """Where a report of a window after it still names the alert, it is open, and trained for."""
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    await accept(world, STEP)
+    await world.window(0)
+    assert (await world.considered(0))["decisions"] == []
+    await world.window(1)
+    assert (await world.considered(1))["decisions"][-1]["decision"] == "promoted"

@@ -29,6 +29,7 @@ from trainer.consumes import (
     model_events,
     outcomes,
     quality_reports,
+    references,
     training_runs,
 )
 from trainer.domain.challenge import Scored, Verdict, challenge, incompatible
@@ -55,6 +56,7 @@ TAKES: dict[str, Take] = {
         quality_reports,
         outcomes,
         model_events,
+        references,
         training_runs,
     )
 }

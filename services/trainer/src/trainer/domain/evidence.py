@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from contracts.events import AlertChanged, ConceptTested, QualityReported, WindowTested
+from contracts.events import AlertChanged, ConceptTested, QualityReported, ReferenceAccepted, WindowTested
 
 from trainer.domain.ledger import Ledger
 
@@ -40,6 +40,7 @@ class Evidence:
         self._tested: dict[str, dict[int, _Tested]] = {}
         self._judged: dict[int, ConceptTested] = {}
         self._alerts: dict[str, list[AlertChanged]] = {}
+        self._accepted: dict[str, int] = {}  # alert -> effective_from
         # (window, version) -> [(as_of, predicted, labelled)], and boundary -> versions reported as of it
         self._quality: dict[tuple[int, int, str], list[tuple[int, int, int]]] = {}
         self._said: dict[int, set[str]] = {}
@@ -57,6 +58,10 @@ class Evidence:
     def alerted(self, alert: AlertChanged) -> None:
         """Take in a state change of an alert."""
         self._alerts.setdefault(alert.alert_id, []).append(alert)
+
+    def accepted(self, event: ReferenceAccepted) -> None:
+        """A person takes an alert's world for the reference; of an alert's events the first holds."""
+        self._accepted.setdefault(event.alert_id, event.effective_from)
 
     def measured(self, report: QualityReported) -> None:
         """Take in a quality report."""
@@ -117,10 +122,15 @@ class Evidence:
     def drift_alert(self, version: str, boundary: int) -> Alert | None:
         """The alert that the report of the window ending at ``boundary`` names, if its state is drift.
 
-        One that is open in another state, such as recovered, asks for no training.
+        One that is open in another state, such as recovered, asks for no training, nor does one that is accepted: the
+        reports after ``effective_from`` say whether it is closed, those before do not know of it. That it was accepted
+        is a person's word and bound to no boundary.
         """
         tested = self._tested.get(version, {}).get(boundary)
-        if tested is None or tested.state != "drift":
+        if tested is None or tested.state != "drift" or tested.alert_id is None:
+            return None
+        effective_from = self._accepted.get(tested.alert_id)
+        if effective_from is not None and boundary <= effective_from:
             return None
         return self._alert(tested.alert_id, boundary)
 
