@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -19,9 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+CHUNK = 2048  # texts encoded at a time
 Vectors = NDArray[np.float64]
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_TABLE = np.array([0, *(round(1024 * (1 + math.log(n))) for n in range(1, 1025))], dtype=np.int64)
 
 
 class Encoder(Protocol):
@@ -45,16 +44,17 @@ class Encoder(Protocol):
 class Ngrams:
     """Texts by their hashed character n-grams of ``shortest`` to ``longest``: no words, so any language will do.
 
-    Each n-gram adds 1 to one of ``dimension`` buckets; a bucket of n counts 1 + ln n, and a text's vector has
-    length 1, so that long texts are like short ones of the same making. An empty text is all zeros.
+    Each n-gram adds or takes 1, as its hash says, from one of ``dimension`` buckets, so that n-grams that share one
+    cancel out on average. A text's vector has length 1: long texts are like short ones of the same making. A text
+    that leaves nothing is all zeros.
 
     >>> vectors = Ngrams(dimension=64).encode(["drift", "drift", "quiet"], None)
     >>> vectors.shape, bool((vectors[0] == vectors[1]).all()), round(float((vectors[2] ** 2).sum()), 9)
     ((3, 64), True, 1.0)
     """
 
-    shortest: int = 2
-    longest: int = 4
+    shortest: int = 1
+    longest: int = 3
     dimension: int = 256
 
     def __post_init__(self) -> None:
@@ -75,6 +75,9 @@ class Ngrams:
 
     def encode(self, rows: Any, shape: tuple[int, ...] | None) -> Vectors:
         """float64 [N, dimension]."""
+        if len(rows) > CHUNK:  # for memory
+            parts = [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
+            return np.concatenate([self.encode(part, shape) for part in parts])
         codes = [np.frombuffer(row.encode("utf-32-le", "surrogatepass"), dtype="<u4") for row in rows]
         lengths = np.array([len(code) for code in codes], dtype=np.int64)
         n = len(codes)
@@ -82,7 +85,7 @@ class Ngrams:
             return np.zeros((n, self.dimension))
         characters = np.concatenate(codes).astype(np.uint64)
         owner = np.repeat(np.arange(n), lengths)
-        counts = np.zeros(n * self.dimension, dtype=np.int64)
+        counts = np.zeros(2 * n * self.dimension, dtype=np.int64)
         rolling = np.zeros(len(characters), dtype=np.uint64)
         for size in range(1, self.longest + 1):
             last = len(characters) - size + 1
@@ -92,10 +95,13 @@ class Ngrams:
             if size < self.shortest:
                 continue
             whole = owner[:last] == owner[size - 1 :]  # no n-gram reaches into the next text
-            bucket = _mixed(rolling[whole] + np.uint64(size)) % np.uint64(self.dimension)
-            at = owner[:last][whole] * self.dimension + bucket.astype(np.int64)
+            hashed = _mixed(rolling[whole] + np.uint64(size))
+            bucket = (hashed % np.uint64(self.dimension)).astype(np.int64)
+            at = 2 * (owner[:last][whole] * self.dimension + bucket) + (hashed >> np.uint64(63)).astype(
+                np.int64
+            )
             counts += np.bincount(at, minlength=len(counts))
-        weights = _TABLE[np.minimum(counts, len(_TABLE) - 1)].reshape(n, self.dimension)
+        weights = (counts[1::2] - counts[::2]).reshape(n, self.dimension)
         length = np.sqrt((weights * weights).sum(axis=1).astype(np.float64))  # a sum of whole numbers
         vectors: Vectors = weights / np.where(length > 0, length, 1.0)[:, None]
         return vectors
