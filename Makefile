@@ -11,7 +11,7 @@ PEERS := .bench-venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-wine demo-loans up test test-fast test-slow lint format bench bench-detection bench-monitor experiments contracts lock clean
+.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow lint format bench bench-detection bench-monitor bench-vectors experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -41,6 +41,12 @@ demo-wine: $(READY) ## the loop on the thesis's red wine (downloads UCI's file; 
 demo-loans: $(READY) ## the loop where only the labelling changes: no test of inputs sees it
 	$(BIN)/atalaia demo loans
 
+demo-digits: $(READY) ## the monitor alone on images (scikit-learn's digits)
+	$(BIN)/atalaia demo digits
+
+demo-texts: $(READY) ## the monitor alone on texts (sentences of docstrings)
+	$(BIN)/atalaia demo texts
+
 up: $(READY) ## broker, MLflow and services, until Ctrl-C (PROJECT=projects/flights)
 	$(BIN)/atalaia up $(if $(PROJECT),--project $(PROJECT))
 
@@ -65,13 +71,16 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: bench-detection bench-monitor ## all benchmarks; each writes bench/results/NAME.json
+bench: bench-detection bench-monitor bench-vectors ## all benchmarks; each writes bench/results/NAME.json
 
 bench-detection: $(READY) $(PEERS) ## false alarms and delay beside the thesis, river, Frouros (a quarter of an hour)
 	$(BIN)/python bench/detection.py
 
 bench-monitor: $(READY) ## rows/s through Faust from real Kafka, beside a bare consumer
 	$(BIN)/python bench/monitor.py
+
+bench-vectors: $(READY) ## changes of vectors found in one window, beside kernel means (some minutes)
+	$(BIN)/python bench/vectors.py
 
 $(PEERS): $(UV) bench/requirements.lock
 	@test -x .bench-venv/bin/python || $(UV) venv --quiet --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .bench-venv

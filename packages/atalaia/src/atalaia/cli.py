@@ -58,7 +58,9 @@ def up(
 
 @app.command()
 def demo(
-    project: Annotated[str, typer.Argument(help="flights, wine-quality or loans")] = "flights",
+    project: Annotated[
+        str, typer.Argument(help="flights, wine-quality, loans; digits or texts: the monitor alone")
+    ] = "flights",
     data: Annotated[
         Path | None, typer.Option(help="winequality-red.csv, where it shall not be downloaded")
     ] = None,
@@ -67,11 +69,18 @@ def demo(
     ] = None,
     keep: Annotated[Path | None, typer.Option(help="keep topics, models and clones in this folder")] = None,
 ) -> None:
-    """The whole loop on real data; exits 0 only if it really closed."""
+    """The whole loop on real data, or the monitor on images and texts; exits 0 only if all held that must."""
     from atalaia.demo.run import data_setting
     from atalaia.demo.run import demo as run
+    from atalaia.demo.watched import WATCHED
     from atalaia.project import find_project
 
+    if project in WATCHED:
+        from atalaia.demo.elsewhere import demo as watch
+
+        if data is not None or keep is not None:
+            raise UserError(f"{project} brings its own data and keeps nothing: no --data, no --keep")
+        raise typer.Exit(watch(WATCHED[project], out or Path(f"atalaia-demo-{project}"), Console()))
     data_setting(project, data)
     found = find_project(project)
     raise typer.Exit(run(found, out or Path(f"atalaia-demo-{found.name}"), Console(), keep))
