@@ -8,7 +8,7 @@ import numpy as np
 from contracts.events import ModelChanged, PredictionsMade, WindowTested
 from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.owner import Owner
-from drift_monitor.domain.panes import Counter, Record
+from drift_monitor.domain.panes import Counter, Position, Record
 from drift_monitor.domain.windows import Grid
 from summaries.profile import FieldSpec, Profile
 
@@ -29,6 +29,7 @@ class World:
 
     def __init__(self, rule: Rule = RULE) -> None:
         self.counter, self.owner = Counter(GRID), Owner("m", GRID, rule, [0])
+        self.counter.take(0, 0, Position(), [])
         self.owner.changed(
             ModelChanged(
                 model="m", version="1", previous_version=None, action="installed", artifact_uri="", sha256="",
@@ -50,7 +51,7 @@ class World:
             batch_id=str(number), model="m", version="1", event_time=[100 * number + 1] * rows,
             features=features, predictions=predictions,
         )  # fmt: skip
-        panes, refused = self.counter.absorb([Record(0, self.offset, event)], {("m", "1"): PROFILE}, {})
+        panes, refused = self.counter.absorb([Record(0, self.offset, event)], {("m", "1"): PROFILE})
         assert not refused
         self.offset += 1
         for pane in panes:

@@ -23,7 +23,7 @@ def log(grid: Grid, windows: int = 3) -> tuple[list[PaneCounted], list[WindowTes
     start = grid.pane_of(1000)
     pane = PaneCounted(
         model="m", version="1", partition=0, pane_start=start, pane_end=start + grid.pane, rows=1, counts={},
-        unseen={}, last_offset=0, watermark=1000,
+        unseen={}, last_offset=0, epoch=0,
     )  # fmt: skip
     return [pane], reports
 

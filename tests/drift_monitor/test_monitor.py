@@ -1,17 +1,32 @@
 """The monitor with edges of its own: what is published, over restarts too."""
 
+from __future__ import annotations
+
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from contracts.events import AlertChanged, ModelChanged, PaneCounted, PredictionsMade, WindowTested
+import pytest
+from contracts.events import (
+    AlertChanged,
+    ModelChanged,
+    PaneCounted,
+    PredictionsMade,
+    ProgressMade,
+    WindowTested,
+)
+from drift_monitor.counting import Counting, Fenced, Missing, UnusableProfile
+from drift_monitor.counting import Edges as CountingEdges
+from drift_monitor.deciding import Deciding
+from drift_monitor.deciding import Edges as DecidingEdges
 from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.owner import Owner
 from drift_monitor.domain.panes import Counter as Panes
-from drift_monitor.domain.panes import Record
-from drift_monitor.domain.windows import Grid
-from drift_monitor.monitor import Edges, Missing, Monitor, UnusableProfile
+from drift_monitor.domain.panes import Position, Record
+from drift_monitor.domain.progress import Ended, Progress
+from drift_monitor.domain.windows import Grid, Window
+from drift_monitor.produces.panes import key_of
 from summaries.profile import FieldSpec, Profile
 
 GRID = Grid(origin=0, size=60, step=60, grace=0)
@@ -32,7 +47,7 @@ def made(times: list[int], values: list[Any], version: str = "1") -> Predictions
     """A batch; row i has value i, from the beginning again after the last."""
     n = len(times)
     return PredictionsMade(
-        batch_id="b",
+        batch_id=f"{version}/{times[0]}",
         model="m",
         version=version,
         event_time=times,
@@ -46,11 +61,13 @@ class Platform:
 
     def __init__(self) -> None:
         self.changes: list[ModelChanged] = []
-        self.panes: list[PaneCounted] = []
+        self.panes: dict[tuple[bytes, int], PaneCounted] = {}
+        self.progress: list[ProgressMade] = []
         self.alerts: list[AlertChanged] = []
         self.reports: list[WindowTested] = []
         self.offset = 0
         self.unusable: set[str] = set()
+        self.state = Progress()
 
     async def get(self, model: str, version: str) -> Profile:
         """Profiles."""
@@ -61,6 +78,21 @@ class Platform:
     def missing(self) -> list[Missing]:
         """Profiles that are not there."""
         return [Missing("m", version, 7, "another schema version", True) for version in self.unusable]
+
+    async def read_past(self, offset: int) -> None:
+        """Progress is read as it is written."""
+        assert offset < len(self.progress)
+
+    async def publish_progress(self, event: ProgressMade) -> int:
+        """A topic of one partition."""
+        self.progress.append(event)
+        self.state.take(len(self.progress) - 1, event)
+        return len(self.progress) - 1
+
+    async def publish_panes(self, panes: Sequence[PaneCounted]) -> Mapping[int, int]:
+        """Compacted as it is written."""
+        self.panes.update({(key_of(pane), pane.partition): pane for pane in panes})
+        return {pane.partition: len(self.panes) for pane in panes}
 
     def install(self, version: str, effective_from: int, previous: str | None = None) -> ModelChanged:
         """A version takes over."""
@@ -77,30 +109,9 @@ class Platform:
         self.changes.append(change)
         return change
 
-    def start(self) -> Monitor:
+    def start(self, keep_windows: int = 200) -> Monitor:
         """A monitor that begins where the last one ended."""
-
-        async def publish_panes(panes: Sequence[PaneCounted]) -> None:
-            self.panes += panes
-
-        async def publish_alert(alert: AlertChanged) -> None:
-            self.alerts.append(alert)
-
-        async def publish_report(report: WindowTested) -> None:
-            self.reports.append(report)
-
-        async def end_offsets() -> Mapping[int, int]:
-            return {0: self.offset}
-
-        async def model_events_read() -> None:
-            return
-
-        edges = Edges(self, publish_panes, publish_alert, publish_report, end_offsets, model_events_read)
-        monitor = Monitor(GRID, RULE, [0], edges)
-        for change in self.changes:
-            monitor.changed(change)
-        monitor.restore(self.panes, self.reports, {0: self.offset})
-        return monitor
+        return Monitor(self, keep_windows)
 
     async def send(
         self, monitor: Monitor, start: int, values: list[Any], version: str = "1", n: int = 40
@@ -108,8 +119,87 @@ class Platform:
         """``n`` rows from ``start`` on, one a millisecond; then the windows that are over are decided."""
         record = Record(0, self.offset, made(list(range(start, start + n)), values, version))
         self.offset += 1
-        await monitor.absorb([record], {0: self.offset})
+        await monitor.counting.absorb([record], {0: self.offset})
         await monitor.decide()
+
+
+class Monitor:
+    """A worker that counts the one partition and decides."""
+
+    def __init__(self, platform: Platform, keep_windows: int) -> None:
+        self.platform = platform
+
+        async def read_panes(_: Iterable[int]) -> tuple[list[PaneCounted], Mapping[int, int]]:
+            return list(platform.panes.values()), {0: len(platform.panes)}
+
+        async def publish_alert(alert: AlertChanged) -> None:
+            platform.alerts.append(alert)
+
+        async def publish_report(report: WindowTested) -> None:
+            platform.reports.append(report)
+
+        async def publish_ended(model: str, ended: Ended) -> None:
+            event = ProgressMade(
+                what="ended", worker="", offsets={"0": ended.ends[0]}, clocks={model: ended.at}
+            )
+            await platform.publish_progress(event)
+
+        async def end_offsets() -> Mapping[int, int]:
+            return {0: platform.offset}
+
+        async def nothing(*_: Any) -> None:
+            return
+
+        async def read_batches(_: Mapping[int, int]) -> Mapping[int, Mapping[str, int]]:
+            return {}
+
+        async def forget_panes(panes: Sequence[tuple[bytes, int]]) -> None:
+            for key in panes:
+                del platform.panes[key]
+
+        self.counting = Counting(
+            GRID,
+            "w",
+            CountingEdges(
+                platform,
+                platform,
+                platform.publish_panes,
+                platform.publish_progress,
+                nothing,
+                read_panes,
+                read_batches,
+            ),
+        )
+        self.counting.assign([0])
+        self.deciding = Deciding(
+            GRID,
+            RULE,
+            [0],
+            DecidingEdges(
+                platform, publish_alert, publish_report, publish_ended, end_offsets, nothing, forget_panes
+            ),
+            keep_windows,
+        )
+        self.deciding.restore(platform.reports)
+        for change in platform.changes:
+            self.deciding.changed(change)
+
+    def changed(self, change: ModelChanged) -> None:
+        """Another version serves."""
+        self.deciding.changed(change)
+
+    def owner(self, model: str) -> Owner:
+        """Who decides a model."""
+        return self.deciding.owner(model)
+
+    async def decide(self) -> None:
+        """Read what was written, and decide what is over."""
+        for (key, _), pane in self.platform.panes.items():
+            self.deciding.pane(key, pane)
+        self.deciding.panes_read(0, len(self.platform.panes))
+        await self.counting.advance()
+        self.deciding.heard(self.platform.state)
+        await self.deciding.decide()
 
 
 async def test_a_restart_decides_no_window_again_that_a_promotion_reaches_back_to() -> None:
@@ -212,9 +302,10 @@ def test_alerts_of_overlapping_windows_have_ids_of_their_own() -> None:
     owner.changed(Platform().install("1", 70))
     log = [(70, ODD, 10), (80, QUIET, 400), (100, ODD, 4000), (120, QUIET, 10)]
     counter = Panes(grid)
+    counter.take(0, 0, Position(), [])
     for offset, (start, values, n) in enumerate(log):
         record = Record(0, offset, made([start + i % 10 for i in range(n)], values))
-        for pane in counter.absorb([record], {("m", "1"): PROFILE}, {})[0]:
+        for pane in counter.absorb([record], {("m", "1"): PROFILE})[0]:
             owner.replace(pane)
     ids = []
     owner.watermark.flush(120)
@@ -232,15 +323,13 @@ async def test_records_whose_profile_nobody_can_read_are_refused_with_the_reason
     platform.unusable = {"2"}
     monitor = platform.start()
     records = [Record(0, i, made([i], QUIET, version)) for i, version in enumerate("121")]
-    refused = await monitor.absorb(records, {0: 3})
+    counted, refused = await monitor.counting.absorb(records, {0: 3})
+    assert counted == {0}
     assert [(record.offset, reason) for record, reason in refused] == [
         (1, "m version 2: another schema version")
     ]
-    assert [(pane.version, pane.rows) for pane in platform.panes] == [("1", 2)]
-    assert monitor.profiles_are_there()
-    assert monitor.status("m")["missing_profiles"] == [
-        {"model": "m", "version": "2", "since": 7, "reason": "another schema version", "unusable": True}
-    ]
+    assert [(pane.version, pane.rows) for pane in platform.panes.values()] == [("1", 2)]
+    assert monitor.deciding.profiles_are_there()
 
 
 async def test_a_window_whose_profile_cannot_be_read_any_more_is_held_and_seen() -> None:
@@ -254,11 +343,11 @@ async def test_a_window_whose_profile_cannot_be_read_any_more_is_held_and_seen()
     monitor.owner("m").watermark.flush(60)
     await monitor.decide()
     assert platform.reports == []
-    assert not monitor.profiles_are_there()
+    assert not monitor.deciding.profiles_are_there()
     platform.unusable = set()
     await monitor.decide()
     assert [report.window_end for report in platform.reports] == [60]
-    assert monitor.profiles_are_there()
+    assert monitor.deciding.profiles_are_there()
 
 
 async def test_what_windows_said_is_known_after_a_restart_too() -> None:
@@ -277,3 +366,38 @@ async def test_what_windows_said_is_known_after_a_restart_too() -> None:
             (None, None), ("1", None), ("1", opened), ("1", opened),
         ]  # fmt: skip
         assert all(report.concept for report in platform.reports)
+
+
+async def test_a_partition_that_another_worker_claims_is_no_longer_counted() -> None:
+    """Who learns it from the broker goes on with what is left; who does not is stopped before it acknowledges."""
+    platform = Platform()
+    platform.install("1", 0)
+    old, new = platform.start(), platform.start()
+    first = Record(0, 0, made([1, 2], QUIET))
+    assert (await old.counting.absorb([first], {0: 1})).counted == {0}
+    await new.counting.hold()
+    assert new.counting.owns(0)
+    assert not old.counting.owns(0)
+    second = Record(0, 1, made([3, 4], QUIET))
+    with pytest.raises(Fenced, match="partition 0"):
+        await old.counting.absorb([second], {0: 2})
+    old.counting.assign([])
+    assert (await old.counting.absorb([second], {0: 2})).counted == frozenset()
+    assert (await new.counting.absorb([first, second], {0: 2})).counted == {0}
+    await new.decide()
+    assert new.owner("m").rows(Window(0, 60)) == {"1": 4}
+
+
+async def test_panes_of_windows_decided_long_ago_are_struck_out() -> None:
+    """So many are kept, besides those that the next windows look back to; a restart goes on with these."""
+    platform = Platform()
+    platform.install("1", 0)
+    monitor = platform.start(keep_windows=3)
+    for i in range(10):
+        await platform.send(monitor, 60 * i, QUIET)
+    kept = 3 + RULE.windows_back
+    # nine are decided
+    assert sorted(p.pane_start // 60 for p in platform.panes.values()) == [*range(9 - kept, 10)]
+    monitor = platform.start(keep_windows=3)
+    await platform.send(monitor, 600, QUIET)
+    assert [report.rows for report in platform.reports] == [40] * 10

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from drift_monitor.monitor import UnusableProfile
+from drift_monitor.counting import UnusableProfile
 from drift_monitor.profiles import UNREADABLE_TIMES, FetchedProfiles
 from servicekit.registry import Registry
 from summaries.profile import FieldSpec, Profile

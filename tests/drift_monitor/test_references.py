@@ -19,10 +19,10 @@ from contracts.events import (
 )
 from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.owner import Owner
-from drift_monitor.domain.panes import Counter, Record
+from drift_monitor.domain.panes import Counter, Position, Record
 from drift_monitor.domain.references import References, accepted_profile
 from drift_monitor.domain.windows import Grid
-from summaries.counts import from_sparse, to_sparse
+from summaries.counts import to_sparse, unpack
 from summaries.profile import FieldSpec, Profile
 
 GRID = Grid(origin=0, size=60, step=60, grace=0)
@@ -47,6 +47,8 @@ class Log:
     def __init__(self, grid: Grid = GRID, rule: Rule = RULE) -> None:
         self.grid, self.rule = grid, rule
         self.counter = Counter(grid)
+        for partition in (0, 1):
+            self.counter.take(partition, 0, Position(), [])
         self.panes: list[PaneCounted] = []
         self.reports: list[WindowTested] = []
         self.alerts: list[AlertChanged] = []
@@ -71,10 +73,10 @@ class Log:
     def count(self, at: int, shift: float, n: int = 60) -> list[PaneCounted]:
         """The rows of one window's time."""
         event = PredictionsMade(
-            batch_id="b", model="m", version="1", event_time=[60 * at + i % 60 for i in range(n)],
+            batch_id=f"{at}", model="m", version="1", event_time=[60 * at + i % 60 for i in range(n)],
             features=rows(shift, n, 100 + at), predictions=[i % 2 for i in range(n)],
         )  # fmt: skip
-        written, refused = self.counter.absorb([Record(0, at, event)], {("m", "1"): PROFILE}, {})
+        written, refused = self.counter.absorb([Record(0, at, event)], {("m", "1"): PROFILE})
         assert not refused
         self.panes += written
         return written
@@ -93,8 +95,8 @@ class Log:
         counts = {name: np.zeros(ref.size, dtype=np.int64) for name, ref in PROFILE.monitored().items()}
         chosen = [p for p in self.panes if p.pane_end > since and p.pane_end <= until]
         for pane in {p.pane_start: p for p in chosen}.values():
-            for name, sparse in pane.counts.items():
-                counts[name] += from_sparse(sparse, len(counts[name]))
+            for name, packed in pane.counts.items():
+                counts[name] += unpack(packed, len(counts[name]))
         event = ReferenceAccepted(
             model="m", version="1", alert_id=self.alerts[-1].alert_id, since=since, until=until,
             effective_from=until if effective_from is None else effective_from, rows=int(counts["x"].sum()),

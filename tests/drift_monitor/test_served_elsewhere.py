@@ -22,11 +22,12 @@ import pytest
 from contracts.codec import decode
 from contracts.events import AlertChanged, PredictionsMade, WindowTested
 from contracts.generate import SCHEMAS
-from drift_monitor.domain.panes import Counter, Record
+from drift_monitor.domain.panes import Counter, Position, Record
 from drift_monitor.domain.windows import Grid
 from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
 from servicekit.topic_log import read_whole
+from summaries.counts import pack
 from summaries.profile import FieldSpec, Profile
 
 PAGE = Path(__file__).parents[2] / "docs" / "served-elsewhere.md"
@@ -84,14 +85,14 @@ def test_rows_count_by_their_features_alone() -> None:
         predictions=[0] * n,
     )  # fmt: skip
     for profile in (replace(whole, outputs=[]), whole):
-        (pane,), refused = Counter(Grid(0, 60, 60, 0)).absorb(
-            [Record(0, 0, event)], {("pump", "1"): profile}, {}
-        )
+        counter = Counter(Grid(0, 60, 60, 0))
+        counter.take(0, 0, Position(), [])
+        (pane,), refused = counter.absorb([Record(0, 0, event)], {("pump", "1"): profile})
         assert refused == []
         assert pane.rows == n
         assert set(pane.counts) == set(profile.monitored())
     missing = whole.monitored()["probability:1"].missing
-    assert pane.counts["probability:1"] == ([missing], [n])
+    assert pane.counts["probability:1"] == pack(n * np.eye(missing + 1, dtype=np.int64)[missing])
 
 
 @pytest.mark.kafka

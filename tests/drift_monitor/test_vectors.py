@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 import numpy as np
 import pytest
+from atalaia.drift.accept import added_up
 from contracts.events import PaneCounted, PredictionsMade, ReferenceAccepted
 from drift_monitor.domain.columns import Reader
-from drift_monitor.domain.panes import Counter, Record
+from drift_monitor.domain.panes import Counter, Position, Record
 from drift_monitor.domain.references import accepted_profile
 from drift_monitor.domain.windows import Grid
+from summaries.counts import unpack, unpack_sparse
 from summaries.profile import FieldSpec, Profile
 
+IDS = map(str, itertools.count())
 SCHEMA = [FieldSpec("note", "text", optional=True), FieldSpec("image", "vector", shape=(2, 3), optional=True)]
 WORDS = ["pump", "valve", "leaks", "hot [again]", "noise {}", "stopped"]
 
@@ -30,7 +34,7 @@ def record(offset: int, given: dict[str, list[Any]], **changes: Any) -> Record:
     """As it comes from Kafka."""
     n = len(given["note"])
     event = {
-        "batch_id": "b", "model": "m", "version": "1", "event_time": list(range(n)),
+        "batch_id": next(IDS), "model": "m", "version": "1", "event_time": list(range(n)),
         "features": {"note": given["note"]}, "vectors": {"image": given["image"]}, "predictions": [0] * n, **changes,
     }  # fmt: skip
     return Record(0, offset, Reader().read(json.dumps(event).encode()))
@@ -47,7 +51,9 @@ def profile() -> Profile:
 
 def absorb(profile: Profile, *records: Record) -> tuple[list[PaneCounted], list[tuple[Record, str]]]:
     """One chunk."""
-    return Counter(Grid(0, 60_000, 60_000, 0)).absorb(records, {("m", "1"): profile}, {})
+    counter = Counter(Grid(0, 60_000, 60_000, 0))
+    counter.take(0, 0, Position(), [])
+    return counter.absorb(records, {("m", "1"): profile})
 
 
 def test_rows_are_counted_over_the_codebook_and_its_parts(profile: Profile) -> None:
@@ -57,7 +63,8 @@ def test_rows_are_counted_over_the_codebook_and_its_parts(profile: Profile) -> N
     assert refused == []
     cells = profile.index_batch(given, [0] * 40)
     assert pane.counts.keys() == cells.keys() == profile.monitored().keys()
-    for name, (at, counts) in pane.counts.items():
+    for name, packed in pane.counts.items():
+        at, counts = (part.tolist() for part in unpack_sparse(packed))
         counted = np.bincount(cells[name], minlength=profile.monitored()[name].size)
         assert at == np.flatnonzero(counted).tolist()
         assert counts == counted[at].tolist()
@@ -70,9 +77,9 @@ def test_records_with_and_without_them_are_counted_together(profile: Profile) ->
     (pane,), refused = absorb(profile, record(0, given), bare, record(2, given))
     assert refused == []
     for name, known in profile.monitored().items():
-        counts = dict(zip(*pane.counts[name], strict=True))
+        counts = unpack(pane.counts[name], known.size)
         assert counts[known.missing] == 12
-        assert sum(counts.values()) == 30
+        assert counts.sum() == 30
 
 
 @pytest.mark.parametrize(
@@ -96,12 +103,12 @@ def test_a_live_span_becomes_the_reference(profile: Profile) -> None:
     """Counts of a codebook and all its parts, by the names they have in panes."""
     (pane,), _ = absorb(profile, record(0, columns(50, 6)))
     event = ReferenceAccepted(
-        model="m", version="1", alert_id="a", since=0, until=1, effective_from=1, rows=50, counts=pane.counts, reason="x"
+        model="m", version="1", alert_id="a", since=0, until=1, effective_from=1, rows=50, counts=added_up([pane]), reason="x"
     )  # fmt: skip
     accepted = accepted_profile(profile, event)
     for name, known in accepted.monitored().items():
         assert known.rows == 50
-        assert np.flatnonzero(known.counts).tolist() == pane.counts[name][0]
+        assert np.flatnonzero(known.counts).tolist() == event.counts[name][0]
     assert isinstance(event.counts, dict)
     with pytest.raises(ValueError, match="image:distance"):
         accepted_profile(profile, _without(event, "image:distance"))

@@ -11,7 +11,7 @@ import pytest
 from contracts.events import AlertChanged, ModelChanged, PaneCounted, PredictionsMade, WindowTested
 from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.owner import Owner
-from drift_monitor.domain.panes import Counter, Record
+from drift_monitor.domain.panes import Counter, Position, Record
 from drift_monitor.domain.windows import Grid
 from summaries.profile import FieldSpec, Profile
 
@@ -34,6 +34,8 @@ class World:
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(7)
         self.counter = Counter(self.grid)
+        for partition in (0, 1):
+            self.counter.take(partition, 0, Position(), [])
         self.offset = 0
         reference = self.rows(2000, 0)
         schema = [FieldSpec("temp", "float32"), FieldSpec("origin", "string")]
@@ -77,7 +79,7 @@ class World:
         self.batches.append(event)
         record = Record(self.offset % 2, self.offset, event)
         self.offset += 1
-        written, refused = self.counter.absorb([record], {(self.model, "1"): self.profile}, {})
+        written, refused = self.counter.absorb([record], {(self.model, "1"): self.profile})
         assert not refused
         self.panes += written
         for pane in written:

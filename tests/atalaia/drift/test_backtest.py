@@ -97,7 +97,7 @@ def test_a_year_of_hours_takes_seconds(world: Any) -> None:
         panes.append(
             PaneCounted(
                 model="m", version="1", partition=0, pane_start=at * HOUR, pane_end=(at + 1) * HOUR, rows=100,
-                counts=pane.counts, unseen={}, last_offset=at, watermark=at * HOUR,
+                counts=pane.counts, unseen={}, last_offset=at, epoch=0,
             )
         )  # fmt: skip
     began = time.monotonic()

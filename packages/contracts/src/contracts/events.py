@@ -74,24 +74,46 @@ class OutcomesJoined(Event, frozen=True):
 class PaneCounted(Event, frozen=True):
     """Topic ``panes`` (internal, compacted): cumulative counts of one pane of one source partition.
 
-    Key: ``model/version/partition/pane_start``. ``counts[feature] = [indices, counts]``, sparse over the
-    reference's cells; ``last_offset`` and ``watermark`` are those of the source partition at that moment.
+    Key: ``model/version/partition/pane_start/epoch``; in the partition of ``panes`` that has the source partition's
+    number. Of a pane's records the one of the highest ``epoch`` holds, and of these that of the highest
+    ``last_offset``. ``counts[feature]`` are the counts of the reference's cells, packed as ``summaries.counts.pack``
+    does; ``last_offset`` is the last of the source partition that is in them.
 
-    Rows that came when their window was over are in no pane but in a record of their own, key suffix
-    ``/late``: ``late`` counts them by the start of the pane that was the newest when they came.
+    Rows that came when their window was over are in no pane but in a record of their own, key suffix ``/late``:
+    it belongs to the pane that was the newest when they came, and ``late`` is how many there were.
     """
 
     model: str
     version: str
     partition: int
+    epoch: int
     pane_start: int
     pane_end: int
     rows: int
-    counts: dict[str, tuple[list[int], list[int]]]
+    counts: dict[str, bytes]
     unseen: dict[str, dict[str, int]]
     last_offset: int
-    watermark: int
-    late: dict[str, int] = {}
+    late: int = 0
+
+
+class ProgressMade(Event, frozen=True):
+    """Topic ``progress`` (internal, compacted): how far the monitor's workers have counted ``predictions``.
+
+    - ``claimed``, key ``claimed/partition``: a worker takes a partition. The record's own offset is its ``epoch``:
+      what any other worker says of the partition afterwards is void.
+    - ``counted``, key ``counted/partition/epoch``: all records before ``offsets[partition]`` are counted, the
+      partition's clock stands at ``clocks[model]``, and ``panes`` says it all before its offset ``panes``.
+    - ``ended``, key ``ended/model/why``: the log ended at ``offsets`` after an event time of ``clocks[model]`` had been
+      seen, or a person has said that nothing before it will come. A partition counted that far stands there too.
+    """
+
+    what: Literal["claimed", "counted", "ended"]
+    worker: str
+    partition: int | None = None
+    epoch: int | None = None
+    offsets: dict[str, int] = {}
+    clocks: dict[str, int] = {}
+    panes: int = 0
 
 
 class FeatureShape(Event, frozen=True):

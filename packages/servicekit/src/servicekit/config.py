@@ -40,6 +40,9 @@ class Settings(BaseSettings):
         description="how long after its end a window still takes rows; "
         "covers clocks that are allowed to be ahead (five minutes)",
     )
+    keep_windows: int = Field(
+        200, gt=0, description="decided windows whose counts are kept, to be judged again or accepted"
+    )
     window_origin_ms: int = Field(0, description="event time that window starts are counted from")
     min_rows: int = Field(100, gt=0, description="fewer rows in a window: insufficient data")
     false_alarms: str = Field(

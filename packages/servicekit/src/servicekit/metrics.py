@@ -259,6 +259,10 @@ CONCEPT_SINCE = _gauge(
     "atalaia_concept_since_seconds", "where the open real alert's world begins; none is shown without one",
     MODEL, by=[MONITOR], unit="seconds", field="since",
 )  # fmt: skip
+DUPLICATES = _counter(
+    "atalaia_duplicate_batches_total", "records of predictions not counted, their batch having come before",
+    by=[MONITOR], unit="records",
+)  # fmt: skip
 ROWS_COUNTED = _counter(
     "atalaia_rows_counted_total", "rows the monitor took in", MODEL, VERSION, by=[MONITOR], unit="rows"
 )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any, TypeVar
 
+from aiokafka import TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
 from contracts.codec import Unreadable, decode
 from contracts.events import Event
@@ -18,16 +19,26 @@ BATCH_RECORDS = 2_000
 FETCH_BYTES = 4_194_304
 
 
-async def read_whole(settings: Settings, topic: str) -> AsyncIterator[list[Any]]:
-    """The records there are now, in batches; a partition's in order. None where there is no such topic."""
+async def read_whole(
+    settings: Settings, topic: str, partitions: Iterable[int] | None = None
+) -> AsyncIterator[list[Any]]:
+    """The records there are now, of all partitions or some, in batches; a partition's in order.
+
+    None where there is no such topic.
+    """
     consumer = make_consumer(
-        settings, topic, isolation_level="read_committed", max_partition_fetch_bytes=FETCH_BYTES
+        settings,
+        *([topic] if partitions is None else []),
+        isolation_level="read_committed",
+        max_partition_fetch_bytes=FETCH_BYTES,
     )
     try:
         try:
             await consumer.start()
         except UnknownTopicOrPartitionError:
             return
+        if partitions is not None:
+            consumer.assign([TopicPartition(topic, partition) for partition in partitions])
         ends = await consumer.end_offsets(sorted(consumer.assignment()))  # without a group: all there are
         await consumer.seek_to_beginning()
         left = {tp for tp, end in ends.items() if end > 0}
@@ -52,15 +63,3 @@ async def read_events(settings: Settings, topic: str, kind: type[E]) -> list[E]:
             with contextlib.suppress(Unreadable):
                 events.append(decode(kind, record.value, record.headers))
     return events
-
-
-async def read_newest(settings: Settings, topic: str, kind: type[E]) -> list[E]:
-    """Of a compacted topic the last event of each key; raises ``Unreadable``."""
-    newest: dict[bytes | None, bytes] = {}
-    async for batch in read_whole(settings, topic):
-        for record in batch:
-            if record.value is None:
-                newest.pop(record.key, None)
-            else:
-                newest[record.key] = record.value
-    return [decode(kind, value) for value in newest.values()]

@@ -75,3 +75,40 @@ def from_sparse(sparse: tuple[Sequence[int], Sequence[int]], size: int) -> Count
     counts = zeros(size)
     np.add.at(counts, at, values)
     return counts
+
+
+_WIDE = 2**32
+
+
+def pack(counts: Counts) -> bytes:
+    """The cells that are not empty, as bytes: their indices and counts, little-endian, unsigned, of 4 bytes each.
+
+    The first byte is 0; it is 1 where a count needs 8 bytes.
+
+    >>> unpack(pack(np.array([0, 7, 0, 2])), 4).tolist()
+    [0, 7, 0, 2]
+    """
+    at = np.flatnonzero(counts)
+    values = counts[at]
+    wide = bool(len(values)) and int(values.max()) >= _WIDE
+    return bytes([wide]) + at.astype("<u4").tobytes() + values.astype("<u8" if wide else "<u4").tobytes()
+
+
+def unpack_sparse(packed: bytes) -> tuple[NDArray[np.int64], Counts]:
+    """``(indices, counts)`` of what :func:`pack` wrote; raises ``ValueError`` for other bytes."""
+    width = 12 if packed[:1] == b"\x01" else 8
+    n, rest = divmod(len(packed) - 1, width)
+    if packed[:1] not in (b"\x00", b"\x01") or rest:
+        raise ValueError(f"{len(packed)} bytes are no packed counts")
+    at = np.frombuffer(packed, "<u4", n, 1).astype(np.int64)
+    return at, np.frombuffer(packed, "<u8" if width == 12 else "<u4", n, 1 + 4 * n).astype(np.int64)
+
+
+def unpack(packed: bytes, size: int) -> Counts:
+    """The counts that :func:`pack` wrote, of so many cells."""
+    at, values = unpack_sparse(packed)
+    if len(at) and at.max() >= size:
+        raise ValueError(f"packed counts do not fit {size} cells")
+    counts = zeros(size)
+    counts[at] = values
+    return counts

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable
+import contextlib
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from servicekit import metrics
+from contracts.events import PaneCounted
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.http import Health, make_ops_routes, serve
@@ -19,22 +20,27 @@ from servicekit.topics import ensure_topics
 from starlette.applications import Starlette
 
 from drift_monitor import geometry
-from drift_monitor.concepts import Concepts
 from drift_monitor.consumes import http, predictions
-from drift_monitor.consumes.concept_reports import read_concepts
+from drift_monitor.consumes.batches import read_batches
 from drift_monitor.consumes.drift_reports import read_reports
 from drift_monitor.consumes.model_events import ModelEvents
 from drift_monitor.consumes.panes import read_panes
+from drift_monitor.consumes.progress import FollowedProgress
 from drift_monitor.consumes.references import AcceptedReferences
+from drift_monitor.counting import Counting
+from drift_monitor.counting import Edges as CountingEdges
+from drift_monitor.deciding import STATUS
+from drift_monitor.deciding import Edges as DecidingEdges
+from drift_monitor.domain.progress import Ended
+from drift_monitor.domain.watermark import NEVER
 from drift_monitor.domain.windows import Grid
-from drift_monitor.monitor import Edges, Monitor
 from drift_monitor.offsets import Offsets
+from drift_monitor.ownership import TICK_SECONDS, Ownership
 from drift_monitor.produces import concept_reports, drift_alerts, drift_reports, panes
+from drift_monitor.produces import progress as to_progress
 from drift_monitor.profiles import FetchedProfiles
 from drift_monitor.rules import rule_of
 
-log = logging.getLogger(__name__)
-TICK_SECONDS = 0.2
 Fetch = Callable[[str, str], dict[str, Any]]
 
 
@@ -53,6 +59,7 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
     async with AsyncExitStack() as stack:
+        worker = uuid.uuid4().hex
         producer = await make_producer(settings, "drift-monitor")
         stack.push_async_callback(producer.stop)
         panes_producer = await _panes_producer(settings)
@@ -60,53 +67,79 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
         offsets = Offsets(settings, predictions.TOPIC)
         stack.push_async_callback(offsets.stop)
         partitions = await offsets.start()
+        geometry.check(grid, [], await read_reports(settings))
 
         async def dead_letter(topic: str, record: Any, reason: str) -> None:
             await to_dlq(producer, topic, record, reason)
 
-        # The two know each other: changes go to the monitor, which waits until they are read.
-        model_events = ModelEvents(settings, lambda event: monitor.changed(event), dead_letter)
-        stack.push_async_callback(model_events.stop)
-        references = AcceptedReferences(settings, lambda event: monitor.accepted(event), dead_letter)
-        stack.push_async_callback(references.stop)
+        # They know each other: what is read goes to who counts and who decides, who wait until it is read.
+        moved = asyncio.Event()
+
+        def progressed() -> None:
+            moved.set()
+            ownership.moved.set()
+
+        progress = FollowedProgress(settings, progressed, dead_letter)
+        model_events = ModelEvents(settings, lambda event: ownership.changed(event), dead_letter)
+        references = AcceptedReferences(settings, lambda event: ownership.accepted(event), dead_letter)
 
         async def events_read() -> None:
             await asyncio.gather(model_events.read(), references.read())
 
-        edges = Edges(
-            profiles=FetchedProfiles(fetch_profile or Registry(settings.mlflow).profile),
-            publish_panes=panes.make_publish(panes_producer),
+        async def panes_of(wanted: Iterable[int]) -> tuple[list[PaneCounted], Mapping[int, int]]:
+            found, ends = await read_panes(settings, wanted)
+            geometry.check(grid, found, [])
+            return found, ends
+
+        profiles = FetchedProfiles(fetch_profile or Registry(settings.mlflow).profile)
+        counting = Counting(
+            grid,
+            worker,
+            CountingEdges(
+                profiles=profiles,
+                progress=progress,
+                publish_panes=panes.make_publish(panes_producer),
+                publish_progress=to_progress.make_publish(producer),
+                forget_progress=to_progress.make_forget(producer),
+                read_panes=panes_of,
+                read_batches=lambda before: read_batches(settings, before),
+            ),
+        )
+        edges = DecidingEdges(
+            profiles=profiles,
             publish_alert=drift_alerts.make_publish(producer),
             publish_report=drift_reports.make_publish(producer),
+            publish_ended=to_progress.make_publish_ended(producer, worker, "idle"),
             end_offsets=offsets.ends,
             model_events_read=events_read,
+            forget_panes=panes.make_forget(panes_producer),
         )
-        monitor = Monitor(grid, rule, partitions, edges)
+        ownership = Ownership(
+            settings,
+            grid,
+            rule,
+            partitions,
+            counting,
+            progress,
+            edges,
+            concept_reports.make_publish(producer),
+        )
         app = predictions.make_app(settings)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        predictions.read_predictions(app, monitor, dead_letter, failed)
-        concepts = Concepts(settings, monitor, edges.publish_alert, concept_reports.make_publish(producer))
-        stack.push_async_callback(concepts.stop)
-        tasks = await _start_http(stack, settings, monitor, concepts, app, offsets)
-
-        for followed in (model_events, references):
-            await followed.start()
-            tasks.append(asyncio.create_task(followed.follow()))
+        predictions.read_predictions(app, counting, dead_letter, failed)
+        flush = Flush(progress, ownership, offsets, to_progress.make_publish_ended(producer, worker, "flush"))
+        tasks = await _start_http(stack, settings, ownership, counting, progress, app, offsets, flush)
+        for each in (progress, model_events, references):
+            stack.push_async_callback(each.stop)
+            await each.start()
+            tasks.append(asyncio.create_task(each.follow()))
             stack.callback(tasks[-1].cancel)
-        await events_read()
-        committed = await offsets.committed(settings, predictions.GROUP)
-        counted, reported = await read_panes(settings), await read_reports(settings)
-        geometry.check(grid, counted, reported)
-        monitor.restore(counted, reported, committed)
-        log.info("restored %d model(s), going on at %s", len(monitor.owners), dict(committed))
-
-        await concepts.start(await read_concepts(settings))
-        tasks.append(asyncio.create_task(concepts.follow()))
-        stack.callback(tasks[-1].cancel)
+        await asyncio.gather(progress.read(), events_read())
         stack.push_async_callback(app.stop)
         await app.start()
-        tasks.append(asyncio.create_task(_tick(monitor)))
-        stack.callback(tasks[-1].cancel)
+        for run_for_ever in (_count(counting, moved), ownership.run()):
+            tasks.append(asyncio.create_task(run_for_ever))
+            stack.callback(tasks[-1].cancel)
         stopping = asyncio.create_task(stop.wait())
         stack.callback(stopping.cancel)
         watched: set[asyncio.Future[Any]] = {*tasks, stopping, failed}
@@ -115,25 +148,52 @@ async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | No
             await ended  # raises what ended it
 
 
-async def _tick(monitor: Monitor) -> None:
-    """Look for windows that are over after each chunk, and every so often: traffic may have ended."""
+async def _count(counting: Counting, moved: asyncio.Event) -> None:
+    """Claim what is assigned, and move idle partitions on; records are counted as they come."""
     while True:
-        await monitor.decide()
-        try:
-            await asyncio.wait_for(monitor.ready.wait(), TICK_SECONDS)
-        except TimeoutError:
-            continue
-        finally:
-            monitor.ready.clear()
+        await counting.hold()
+        await counting.advance()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(moved.wait(), TICK_SECONDS)
+        moved.clear()
+
+
+class Flush:
+    """Takes an event time for the clock of all partitions, once all that is in the log now is counted."""
+
+    def __init__(
+        self,
+        progress: FollowedProgress,
+        ownership: Ownership,
+        offsets: Offsets,
+        publish: Callable[[str, Ended], Awaitable[None]],
+    ) -> None:
+        self._progress, self._ownership, self._offsets, self._publish = progress, ownership, offsets, publish
+
+    async def __call__(self, until: int) -> None:
+        """Return when it is so, and the windows that are over by it are decided."""
+        counted, ends = self._progress.state.counted, await self._offsets.ends()
+        await self._progress.until(
+            lambda: all(p in counted and counted[p].position.next_offset >= end for p, end in ends.items())
+        )
+        models = self._progress.state.models()
+        for model in models:
+            await self._publish(model, Ended(until, ends))
+        await self._progress.until(
+            lambda: all(counted[p].position.clocks.get(m, NEVER) >= until for p in ends for m in models)
+        )
+        await self._ownership.settle(until)
 
 
 async def _start_http(
     stack: AsyncExitStack,
     settings: Settings,
-    monitor: Monitor,
-    concepts: Concepts,
+    ownership: Ownership,
+    counting: Counting,
+    progress: FollowedProgress,
     app: Any,
     offsets: Offsets,
+    flush: Flush,
 ) -> list[asyncio.Task[None]]:
     """Health, metrics, status and flush; up before the state is restored, ready after."""
 
@@ -141,14 +201,34 @@ async def _start_http(
         return bool(await asyncio.wait_for(offsets.ends(), 5))
 
     def reading() -> bool:
-        return bool(app.started) and not app.crashed and bool(app.consumer.assignment())
+        return bool(app.started) and not app.crashed and counting.is_assigned
+
+    def profiles_are_there() -> bool:
+        held = any(not missing.unusable for missing in counting.edges.profiles.missing())
+        return not held and (ownership.deciding is None or ownership.deciding.profiles_are_there())
 
     def status() -> dict[str, object]:
-        return monitor.status(settings.model) | {"concept": concepts.status(settings.model)}
+        """What a worker that does not decide cannot know is null."""
+        deciding, concepts, model = ownership.deciding, ownership.concepts, settings.model
+        return {
+            "model": model,
+            "worker": counting.worker,
+            "partitions": sorted(counting.assigned),
+            "decides": deciding is not None,
+            **(deciding.status(model) if deciding is not None else dict.fromkeys(STATUS)),
+            "missing_profiles": [missing._asdict() for missing in counting.edges.profiles.missing()],
+            "concept": concepts.status(model) if concepts is not None else None,
+        }
+
+    def newest() -> int | None:
+        clocks = [
+            clock for counted in progress.state.counted.values() for clock in counted.position.clocks.values()
+        ]
+        return max(clocks, default=None)
 
     routes = [
-        *make_ops_routes(Health(kafka=kafka, predictions=reading, profiles=monitor.profiles_are_there)),
-        *http.make_routes(monitor, status),
+        *make_ops_routes(Health(kafka=kafka, predictions=reading, profiles=profiles_are_there)),
+        *http.make_routes(settings.step_ms or settings.window_ms, status, newest, flush),
     ]
     stop = asyncio.Event()
     serving = asyncio.create_task(
@@ -160,7 +240,6 @@ async def _start_http(
         await asyncio.wait({serving})
 
     stack.push_async_callback(close)
-    metrics.DRIFT_STATE.labels(settings.model, "virtual").set(0)
     await asyncio.sleep(0)  # lets it bind, so that an occupied port is told at once
     if serving.done():
         await serving

@@ -15,17 +15,18 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer
 from contracts.events import AlertChanged, ConceptTested
-from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_consumer
 from summaries.profile import Profile
 
 from drift_monitor.consumes import outcomes, quality_reports
+from drift_monitor.counting import UnusableProfile
+from drift_monitor.deciding import Deciding
 from drift_monitor.domain.concept import Concept, Served
 from drift_monitor.domain.detectors import Unsuitable, make_detectors
-from drift_monitor.monitor import STATES, Monitor, UnusableProfile
 from drift_monitor.offsets import Offsets, partitions_of
+from drift_monitor.shown import show_concept
 
 log = logging.getLogger(__name__)
 POLL_MS = 100
@@ -41,7 +42,7 @@ class Concepts:
     def __init__(
         self,
         settings: Settings,
-        monitor: Monitor,
+        monitor: Deciding,
         publish_alert: Callable[[AlertChanged], Awaitable[None]],
         publish_report: Callable[[ConceptTested], Awaitable[None]],
     ) -> None:
@@ -150,7 +151,7 @@ class Concepts:
                 await self._publish_report(concluded.report)
             concept.commit(concluded)
             if concluded.report is not None:
-                _show(concluded.report)
+                show_concept(concluded.report)
             await asyncio.sleep(0)
 
     async def _task(self, model: str, version: str) -> str | None:
@@ -181,10 +182,3 @@ class Concepts:
 
 def _offsets_of(told: ConceptTested) -> dict[int, int]:
     return {int(partition): offset for partition, offset in told.offsets.items()}
-
-
-def _show(report: ConceptTested) -> None:
-    """A boundary's errors as metrics."""
-    metrics.DRIFT_STATE.labels(report.model, "real").set(STATES[report.state])
-    if report.error is not None:
-        metrics.ERROR.labels(report.model).set(report.error)

@@ -84,4 +84,8 @@ class Followed(Generic[E]):
             await self._to_dlq(self.topic, record, str(error))
             metrics.DLQ_RECORDS.labels(self.topic).inc()
             return
+        self.taken(event, record)
+
+    def taken(self, event: E, record: Any) -> None:
+        """An event was read."""
         self._take(event)

@@ -48,6 +48,6 @@ def _check_origin(grid: Grid, starts: Iterable[int], distance: int, what: str) -
 def _other(setting: str, has: str, is_set: str) -> UserError:
     return UserError(
         f"{setting}: the log has {has}, set is {is_set}. Set it to what the log was made with; or, to count "
-        "all predictions anew, delete the topics panes, drift-reports, concept-reports and drift-alerts and the consumer group "
+        "all predictions anew, delete the topics panes, progress, drift-reports, concept-reports and drift-alerts and the consumer group "
         "drift-monitor."
     )

@@ -13,7 +13,7 @@ from servicekit import metrics
 from servicekit.errors import UserError
 from summaries.profile import Profile
 
-from drift_monitor.monitor import Missing, UnusableProfile
+from drift_monitor.counting import Missing, UnusableProfile
 
 log = logging.getLogger(__name__)
 UNREADABLE_TIMES = 3  # so often in a row: half a file may be read once, while it is written

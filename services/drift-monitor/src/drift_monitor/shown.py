@@ -28,6 +28,18 @@ OF_A_FEATURE: Mapping[Gauge, Callable[[FeatureDrift], float | None]] = {
 Values = dict[tuple[str, ...], float | None]
 
 
+def show_nothing() -> None:
+    """Another worker decides: it shows."""
+    for gauge in (
+        metrics.WINDOW_INFO, metrics.WINDOW_START, metrics.WINDOW_END, metrics.WINDOW_ROWS, metrics.WINDOW_LATE_ROWS,
+        metrics.WINDOW_P_VALUE, metrics.WINDOW_ALPHA, metrics.WINDOW_MIN_EFFECT, metrics.WINDOW_SCALE,
+        metrics.CONCEPT_INFO, metrics.ERROR, metrics.CONCEPT_ROWS, metrics.CONCEPT_AS_OF, metrics.CONCEPT_SINCE,
+        metrics.FEATURE_INFO, metrics.FEATURE_MISSING_SHARE, *OF_A_FEATURE, metrics.DRIFT_STATE, metrics.ALERT_OPEN,
+        metrics.WATERMARK, metrics.DECIDED_THROUGH,
+    ):  # fmt: skip
+        gauge.clear()
+
+
 def show_window(report: WindowTested) -> None:
     """The serving version's window as metrics."""
     tested = report.status != "insufficient data"  # else its p-value and scale are of nothing

@@ -6,9 +6,7 @@ from typing import Any
 
 from predictor.domain.model import Model
 
-_TYPES = {
-    "float32": "number", "int64": "integer", "string": "string", "bool": "boolean", "text": "string", "vector": "array"
-}  # fmt: skip
+_TYPES = {"float32": "number", "int64": "integer", "string": "string", "bool": "boolean"}
 PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -43,14 +41,10 @@ def _feature(model: Model) -> dict[str, Any]:
         kind = _TYPES[field.dtype]
         text = f"{field.description} ({field.unit})" if field.unit else field.description
         node: dict[str, Any] = {"type": [kind, "null"] if field.optional else kind, "description": text}
-        of = node
-        if field.dtype == "vector":
-            of = node["items"] = {"type": "number"}
-            node |= {"minItems": field.length, "maxItems": field.length}
         if field.min is not None:
-            of["minimum"] = field.min
+            node["minimum"] = field.min
         if field.max is not None:
-            of["maximum"] = field.max
+            node["maximum"] = field.max
         properties[field.name] = node | {"examples": [model.examples[field.name]]}
     return {
         "type": "object",

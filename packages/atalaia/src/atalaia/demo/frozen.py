@@ -1,4 +1,4 @@
-"""An earlier model on the very rows that another served: what if there were no loop?"""
+"""The first model, which nobody retrained, on the very rows that were served: what if there were no loop?"""
 
 from __future__ import annotations
 
@@ -8,25 +8,19 @@ import numpy as np
 from scoring import OnnxModel
 from servicekit.registry import ModelBundle
 
-from atalaia.demo.story import Floats, Ints, Outcomes
+from atalaia.demo.story import Floats, Outcomes
 
 CHUNK = 20_000
 
 
-def score(
-    bundle: ModelBundle, outcomes: Outcomes, rows: Ints | None = None
-) -> tuple[list[Any], dict[str, Floats]]:
-    """Predictions of ``bundle`` and its probabilities by class, for every outcome, or for those numbered ``rows``."""
+def score(bundle: ModelBundle, outcomes: Outcomes) -> tuple[list[Any], dict[str, Floats]]:
+    """Predictions of ``bundle`` and its probabilities by class, for every outcome."""
     model = OnnxModel(bundle.onnx, [f["name"] for f in bundle.profile["features"]])
     predictions: list[Any] = []
     shares: list[Floats] = []
-    features = outcomes.features
-    if rows is not None:
-        features = {name: [column[i] for i in rows] for name, column in features.items()}
-    count = len(outcomes) if rows is None else len(rows)
-    for start in range(0, count, CHUNK):
-        n = min(CHUNK, count - start)
-        scored = model.score({k: v[start : start + n] for k, v in features.items()}, n)
+    for start in range(0, len(outcomes), CHUNK):
+        n = min(CHUNK, len(outcomes) - start)
+        scored = model.score({k: v[start : start + n] for k, v in outcomes.features.items()}, n)
         predictions += scored.predictions.tolist()
         if scored.probabilities is not None:
             shares.append(scored.probabilities.astype(np.float64))

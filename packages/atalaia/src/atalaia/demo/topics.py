@@ -95,7 +95,7 @@ async def read_all(
 
         async for batch in read_whole(settings, topic):
             for record in batch:
-                if record.value is None and checker.kind is events.PaneCounted:
+                if record.value is None and described.config.get("cleanup.policy") == "compact":
                     continue  # a tombstone of a compacted topic
                 event = checker.update(record.value, record.headers, f"[{record.partition}] {record.offset}")
                 if event is not None:

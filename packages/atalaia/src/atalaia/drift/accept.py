@@ -11,6 +11,7 @@ from contracts.events import PaneCounted, ReferenceAccepted, TrainingDecided, Wi
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import publish
+from summaries.counts import unpack_sparse
 
 from atalaia.drift.explain import when
 from atalaia.drift.history import SHORT, Alert, reports_of
@@ -82,9 +83,9 @@ def added_up(panes: Iterable[PaneCounted]) -> dict[str, tuple[list[int], list[in
     """The counts of all panes, sparse as theirs."""
     total: dict[str, dict[int, int]] = {}
     for pane in panes:
-        for name, (indices, counts) in pane.counts.items():
+        for name, packed in pane.counts.items():
             of = total.setdefault(name, {})
-            for index, count in zip(indices, counts, strict=True):
+            for index, count in zip(*(part.tolist() for part in unpack_sparse(packed)), strict=True):
                 of[index] = of.get(index, 0) + count
     return {name: (sorted(of), [of[index] for index in sorted(of)]) for name, of in sorted(total.items())}
 

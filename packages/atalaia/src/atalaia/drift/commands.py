@@ -58,13 +58,13 @@ def accept(
     """Take the live rows since an alert as the reference, without a new model; the alert closes."""
     from contracts.events import (
         AlertChanged,
-        PaneCounted,
         ReferenceAccepted,
         TrainingDecided,
         WindowTested,
     )
+    from drift_monitor.consumes.panes import read_panes
     from servicekit.config import read_settings
-    from servicekit.topic_log import read_events, read_newest
+    from servicekit.topic_log import read_events
 
     from atalaia.drift.accept import TOPIC, acceptance, blind_spots, said, send, under_way
     from atalaia.drift.explain import say
@@ -78,7 +78,7 @@ def accept(
         accepted = await read_events(settings, TOPIC, ReferenceAccepted)
         # Reports first: the panes that are read after them hold at least what they count.
         reports = await read_events(settings, "drift-reports", WindowTested)
-        panes = await read_newest(settings, "panes", PaneCounted)
+        panes, _ = await read_panes(settings)
         event = acceptance(found, reports, panes, accepted, reason, by)
         if not dry_run:
             await send(settings, event)
@@ -107,8 +107,9 @@ def backtest(
 ) -> None:
     """Stored windows judged again under other thresholds, before and after side by side."""
     from contracts.events import ModelChanged, PaneCounted, ReferenceAccepted, WindowTested
+    from drift_monitor.consumes.panes import read_panes
     from servicekit.errors import UserError
-    from servicekit.topic_log import read_events, read_newest
+    from servicekit.topic_log import read_events
 
     from atalaia.drift.backtest import grid_of, judge_again, other_settings, render, rule_from, unlike
     from atalaia.drift.explain import say, when
@@ -128,7 +129,7 @@ def backtest(
         await connect(now)
         return (
             await read_events(now, "drift-reports", WindowTested),
-            await read_newest(now, "panes", PaneCounted),
+            (await read_panes(now))[0],
             await read_events(now, "model-events", ModelChanged),
             await read_events(now, "references", ReferenceAccepted),
         )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from servicekit.http import json_response, problem
@@ -12,8 +11,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from drift_monitor.domain.owner import MAX_EMPTY
-from drift_monitor.domain.watermark import NEVER
-from drift_monitor.monitor import Monitor
 
 
 class Flush(msgspec.Struct, forbid_unknown_fields=True):
@@ -22,8 +19,13 @@ class Flush(msgspec.Struct, forbid_unknown_fields=True):
     until: int
 
 
-def make_routes(monitor: Monitor, get_status: Callable[[], dict[str, object]]) -> list[Route]:
-    """``GET /api/v1.0/status`` and ``POST /api/v1.0/flush``."""
+def make_routes(
+    step: int,
+    get_status: Callable[[], dict[str, object]],
+    newest: Callable[[], int | None],
+    flush_until: Callable[[int], Awaitable[None]],
+) -> list[Route]:
+    """``GET /api/v1.0/status`` and ``POST /api/v1.0/flush``; ``newest``: the largest event time seen."""
 
     async def status(_: Request) -> Response:
         return json_response(get_status())
@@ -35,13 +37,11 @@ def make_routes(monitor: Monitor, get_status: Callable[[], dict[str, object]]) -
             return problem(
                 422, "Not a flush", f'{error}; expected is {{"until": milliseconds}}', field="until"
             )
-        latest: list[Any] = [
-            o.watermark.newest for o in monitor.owners.values() if o.watermark.newest > NEVER
-        ]
-        if latest and until > max(latest) + MAX_EMPTY * monitor.grid.step:
+        latest = newest()
+        if latest is not None and until > latest + MAX_EMPTY * step:
             detail = f"until lies more than {MAX_EMPTY} windows after the newest row"
             return problem(422, "Too far ahead", detail, field="until")
-        await monitor.flush(until)
+        await flush_until(until)
         return json_response(get_status())
 
     return [

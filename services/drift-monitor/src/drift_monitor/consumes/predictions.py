@@ -12,8 +12,8 @@ from contracts.codec import Unreadable
 from servicekit import metrics
 from servicekit.config import Settings
 
+from drift_monitor.counting import Counting
 from drift_monitor.domain.columns import Reader, Record
-from drift_monitor.monitor import Monitor
 
 log = logging.getLogger(__name__)
 TOPIC = "predictions"
@@ -31,6 +31,8 @@ def make_app(settings: Settings) -> Any:
         web_enabled=False,
         autodiscover=False,
         datadir=str(settings.data_dir / "drift-monitor"),
+        # What another worker counts now is never acknowledged here, so there is nothing to wait for.
+        stream_wait_empty=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
         # A dead worker's partitions move within so many seconds.
@@ -43,11 +45,11 @@ def make_app(settings: Settings) -> Any:
 
 def read_predictions(
     app: Any,
-    monitor: Monitor,
+    counting: Counting,
     to_dlq: Callable[[str, Any, str], Awaitable[None]],
     failed: asyncio.Future[None],
 ) -> None:
-    """Declare the agent that feeds the monitor.
+    """Declare the agent that counts.
 
     Faust restarts an agent that raises and goes on behind the chunk that it lost; so a failure ends the
     program instead, and what was not acknowledged is read again.
@@ -58,22 +60,35 @@ def read_predictions(
     async def predictions(stream: Any) -> None:
         async for events in stream.noack_take(CHUNK_RECORDS, within=CHUNK_SECONDS):
             try:
-                await absorb(monitor, [event.message for event in events], to_dlq)
+                counted = await absorb(counting, [event.message for event in events], to_dlq)
             except Exception as error:
                 log.exception("a chunk of predictions could not be counted")
                 if not failed.done():
                     failed.set_exception(error)
                 await asyncio.Event().wait()  # until the program ends
             for event in events:
-                event.ack()
+                if event.message.partition in counted:
+                    event.ack()
 
     app.agent(topic, name="predictions")(predictions)
 
+    async def assigned(_: Any, partitions: Any, **__: Any) -> None:
+        counting.assign(at.partition for at in partitions if at.topic == TOPIC)
+
+    async def revoked(_: Any, __: Any, **___: Any) -> None:
+        counting.assign(())  # until they are assigned anew, the same ones perhaps
+
+    app.on_partitions_assigned.connect(assigned, weak=False)
+    app.on_partitions_revoked.connect(revoked, weak=False)
+
 
 async def absorb(
-    monitor: Monitor, messages: list[Any], to_dlq: Callable[[str, Any, str], Awaitable[None]]
-) -> None:
-    """Decode a chunk and count it; what cannot be read goes to the dead-letter topic."""
+    counting: Counting, messages: list[Any], to_dlq: Callable[[str, Any, str], Awaitable[None]]
+) -> frozenset[int]:
+    """Decode a chunk and count it; what cannot be read goes to the dead-letter topic.
+
+    Returns the partitions whose part of the chunk may be acknowledged.
+    """
     records: list[Record] = []
     unreadable: list[tuple[Any, str]] = []
     reader = Reader()
@@ -85,13 +100,15 @@ async def absorb(
             records.append(Record(message.partition, message.offset, event))
         except Unreadable as error:
             unreadable.append((message, str(error)))
-    refused = await monitor.absorb(records, positions)
+    counted, refused = await counting.absorb(records, positions)
+    unreadable = [(message, reason) for message, reason in unreadable if message.partition in counted]
     by_place = {(message.partition, message.offset): message for message in messages} if refused else {}
     unreadable += [(by_place[record.partition, record.offset], reason) for record, reason in refused]
     for message, reason in unreadable:
         log.warning("%s/%d/%d is not readable: %s", TOPIC, message.partition, message.offset, reason)
         await to_dlq(TOPIC, message, reason)
         metrics.DLQ_RECORDS.labels(TOPIC).inc()
+    return counted
 
 
 def _headers(headers: Any) -> Any:

@@ -18,12 +18,13 @@ from contracts.events import (
     WindowTested,
 )
 from numpy.typing import NDArray
+from summaries.counts import unpack_sparse
 from summaries.detection import Detector
 from summaries.profile import Profile
 
 from drift_monitor.domain.alerts import AlertState
 from drift_monitor.domain.decision import Rule, Verdict, judge
-from drift_monitor.domain.panes import PaneKey
+from drift_monitor.domain.panes import PaneKey, newer
 from drift_monitor.domain.references import References
 from drift_monitor.domain.versions import Versions, version_order
 from drift_monitor.domain.watermark import NEVER, Watermark
@@ -71,12 +72,12 @@ class Owner:
     def replace(self, pane: PaneCounted) -> None:
         """Take a pane's newer counts; an older or the same one changes nothing."""
         key = PaneKey.of(pane)
-        known = self._panes.get(key) or self._late.get(key)
-        if known is not None and known.last_offset >= pane.last_offset:
+        if not newer(pane, self._panes.get(key) or self._late.get(key)):
             return
-        self.watermark.see(pane.partition, pane.watermark)
         if key.late:
-            self._late[key] = pane
+            # told by the window whose last step it lies in
+            if self.decided_through is None or pane.pane_start >= self.decided_through:
+                self._late[key] = pane
             return
         if pane.rows:
             self.versions.seen(pane.version, pane.pane_start)
@@ -127,8 +128,7 @@ class Owner:
         if self._filled is None or self.decided_through - self._filled < MAX_EMPTY * self.grid.step:
             return window
         starts = [s for s in (key.start for key in self._panes) if self._undecided(s)]
-        late = (int(start) for ledger in self._late.values() for start in ledger.late)
-        starts += [start for start in late if start >= self.decided_through]
+        starts += [key.start for key in self._late if key.start >= self.decided_through]
         return max(window, self.grid.first_window(min(starts))) if starts else None
 
     def passed_over(self) -> int:
@@ -240,6 +240,7 @@ class Owner:
         self.decided_through = decided
         for key in [key for key in self._panes if self._needed_until(key.start) <= decided]:
             del self._panes[key]
+        self._late = {key: ledger for key, ledger in self._late.items() if key.start >= decided}
         kept = {self._serving, *(key.version for key in self._panes)}
         self._detectors = {key: detector for key, detector in self._detectors.items() if key[0] in kept}
 
@@ -296,11 +297,9 @@ class Owner:
         """Rows that came while the window's last step was the newest, for windows that were over by then."""
         newest = range(window.end - self.grid.step, window.end)
         return sum(
-            rows
+            ledger.late
             for key, ledger in self._late.items()
-            if key.version == version
-            for start, rows in ledger.late.items()
-            if int(start) in newest
+            if key.version == version and key.start in newest
         )
 
     def _sum(self, window: Window, version: str, detector: Detector) -> dict[str, NDArray[np.int64]]:
@@ -308,7 +307,8 @@ class Owner:
         total = {name: np.zeros(ref.size, dtype=np.int64) for name, ref in detector.references.items()}
         for key, pane in self._within(window):
             if key.version == version:
-                for name, (indices, counts) in pane.counts.items():
+                for name, packed in pane.counts.items():
+                    indices, counts = unpack_sparse(packed)
                     total[name][indices] += counts
         return total
 

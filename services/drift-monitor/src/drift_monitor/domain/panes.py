@@ -1,9 +1,10 @@
 """Rows to panes: integer counts over the reference's cells, cumulative, with the last offset inside.
 
-Guarantee: whatever the chunks, restarts and replays, each row is counted once. A pane says up to which offset
-of its partition it has absorbed; what is replayed below that is skipped. Touched panes of a partition must be
-written in the order returned, oldest first: then a crash between two writes leaves a state from which the
-replay goes on as if nothing had been.
+Guarantee: whatever the chunks, crashes, replays and changes of hand, each row is counted once. A partition is taken
+with an epoch, at the position its last holder wrote: all before it is skipped. Behind it lie at most the panes of one
+unfinished chunk, and each says up to which offset it has absorbed; what is replayed below that is skipped too. What
+is late depends on the partition's own clock alone, which is part of the position. A batch that was sent again is
+counted the first time only, where no more than :data:`REMEMBERED` records of its partition lie between.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 from contracts.events import PaneCounted, Value
 from numpy.typing import NDArray
 from summaries.categories import Categories
+from summaries.counts import pack, unpack
 from summaries.profile import Profile
 
 from drift_monitor.domain.columns import Batch, concatenate
@@ -24,12 +26,13 @@ from drift_monitor.domain.watermark import NEVER
 from drift_monitor.domain.windows import Grid
 
 MAX_UNSEEN = 100  # names of unseen categories kept for each feature of a pane
+REMEMBERED = 10_000  # records of a partition within which a batch that comes again is a duplicate
 MAX_TIME = 253_402_300_799_999  # the year 9999
 Version = tuple[str, str]  # model, version
 
 
 class PaneKey(NamedTuple):
-    """What a pane is counted for. ``late``: the ledger of its late rows, which has offsets of its own."""
+    """What a pane is counted for. ``late``: not its rows, but the late ones that came while it was the newest."""
 
     model: str
     version: str
@@ -43,82 +46,144 @@ class PaneKey(NamedTuple):
         return cls(pane.model, pane.version, pane.partition, pane.pane_start, bool(pane.late))
 
 
+def newer(pane: PaneCounted, known: PaneCounted | None) -> bool:
+    """Whether of two records of a pane the first one holds."""
+    return known is None or (pane.epoch, pane.last_offset) > (known.epoch, known.last_offset)
+
+
 @dataclass
 class Pane:
-    """Counts of one pane."""
+    """Counts of one pane; of a late one ``rows`` alone."""
 
-    counts: dict[str, NDArray[np.int64]]
+    counts: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     rows: int = 0
     unseen: dict[str, dict[str, int]] = field(default_factory=dict)
+    last_offset: int = -1
+
+
+class Position(NamedTuple):
+    """How far a partition is counted: the offset of the next record, and its clock by model."""
+
+    next_offset: int = 0
+    clocks: Mapping[str, int] = {}
+
+
+@dataclass
+class _Held:
+    """A partition that is counted here."""
+
+    epoch: int
+    next_offset: int
+    clocks: dict[str, int]
+    batches: dict[str, int]  # the offset at which each came last
 
 
 class Counter:
-    """Counts records into panes."""
+    """Counts the records of the partitions it holds into panes."""
 
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
-        self.replayed = 0  # rows skipped because a pane had them
+        self.replayed = 0  # rows skipped because they are counted
+        self.duplicates = 0  # records skipped because their batch came before
+        self._held: dict[int, _Held] = {}
         self._panes: dict[PaneKey, Pane] = {}
-        self._stored: dict[PaneKey, PaneCounted] = {}  # restored, not touched since
-        self._late: dict[PaneKey, dict[int, int]] = {}
-        self._absorbed: dict[
-            PaneKey, int
-        ] = {}  # outlives the counts, so that a replay is not counted as late
-        self._clock: dict[tuple[str, int], int] = {}
+        self._stored: dict[PaneKey, PaneCounted] = {}  # as last written, not touched since
 
-    def restore(self, pane: PaneCounted) -> None:
-        """Take up a pane as it was last written."""
-        key = PaneKey.of(pane)
-        if pane.last_offset <= self._absorbed.get(key, -1):
-            return
-        self._absorbed[key] = pane.last_offset
-        if key.late:
-            self._late[key] = {int(start): rows for start, rows in pane.late.items()}
-        else:
-            self._stored[key] = pane
-        at = (pane.model, pane.partition)
-        self._clock[at] = max(self._clock.get(at, NEVER), pane.watermark)
+    def take(
+        self,
+        partition: int,
+        epoch: int,
+        position: Position,
+        panes: Iterable[PaneCounted],
+        batches: Mapping[str, int] = {},
+    ) -> None:
+        """Hold a partition from where it was left.
 
-    def evict(self, model: str, decided: int) -> None:
-        """Forget the counts of panes whose windows are all decided."""
-        for panes in (self._panes, self._stored):
-            old = [
-                key for key in panes if key.model == model and self.grid.last_window(key.start).end <= decided
-            ]
-            for key in old:
-                del panes[key]
+        Of ``panes``, as written, its own are taken up. ``batches``: by id the offset of those that came among the
+        :data:`REMEMBERED` records before the position.
+        """
+        self.drop([partition])
+        before = {batch: offset for batch, offset in batches.items() if offset < position.next_offset}
+        self._held[partition] = _Held(epoch, position.next_offset, dict(position.clocks), before)
+        for pane in panes:
+            key = PaneKey.of(pane)
+            if key.partition == partition and not self._closed(key) and newer(pane, self._stored.get(key)):
+                self._stored[key] = pane
+
+    def drop(self, partitions: Iterable[int]) -> None:
+        """Hold partitions no longer."""
+        gone = set(partitions)
+        for partition in gone:
+            self._held.pop(partition, None)
+        self._panes = {key: pane for key, pane in self._panes.items() if key.partition not in gone}
+        self._stored = {key: pane for key, pane in self._stored.items() if key.partition not in gone}
+
+    @property
+    def held(self) -> dict[int, int]:
+        """The epoch of each partition that is held."""
+        return {partition: held.epoch for partition, held in self._held.items()}
+
+    def position(self, partition: int) -> Position:
+        """Where a held partition stands."""
+        held = self._held[partition]
+        return Position(held.next_offset, dict(held.clocks))
+
+    def advance(self, model: str, at: int, ends: Mapping[int, int]) -> set[int]:
+        """Held partitions that are counted up to ``ends`` stand at event time ``at`` too; returns those it moved."""
+        moved = {
+            partition
+            for partition, held in self._held.items()
+            if held.next_offset >= ends.get(partition, 0) and held.clocks.get(model, NEVER) < at
+        }
+        for partition in moved:
+            self._held[partition].clocks[model] = at
+        self._forget()
+        return moved
 
     def absorb(
-        self, records: Iterable[Record], profiles: Mapping[Version, Profile], decided: Mapping[str, int]
+        self,
+        records: Iterable[Record],
+        profiles: Mapping[Version, Profile],
+        positions: Mapping[int, int] = {},
     ) -> tuple[list[PaneCounted], list[tuple[Record, str]]]:
-        """Count a chunk; returns the touched panes in the order they must be written, and what was refused.
+        """Count a chunk of held partitions; returns the touched panes, in the order they must be written, and what was
+        refused. ``positions``: the offset behind each partition's part of the chunk, where records of it are not given.
 
-        ``decided`` is per model the end of the last decided window. A row is late where its first window was
-        over by its own partition's clock when it came (that is the same in every replay), or is decided. Late
-        rows are not in their window; they are counted by the pane that was the newest when they came.
+        A row is late where its first window was over by its own partition's clock when it came. Late rows are not in
+        their window; they are counted by the pane that was the newest when they came.
         """
-        chunk = list(records)
+        given = list(records)
+        new = [record for record in given if record.offset >= self._held[record.partition].next_offset]
+        self.replayed += sum(len(r.event.event_time) for r in given) - sum(
+            len(r.event.event_time) for r in new
+        )
+        chunk = [record for record in new if not self._came_before(record)]
+        self.duplicates += len(new) - len(chunk)
         batches, refused = self._index(chunk, profiles)
         bad = {(record.partition, record.offset) for record, _ in refused}
-        before = dict(self._clock)
         prior: dict[tuple[int, int], int] = {}
-        last: dict[int, int] = {}
+        for record in new:
+            held = self._held[record.partition]
+            held.next_offset = max(held.next_offset, record.offset + 1)
         for record in chunk:
-            last[record.partition] = max(last.get(record.partition, -1), record.offset)
+            held, model = self._held[record.partition], record.event.model
             place = (record.partition, record.offset)
             if place in bad or not record.event.event_time:
                 continue
-            at = (record.event.model, record.partition)
-            clock = prior[place] = self._clock.get(at, NEVER)
-            self._clock[at] = max(clock, max(record.event.event_time))
+            clock = prior[place] = held.clocks.get(model, NEVER)
+            held.clocks[model] = max(clock, max(record.event.event_time))
+        for partition, offset in positions.items():
+            self._held[partition].next_offset = max(self._held[partition].next_offset, offset)
         touched: set[PaneKey] = set()
         for version, batch in batches.items():
-            touched |= self._count(version, batch, prior, profiles[version], decided.get(version[0], NEVER))
+            touched |= self._count(version, batch, prior, profiles[version])
         for key in touched:
-            self._absorbed[key] = last[key.partition]
-        # A ledger before its pane: what the pane has absorbed is skipped before it can be found late.
-        ordered = sorted(touched, key=lambda key: (key.partition, key.start, not key.late, *key))
-        return [self._written(key, before) for key in ordered], refused
+            self._panes[key].last_offset = self._held[key.partition].next_offset - 1
+        # Late ones before the pane: what the pane has absorbed is skipped before it can be found late.
+        ordered = sorted(touched, key=lambda key: (key.partition, not key.late, key.start, *key))
+        written = [self._written(key) for key in ordered]
+        self._forget()
+        return written, refused
 
     def _index(
         self, chunk: list[Record], profiles: Mapping[Version, Profile]
@@ -154,7 +219,6 @@ class Counter:
         batch: Batch,
         prior: Mapping[tuple[int, int], int],
         profile: Profile,
-        decided: int,
     ) -> set[PaneKey]:
         """Add the rows of one version to their panes."""
         records, cells = batch.records, batch.cells
@@ -170,20 +234,10 @@ class Counter:
         touched: set[PaneKey] = set()
         for rows in np.split(order, np.flatnonzero(changes) + 1):
             key = PaneKey(*version, int(partitions[rows[0]]), int(starts[rows[0]]))
-            fresh = offsets[rows] > self._absorbed.get(key, -1)
-            if not fresh.all():
-                self.replayed += int((~fresh).sum())
-                rows = rows[fresh]
-            window = self.grid.first_window(key.start)
-            late = (clocks[rows] >= self.grid.closes_at(window)) | (window.end <= decided)
+            rows = self._fresh(key, rows, offsets)
+            late = clocks[rows] >= self.grid.closes_at(self.grid.first_window(key.start))
             if late.any():
-                ledger = key._replace(late=True)
-                untold = rows[late][offsets[rows[late]] > self._absorbed.get(ledger, -1)]
-                if len(untold):
-                    by_newest = self._late.setdefault(ledger, {})
-                    for start in self.grid.panes_of(np.maximum(clocks[untold], decided)).tolist():
-                        by_newest[start] = by_newest.get(start, 0) + 1
-                    touched.add(ledger)
+                touched |= self._count_late(key, rows[late], offsets, clocks)
                 rows = rows[~late]
             if not len(rows):
                 continue
@@ -200,45 +254,85 @@ class Counter:
             touched.add(key)
         return touched
 
-    def _open(self, key: PaneKey, profile: Profile) -> Pane:
-        """The pane to add to."""
+    def _came_before(self, record: Record) -> bool:
+        """Whether a record's batch came before, not too long ago; it is remembered."""
+        batches, batch = self._held[record.partition].batches, record.event.batch_id
+        before = batches.pop(batch, None)
+        batches[batch] = record.offset
+        if len(batches) > 2 * REMEMBERED:
+            for old in list(batches)[:REMEMBERED]:
+                del batches[old]
+        return before is not None and before != record.offset and record.offset - before <= REMEMBERED
+
+    def _count_late(
+        self, key: PaneKey, rows: NDArray[np.int64], offsets: NDArray[np.int64], clocks: NDArray[np.int64]
+    ) -> set[PaneKey]:
+        """Late rows, by the pane that was the newest when they came."""
+        newest = self.grid.panes_of(clocks[rows])
+        touched = set()
+        for start in np.unique(newest).tolist():
+            ledger = key._replace(start=start, late=True)
+            untold = self._fresh(ledger, rows[newest == start], offsets)
+            if len(untold):
+                self._open(ledger).rows += len(untold)
+                touched.add(ledger)
+        return touched
+
+    def _fresh(self, key: PaneKey, rows: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows that a pane has not absorbed yet."""
+        known: Pane | PaneCounted | None = self._panes.get(key) or self._stored.get(key)
+        if known is None:
+            return rows
+        fresh = offsets[rows] > known.last_offset
+        self.replayed += int((~fresh).sum())
+        return rows[fresh]
+
+    def _open(self, key: PaneKey, profile: Profile | None = None) -> Pane:
+        """The pane to add to; without a profile one of late rows."""
         pane = self._panes.get(key)
         if pane is None:
-            pane = Pane(
-                {name: np.zeros(ref.size, dtype=np.int64) for name, ref in profile.monitored().items()}
-            )
+            monitored = {} if profile is None else profile.monitored()
             stored = self._stored.pop(key, None)
-            if stored is not None:
-                pane.rows = stored.rows
-                pane.unseen = {name: dict(names) for name, names in stored.unseen.items()}
-                for name, (indices, counts) in stored.counts.items():
-                    pane.counts[name][indices] = counts
+            if stored is None:
+                pane = Pane({name: np.zeros(ref.size, dtype=np.int64) for name, ref in monitored.items()})
+            else:
+                pane = Pane(
+                    {name: unpack(stored.counts[name], ref.size) for name, ref in monitored.items()},
+                    stored.late or stored.rows,
+                    {name: dict(names) for name, names in stored.unseen.items()},
+                    stored.last_offset,
+                )
             self._panes[key] = pane
         return pane
 
-    def _written(self, key: PaneKey, before: Mapping[tuple[str, int], int]) -> PaneCounted:
-        """A pane as it goes on the wire, sparse.
+    def _closed(self, key: PaneKey) -> bool:
+        """Whether nothing can be added to a pane any more: its rows are late, or it is not the newest."""
+        clock = self._held[key.partition].clocks.get(key.model, NEVER)
+        if key.late:
+            return key.start + self.grid.pane <= clock
+        return clock >= self.grid.closes_at(self.grid.first_window(key.start))
 
-        Its watermark claims no more than what is written once it is: a later pane of the chunk is not yet.
-        """
-        at, end = (key.model, key.partition), key.start + self.grid.pane
-        pane = Pane({}) if key.late else self._panes[key]
-        counts = {}
-        for name, cells in pane.counts.items():
-            indices = np.flatnonzero(cells)
-            counts[name] = (indices.tolist(), cells[indices].tolist())
+    def _forget(self) -> None:
+        for key in [key for key in self._panes if self._closed(key)]:
+            del self._panes[key]
+        for key in [key for key in self._stored if self._closed(key)]:
+            del self._stored[key]
+
+    def _written(self, key: PaneKey) -> PaneCounted:
+        """A pane as it goes on the wire."""
+        pane = self._panes[key]
         return PaneCounted(
             model=key.model,
             version=key.version,
             partition=key.partition,
+            epoch=self._held[key.partition].epoch,
             pane_start=key.start,
-            pane_end=end,
-            rows=pane.rows,
-            counts=counts,
+            pane_end=key.start + self.grid.pane,
+            rows=0 if key.late else pane.rows,
+            counts={name: pack(counts) for name, counts in pane.counts.items()},
             unseen={name: dict(names) for name, names in pane.unseen.items()},
-            last_offset=self._absorbed[key],
-            watermark=max(before.get(at, NEVER), min(self._clock[at], end - 1)),
-            late={str(start): rows for start, rows in self._late[key].items()} if key.late else {},
+            last_offset=pane.last_offset,
+            late=pane.rows if key.late else 0,
         )
 
 

@@ -1,0 +1,56 @@
+"""The newest of ``predictions``, read back by who takes over a partition: so that it knows a batch that is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from aiokafka import TopicPartition
+from servicekit.config import Settings
+from servicekit.kafka import make_consumer
+
+from drift_monitor.consumes.predictions import TOPIC
+from drift_monitor.domain.panes import REMEMBERED
+
+FETCH_BYTES = 4_194_304
+
+
+class _Batch(msgspec.Struct):
+    """All that is needed of a record."""
+
+    batch_id: str
+
+
+async def read_batches(settings: Settings, before: Mapping[int, int]) -> dict[int, dict[str, int]]:
+    """By partition and id the offsets of the batches among the last records before an offset."""
+    found: dict[int, dict[str, int]] = {partition: {} for partition in before}
+    consumer = make_consumer(settings, max_partition_fetch_bytes=FETCH_BYTES)
+    await consumer.start()
+    try:
+        partitions = [TopicPartition(TOPIC, partition) for partition in before]
+        if not partitions:
+            return found
+        consumer.assign(partitions)
+        begins = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        left = set()
+        for at in partitions:
+            start = max(begins[at], before[at.partition] - REMEMBERED)
+            if start < min(before[at.partition], ends[at]):
+                consumer.seek(at, start)
+                left.add(at)
+        decoder = msgspec.json.Decoder(_Batch)
+        while left:
+            for at, records in (await consumer.getmany(*left, timeout_ms=200)).items():
+                for record in records:
+                    if record.offset < before[at.partition]:
+                        try:
+                            found[at.partition][decoder.decode(record.value).batch_id] = record.offset
+                        except (msgspec.MsgspecError, TypeError, ValueError):
+                            continue  # a dead letter
+            for at in list(left):
+                if await consumer.position(at) >= min(before[at.partition], ends[at]):
+                    left.discard(at)
+    finally:
+        await consumer.stop()
+    return found

@@ -1,0 +1,41 @@
+"""``progress``: who counts what, and how far. Read from the beginning, then followed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from contracts.events import ProgressMade
+from servicekit.config import Settings
+
+from drift_monitor.domain.progress import Progress
+from drift_monitor.followed import Followed
+
+TOPIC = "progress"
+
+
+class FollowedProgress(Followed[ProgressMade]):
+    """Folds it into ``state``, and says when it has ``moved``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        moved: Callable[[], None],
+        to_dlq: Callable[[str, Any, str], Awaitable[None]],
+    ) -> None:
+        super().__init__(settings, TOPIC, ProgressMade, lambda event: moved(), to_dlq)
+        self.state = Progress()
+
+    def taken(self, event: ProgressMade, record: Any) -> None:
+        """Take it up with its offset, which is a claim's epoch."""
+        self.state.take(record.offset, event)
+        super().taken(event, record)
+
+    async def read_past(self, offset: int) -> None:
+        """Return when the record at an offset has been taken up."""
+        await self.until(lambda: min(self._next.values()) > offset)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return when what has been read makes a condition true."""
+        async with self._moved:
+            await self._moved.wait_for(condition)
