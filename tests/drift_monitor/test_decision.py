@@ -99,6 +99,43 @@ def test_a_window_with_too_few_rows_widens_up_to_its_limit() -> None:
     assert narrow.decide()[0].status == "insufficient data"
 
 
+def test_windows_of_rows_are_judged_once_they_hold_so_many() -> None:
+    """Little traffic: each row is judged once, with those that came since the last judgement."""
+    world = World(replace(RULE, window_rows=100, max_widening=10, scales=(1,)))
+    for n, rows in enumerate((30, 40, 50, 100, 10, 0, 10, 90)):
+        if rows:
+            world.window(n, rows, shift=2.0 if n > 4 else 0.0)
+        else:
+            world.offset += 1
+    reports = world.decide()
+    said = [(r.rows, r.status, r.scale) for r in reports if r.rows]
+    gathering = "insufficient data"
+    assert [(n, status) for n, status, _ in said] == [
+        (30, gathering), (40, gathering), (50, "ok"), (100, "ok"), (10, gathering), (10, gathering), (90, "drift"),
+    ]  # fmt: skip
+    assert [scale for _, status, scale in said if status != gathering] == [3, 1, 4]
+    assert [r.state for r in reports][-2:] == ["ok", "drift"]
+
+
+def test_windows_of_rows_look_back_no_further_than_their_limit() -> None:
+    """What is older than so many windows is not waited with for ever: it drops out, and nothing is said."""
+    world = World(replace(RULE, window_rows=100, max_widening=3, scales=(1,)))
+    for n in range(8):
+        world.window(n, 30)
+    assert {r.status for r in world.decide()} == {"insufficient data"}
+
+
+def test_windows_of_rows_are_also_judged_with_those_before() -> None:
+    """Scale 2 is the last two windows of rows: a small change that one is too few for."""
+    for scales, statuses in (((1, 2), ["ok", "ok", "drift"]), ((1,), ["ok", "ok", "ok"])):
+        world = World(replace(RULE, window_rows=500, max_widening=5, scales=scales))
+        for n in range(6):
+            world.window(n, 250, 0.11 if n > 1 else 0.0)
+        reports = [r for r in world.decide() if r.status != "insufficient data"]
+        assert [r.status for r in reports] == statuses
+    assert reports[-1].scale == 2
+
+
 def test_a_feature_that_is_missing_has_drifted() -> None:
     """A feed that died is named, with the share of rows it is missing from as its effect."""
     world = World()

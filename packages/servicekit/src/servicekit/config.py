@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     max_widening: int = Field(
         1, gt=0, description="a window with too few rows may take in those before it, so many in all"
     )
+    window_rows: int = Field(
+        0,
+        ge=0,
+        description="windows of rows, for little traffic: a window is judged with those since the last that was, once they "
+        "hold so many rows; ATALAIA_MAX_WIDENING limits how many windows. 0: each window is judged",
+    )
     correction: str = Field("bh", pattern="^(bh|bonferroni|none)$", description="bh, bonferroni or none")
     min_effect: float = Field(
         0.05, ge=0, description="smallest effect (D or Cramer's V) that counts as drift"
@@ -101,6 +107,10 @@ class Settings(BaseSettings):
         _ = self.alpha
         if list(self.window_scales) != sorted(set(self.window_scales)):
             raise ValueError(f"scales begin with 1 and rise, unlike {self.scales}")
+        if self.window_rows and self.max_widening == 1:
+            raise ValueError(
+                "windows of rows (window_rows) need max_widening: how many windows they may span at most"
+            )
         return self
 
 

@@ -19,4 +19,5 @@ def rule_of(settings: Settings, step: int) -> Rule:
         recovered_windows=settings.recovered_windows,
         scales=settings.window_scales,
         max_widening=settings.max_widening,
+        window_rows=settings.window_rows,
     )

@@ -21,7 +21,7 @@ from atalaia.drift.explain import EFFECTS, make_table, say, when
 
 THRESHOLDS = (
     "false_alarms", "correction", "min_effect", "min_rows", "alert_windows", "recovered_windows", "scales",
-    "max_widening",
+    "max_widening", "window_rows",
 )  # fmt: skip
 GEOMETRY = ("window_ms", "step_ms", "window_origin_ms")
 PREFIX = "ATALAIA_"

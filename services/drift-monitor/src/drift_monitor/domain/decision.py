@@ -23,7 +23,9 @@ class Rule:
     ``alpha`` is the share of quiet windows that may alarm, features, scales and questions together;
     ``min_effect`` the smallest effect (D or Cramér's V) that counts. ``scales``: a window is judged by itself and
     with the windows before it, so many in all. Below ``min_rows`` a window widens over the windows before it,
-    up to ``max_widening`` of them, itself included; if that is not enough, nothing is said. ``alert_windows``
+    up to ``max_widening`` of them, itself included; if that is not enough, nothing is said. With ``window_rows`` windows
+    are of rows: one is judged with all windows since the last that was, once they hold so many, and looks back no further
+    than ``max_widening`` of them; those in between say nothing. ``alert_windows``
     drifted ones in a row raise an alert, ``recovered_windows`` quiet ones close it.
     """
 
@@ -35,6 +37,7 @@ class Rule:
     recovered_windows: int = 3
     scales: tuple[int, ...] = (1, 2)
     max_widening: int = 1
+    window_rows: int = 0
 
     @property
     def windows_back(self) -> int:

@@ -63,6 +63,9 @@ class Owner:
         self._late: dict[PaneKey, PaneCounted] = {}
         self._first: int | None = None
         self._said: dict[int, tuple[str, str | None]] = {}  # by window end, as its report says
+        self._judged: dict[
+            tuple[str, str | None], list[int]
+        ] = {}  # ends of windows of rows, by what judged them
         self._filled: int | None = None  # the end of the last decided window that has rows
         # By version and reference: their laws take a moment to work out.
         self._detectors: dict[tuple[str, str | None], Detector] = {}
@@ -102,6 +105,8 @@ class Owner:
         """
         own = [report for report in reports if report.final]
         self._filled = max((report.window_end for report in own if report.rows), default=None)
+        for report in {(r.version, r.window_end): r for r in own}.values():
+            self._note_judged(report)
         last = {report.window_end: report for report in own if report.serving}
         for end in sorted(last):
             report = last[end]
@@ -157,7 +162,7 @@ class Owner:
 
     def testable(self, window: Window) -> list[str]:
         """The versions whose profile deciding a window needs."""
-        told = [version for version in self.rows(window) if self._widening(window, version)]
+        told = [version for version in self.rows(window) if self._spans(window, version)]
         asked = {*self.rows(window), self.versions.serving(window.end)} - {None, *told}
         return told + sorted(v for v in asked if v is not None and self.references.unknown(v, window.end))
 
@@ -196,6 +201,8 @@ class Owner:
             self._reference = decided.reports[-1].reference
             told = decided.reports[-1]
             self._said[decided.window.end] = (told.version, told.alert_id)
+        for report in decided.reports:
+            self._note_judged(report)
         if any(report.rows for report in decided.reports):
             self._filled = decided.window.end
         self._forget(decided.window.end)
@@ -242,6 +249,7 @@ class Owner:
             del self._panes[key]
         self._late = {key: ledger for key, ledger in self._late.items() if key.start >= decided}
         kept = {self._serving, *(key.version for key in self._panes)}
+        self._judged = {key: ends for key, ends in self._judged.items() if key[0] in kept}
         self._detectors = {key: detector for key, detector in self._detectors.items() if key[0] in kept}
 
     def _reaching_back(self, window: Window, version: str, windows: int) -> Window:
@@ -250,14 +258,38 @@ class Owner:
         earliest = min(window.start, accepted.effective_from) if accepted is not None else NEVER
         return Window(max(window.end - windows * self.grid.size, earliest), window.end)
 
-    def _widening(self, window: Window, version: str) -> int:
-        """Over how many windows a version has rows enough; 0 where not even the widest has."""
+    def _spans(self, window: Window, version: str) -> dict[int, Window]:
+        """By scale the span of event time that is judged; none where not even the widest has rows enough."""
         if not self.rows(window).get(version):
-            return 0
+            return {}
+        if self.rule.window_rows:
+            return self._spans_of_rows(window, version)
         for windows in range(1, self.rule.max_widening + 1):
             if self.rows(self._reaching_back(window, version, windows)).get(version, 0) >= self.rule.min_rows:
-                return windows
-        return 0
+                return {
+                    scale: self._reaching_back(window, version, scale * windows) for scale in self.rule.scales
+                }
+        return {}
+
+    def _spans_of_rows(self, window: Window, version: str) -> dict[int, Window]:
+        """As many windows as have come since the last that was judged, where they hold rows enough; and those before."""
+        judged = self._judged.get((version, self._reference_id(version, window)), [])
+        spans = {}
+        for scale in self.rule.scales:
+            widest = self._reaching_back(window, version, scale * self.rule.max_widening)
+            # until so many were judged, a span goes back to the first row
+            first = min(key.start for key, _ in self._within(widest) if key.version == version)
+            since = judged[-scale] if len(judged) >= scale else first
+            spans[scale] = Window(max(widest.start, since), window.end)
+        enough = max(self.rule.window_rows, self.rule.min_rows)
+        return spans if self.rows(spans[1]).get(version, 0) >= enough else {}
+
+    def _note_judged(self, report: WindowTested) -> None:
+        """Where a version's windows of rows end; as many as the largest scale looks back to."""
+        if self.rule.window_rows and report.status != "insufficient data":
+            ends = self._judged.setdefault((report.version, report.reference), [])
+            ends.append(report.window_end)
+            del ends[: -self.rule.scales[-1]]
 
     def _standing(self, version: str, reference: str | None) -> AlertState:
         """Where a version stands before the next window: at ok, where the one before was answered by another
@@ -314,21 +346,21 @@ class Owner:
 
     def _report(self, window: Window, version: str, profiles: Mapping[str, Profile]) -> WindowTested:
         """A version's report, without a state."""
-        rule, widening = self.rule, self._widening(window, version)
+        rule, spans = self.rule, self._spans(window, version)
         status: Literal["ok", "drift", "insufficient data"] = "insufficient data"
         found: dict[str, Any] = {"features": {}}
-        if widening:
-            verdict = self._verdict(window, version, profiles[version], widening)
+        if spans:
+            verdict = self._verdict(window, version, profiles[version], spans)
             status = "drift" if verdict.drifted else "ok"
             judgement = verdict.judgement
             found = {
                 "features": {
-                    name: msgspec.structs.replace(feature, scale=feature.scale * widening)
+                    name: msgspec.structs.replace(feature, scale=self._windows_in(spans[feature.scale]))
                     for name, feature in verdict.features.items()
                 },
                 "p_value": judgement.p_value,
                 "question": judgement.question,
-                "scale": judgement.scale * widening,
+                "scale": self._windows_in(spans[judgement.scale]),
             }
         return WindowTested(
             model=self.model,
@@ -353,15 +385,19 @@ class Owner:
         accepted = self.references.at(version, window.end)
         return accepted.alert_id if accepted is not None else None
 
-    def _verdict(self, window: Window, version: str, profile: Profile, widening: int) -> Verdict:
+    def _windows_in(self, span: Window) -> int:
+        return -(-(span.end - span.start) // self.grid.size)
+
+    def _verdict(
+        self, window: Window, version: str, profile: Profile, spans: Mapping[int, Window]
+    ) -> Verdict:
         """The window judged at each scale that has more rows than the one before."""
         key = (version, self._reference_id(version, window))
         if key not in self._detectors:
             reference = self.references.profile(version, window.end, profile)
             self._detectors[key] = reference.detector(self.rule.scales, self.rule.correction)
         detector, counts, rows = self._detectors[key], {}, 0
-        for scale in self.rule.scales:
-            whole = self._reaching_back(window, version, scale * widening)
+        for scale, whole in spans.items():
             more = self.rows(whole).get(version, 0)
             if more > rows:
                 counts[scale], rows = self._sum(whole, version, detector), more
