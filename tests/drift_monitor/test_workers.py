@@ -110,12 +110,12 @@ async def test_whatever_happens_final_counts_are_those_of_one_pass(tmp_path: Pat
             await until(first, lambda s: len(s["partitions"]) == PARTITIONS, "the first worker is not alone")
             second.process.send_signal(signal.SIGCONT)
             await window(8)
+            await parted(workers)  # what it held back then counts for nothing; it begins anew
             broker.stop()
             broker.start()
             await window(9)
             await decided(workers, 9 * WINDOW)
-            if second.process.returncode is None:
-                assert await second.end(signal.SIGTERM) == 0  # a worker leaves
+            assert await second.end(signal.SIGTERM) == 0  # a worker leaves
             await decided([first], 9 * WINDOW)
             assert (await first.get("/api/v1.0/flush", {"until": 10 * WINDOW}))[
                 "decided_through"

@@ -21,7 +21,14 @@ from contracts.events import GroundTruthReceived, ModelChanged
 from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import make_consumer, make_producer, publish, to_dlq, wait_for_kafka
+from servicekit.kafka import (
+    make_consumer,
+    make_producer,
+    publish,
+    stop_consumer,
+    to_dlq,
+    wait_for_kafka,
+)
 from servicekit.topics import ensure_topics, load_topics
 
 EVENT = ModelChanged(
@@ -152,6 +159,27 @@ async def test_a_record_too_large_for_the_dlq_is_named_there(broker: EmbeddedKaf
 
 
 @pytest.mark.kafka
+async def test_a_consumer_can_be_stopped_at_any_moment(broker: EmbeddedKafka) -> None:
+    """Right after its start, where aiokafka's own stop says that it was cancelled; a cancelled task stays cancelled."""
+    consumer = make_consumer(Settings(kafka=broker.bootstrap))
+    await consumer.start()
+    await stop_consumer(consumer)
+
+    async def cancelled() -> None:
+        consumer = make_consumer(Settings(kafka=broker.bootstrap))
+        await consumer.start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await stop_consumer(consumer)
+
+    task = asyncio.create_task(cancelled())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_another_partition_count_is_one_clear_line(broker: EmbeddedKafka) -> None:
     """The count decides which label meets its prediction, so another one is refused."""
     with pytest.raises(UserError, match=r"has 12 partitions, the settings say 6.*ATALAIA_PARTITIONS"):

@@ -109,6 +109,17 @@ def make_consumer(
     return AIOKafkaConsumer(*topics, bootstrap_servers=settings.kafka, group_id=group_id, **options)
 
 
+async def stop_consumer(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer. aiokafka raises ``CancelledError`` where one without a group is stopped before it has run."""
+    task = asyncio.current_task()
+    before = task.cancelling() if task is not None else 0
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        if task is not None and task.cancelling() > before:  # it is we who are cancelled
+            raise
+
+
 async def publish(
     producer: AIOKafkaProducer,
     topic: str,

@@ -12,7 +12,7 @@ from contracts.codec import Unreadable, decode
 from contracts.events import Event
 
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer
+from servicekit.kafka import make_consumer, stop_consumer
 
 E = TypeVar("E", bound=Event)
 BATCH_RECORDS = 2_000
@@ -52,7 +52,7 @@ async def read_whole(
                 if await consumer.position(tp) >= ends[tp]:
                     left.discard(tp)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 async def read_events(settings: Settings, topic: str, kind: type[E]) -> list[E]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
@@ -27,7 +28,7 @@ from drift_monitor.consumes.model_events import ModelEvents
 from drift_monitor.consumes.panes import read_panes
 from drift_monitor.consumes.progress import FollowedProgress
 from drift_monitor.consumes.references import AcceptedReferences
-from drift_monitor.counting import Counting
+from drift_monitor.counting import Counting, Fenced
 from drift_monitor.counting import Edges as CountingEdges
 from drift_monitor.deciding import STATUS
 from drift_monitor.deciding import Edges as DecidingEdges
@@ -41,11 +42,20 @@ from drift_monitor.produces import progress as to_progress
 from drift_monitor.profiles import FetchedProfiles
 from drift_monitor.rules import rule_of
 
+log = logging.getLogger(__name__)
 Fetch = Callable[[str, str], dict[str, Any]]
 
 
 async def run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | None = None) -> None:
-    """Run until ``stop`` is set; raises what made it fail."""
+    """Run until ``stop`` is set; raises what made it fail. A worker that was taken for dead begins anew."""
+    while True:
+        try:
+            return await _run(settings, stop, fetch_profile)
+        except Fenced as error:
+            log.warning("beginning anew: %s", error)
+
+
+async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | None) -> None:
     try:
         grid = Grid(
             settings.window_origin_ms,

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer
 from contracts.events import AlertChanged, ConceptTested
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import make_consumer
+from servicekit.kafka import make_consumer, stop_consumer
 from summaries.profile import Profile
 
 from drift_monitor.consumes import outcomes, quality_reports
@@ -74,7 +74,7 @@ class Concepts:
         """Disconnect."""
         for asked in self._profiles.values():
             asked.cancel()
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
         await self._offsets.stop()
 
     async def follow(self) -> None:

@@ -12,7 +12,7 @@ from contracts.codec import Unreadable, decode
 from contracts.events import Event
 from servicekit import metrics
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer
+from servicekit.kafka import make_consumer, stop_consumer
 
 from drift_monitor.offsets import Offsets, partitions_of
 
@@ -52,7 +52,7 @@ class Followed(Generic[E]):
 
     async def stop(self) -> None:
         """Disconnect."""
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
         await self._offsets.stop()
 
     async def follow(self) -> None:

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer
+from servicekit.kafka import make_consumer, stop_consumer
 
 COORDINATOR_SECONDS = 30.0
 
@@ -37,7 +37,7 @@ class Offsets:
 
     async def stop(self) -> None:
         """Disconnect."""
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
     async def ends(self) -> dict[int, int]:
         """Per partition the offset that the next record will get."""

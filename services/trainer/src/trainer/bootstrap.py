@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 
 from servicekit.config import Settings
 from servicekit.http import Health, serve
-from servicekit.kafka import make_consumer, make_producer, wait_for_kafka
+from servicekit.kafka import make_consumer, make_producer, stop_consumer, wait_for_kafka
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
@@ -53,6 +52,5 @@ async def run(settings: Settings) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        with contextlib.suppress(asyncio.CancelledError):  # aiokafka's own, of a fetch that was under way
-            await consumer.stop()
+        await stop_consumer(consumer)
         await producer.stop()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from aiokafka import TopicPartition
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer
+from servicekit.kafka import make_consumer, stop_consumer
 
 from drift_monitor.consumes.predictions import TOPIC
 from drift_monitor.domain.panes import REMEMBERED
@@ -52,5 +52,5 @@ async def read_batches(settings: Settings, before: Mapping[int, int]) -> dict[in
                 if await consumer.position(at) >= min(before[at.partition], ends[at]):
                     left.discard(at)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
     return found

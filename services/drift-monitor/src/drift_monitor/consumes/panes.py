@@ -8,7 +8,7 @@ from aiokafka import TopicPartition
 from contracts.codec import decode
 from contracts.events import PaneCounted
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer
+from servicekit.kafka import make_consumer, stop_consumer
 from servicekit.topic_log import read_whole
 
 from drift_monitor.domain.panes import PaneKey, newer
@@ -61,7 +61,7 @@ class FollowedPanes:
 
     async def stop(self) -> None:
         """Disconnect."""
-        await self._consumer.stop()
+        await stop_consumer(self._consumer)
 
     async def follow(self) -> None:
         """Read for ever."""

@@ -12,7 +12,7 @@ from contracts.codec import Unreadable
 from servicekit import metrics
 from servicekit.config import Settings
 
-from drift_monitor.counting import Counting
+from drift_monitor.counting import Counting, Fenced
 from drift_monitor.domain.columns import Reader, Record
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ def read_predictions(
             try:
                 counted = await absorb(counting, [event.message for event in events], to_dlq)
             except Exception as error:
-                log.exception("a chunk of predictions could not be counted")
+                if not isinstance(error, Fenced):
+                    log.exception("a chunk of predictions could not be counted")
                 if not failed.done():
                     failed.set_exception(error)
                 await asyncio.Event().wait()  # until the program ends

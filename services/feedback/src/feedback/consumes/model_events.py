@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer
+from servicekit.kafka import make_consumer, stop_consumer
 
 from feedback.joiner import Joiner
 
@@ -23,4 +23,4 @@ async def follow(settings: Settings, joiner: Joiner) -> None:
             for records in (await consumer.getmany(timeout_ms=1000)).values():
                 await joiner.take_model_events(records)
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)

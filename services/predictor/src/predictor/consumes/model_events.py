@@ -17,7 +17,7 @@ from scoring import Unusable
 from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import make_consumer
+from servicekit.kafka import make_consumer, stop_consumer
 from servicekit.registry import ModelBundle
 
 from predictor.domain.model import Model
@@ -148,7 +148,7 @@ async def follow(settings: Settings, predictor: Predictor, versions: Versions) -
                 elif result is not Result.UNREACHABLE:
                     pending = None
     finally:
-        await consumer.stop()
+        await stop_consumer(consumer)
 
 
 def _read(record: Any) -> ModelChanged | None:
