@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+from atalaia.demo.alerts import tell
 from atalaia.demo.figures import Scores
 from atalaia.demo.replay import Sent
 from atalaia.demo.report.page import write_page
 from atalaia.demo.run import _summary
 from atalaia.demo.worlds import Check, Evidence
+from atalaia.demo.worth import Worth
 
 
-def _write(made: ModuleType, path: Path) -> str:
+def _write(made: ModuleType, path: Path, worth: Mapping[str, Worth] | None = None) -> str:
     story = made.make_story()
     n = len(story.outcomes)
     p = np.full(n, 0.5)
@@ -30,6 +33,7 @@ def _write(made: ModuleType, path: Path) -> str:
         "settings": {"alpha": 0.01, "min_effect": 0.1, "correction": "bh"},
         "windows": scores.by_window(0, made.HOUR),
         "seconds": {"total": 1.0},
+        "alerts_judged": tell(story, worth or {}),
     }
     write_page(path, story, summary)
     return path.read_text()
@@ -48,6 +52,14 @@ def test_report_follows_light_and_dark(made: ModuleType, tmp_path: Path) -> None
     text = _write(made, tmp_path / "report.html")
     assert "#0102" not in text
     assert {"var(--served)", "var(--alarm)", "var(--band)"} <= set(re.findall(r"var\(--\w+\)", text))
+
+
+def test_report_says_what_an_alert_led_to(made: ModuleType, tmp_path: Path) -> None:
+    """Beside the alert stands whether the version it led to was better, where that is known."""
+    assert "better, within chance" not in _write(made, tmp_path / "report.html")
+    worth = {"7": Worth("7", "1", "log loss", 100, 0.5, 0.49, -0.01, 0.03)}
+    text = _write(made, tmp_path / "report.html", worth)
+    assert "0.5000 → 0.4900, +0.0100 (-0.0100 to +0.0300) on 100 rows: better, within chance" in text
 
 
 def test_report_shows_decisions_with_reasons_escaped(made: ModuleType, tmp_path: Path) -> None:

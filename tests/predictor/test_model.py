@@ -9,7 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from predictor.domain.model import Model
+from predictor.domain.request import check
 from predictor.domain.service import Predictor
+from predictor.openapi import _feature
 from scoring import Unscorable, Unusable
 from summaries.profile import FieldSpec, Profile
 
@@ -99,3 +101,26 @@ def test_a_version_that_answers_something_else_does_not_take_over(change: dict[s
     with pytest.raises(Unusable, match=f"not compatible with version 1: {said}"):
         predictor.swap(Model("m", "2", regression(TensorProto.FLOAT), PROFILE | change))
     assert predictor.model.version == "1"
+
+
+async def test_a_vector_is_scored_and_published_apart_from_the_features() -> None:
+    """The model takes it as its matrix; on the topic it is in ``vectors``, and the example can be sent."""
+    schema = [FieldSpec("image", "vector", shape=(1, 2), min=1, max=9)]
+    profile = Profile.build(
+        {"image": [[1, 2], [3, 4]]}, schema, predictions=[3.0, 7.0], probabilities=None, target="sum",
+        classes=None, task="regression",
+    ).to_dict()  # fmt: skip
+    model = Model("m", "1", regression(TensorProto.FLOAT), profile)
+    assert model.examples == {"image": [1.0, 1.0]}
+    assert _feature(model)["properties"]["image"]["items"] == {"type": "number", "minimum": 1, "maximum": 9}
+    events = []
+
+    async def publish(event: Any) -> None:
+        events.append(event)
+
+    columns = check(
+        [{"image": [1, 2]}, {"image": [8.5, 1]}], None, model.fields, now=0, required=False, single=False
+    )
+    answer = await Predictor(publish).predict(columns, model)
+    assert answer.predictions == [3.0, 9.5]
+    assert (events[0].features, events[0].vectors) == ({}, {"image": [[1, 2], [8.5, 1]]})

@@ -134,3 +134,31 @@ def test_a_required_event_time_may_not_be_missing() -> None:
 def test_what_is_no_moment_is_no_time(value: Any) -> None:
     """A text needs its offset, a number is whole milliseconds since 1970."""
     assert parse_time(value) is None
+
+
+IMAGE = FieldSpec("image", "vector", shape=(1, 2), min=0, max=16)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([1, 2.5], None),
+        (None, "must not be null"),
+        (1.0, "must be an array of 2 numbers, not a number"),
+        ([1], "must hold 2 numbers, not 1"),
+        ([1, None], "number 2 must not be null"),
+        ([1, True], "number 2 must be a number, not a boolean"),
+        ([1, float("nan")], "number 2 must be finite"),
+        ([1, 17], "number 2 must be at most 16"),
+        ([[1], [2]], "number 1 must be a number, not an array"),
+    ],
+)
+def test_a_vector_is_so_many_numbers_in_range(value: Any, said: str | None) -> None:
+    """What is wrong is said with the place."""
+    assert value_error(IMAGE, value) == said
+
+
+def test_a_text_is_a_string() -> None:
+    """Of any length; no number."""
+    assert value_error(FieldSpec("note", "text"), "a b" * 1000) is None
+    assert value_error(FieldSpec("note", "text"), 5) == "must be a string, not an integer"

@@ -72,3 +72,25 @@ def test_a_type_that_nobody_feeds_is_unusable(kind: int, fields: list[str], name
     """A matrix of texts and half floats are refused when the model is loaded, not when rows come."""
     with pytest.raises(Unusable, match=named):
         OnnxModel(echo(kind), fields)
+
+
+@pytest.mark.parametrize("shape", [[None, 6], [None, "d"], [None, 1, 2, 3]])
+@pytest.mark.parametrize("name", ["image", "input"])
+def test_a_vector_takes_its_inputs_shape(shape: list[Any], name: str) -> None:
+    """By the field's name or as the only matrix, flat or as an image; the largest number comes back."""
+    info = helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+    output = helper.make_tensor_value_info("label", TensorProto.FLOAT, None)
+    nodes = [
+        helper.make_node("Flatten", [name], ["flat"]),
+        helper.make_node("ReduceMax", ["flat"], ["label"], axes=[1], keepdims=1),
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [info], [output]),
+        opset_imports=[helper.make_opsetid("", 13)],
+        ir_version=9,
+    )
+    onnx_model = OnnxModel(bytes(model.SerializeToString()), ["image"])
+    scores = onnx_model.score({"image": [[1, 2, 3, 4, 5, 6.5], [0, 0, 0, 0, 0, 7]]}, 2)
+    assert scores.predictions.tolist() == [6.5, 7.0]
+    with pytest.raises(Unscorable):
+        onnx_model.score({"image": [[1, 2, 3, 4, 5, 6], None]}, 2)

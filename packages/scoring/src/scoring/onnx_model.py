@@ -1,6 +1,7 @@
 """An ONNX model over named columns (https://onnx.ai/onnx/repo-docs/IR.html), run by ONNX Runtime.
 
-A model takes one input [N, 1] a field, by the field's name, or one matrix [N, fields] of numbers. Its first output
+A model takes one input [N, 1] a field, by the field's name, or one matrix [N, fields] of numbers. A field that is a
+vector has as many columns as numbers, or the shape that its input declares. Its first output
 is a label or value a row, its second, where there is one, the probabilities [N, C]: a tensor, or the list
 of dicts that scikit-learn's converters write unless told otherwise.
 """
@@ -58,6 +59,7 @@ class OnnxModel:
             raise Unusable(f"it cannot be loaded: {error}") from error
         self.fields = list(fields)
         self._inputs = {entry.name: str(entry.type) for entry in self._session.get_inputs()}
+        self._shapes = {entry.name: list(entry.shape[1:]) for entry in self._session.get_inputs()}
         self._matrix = len(self._inputs) == 1 and list(self._inputs) != self.fields
         if not self._matrix and set(self._inputs) != set(self.fields):
             odd = sorted(set(self._inputs) ^ set(self.fields))
@@ -92,13 +94,27 @@ class OnnxModel:
     def _feed(self, columns: Mapping[str, Column], n: int) -> dict[str, NDArray[Any]]:
         if self._matrix:
             ((name, kind),) = self._inputs.items()
-            return {name: np.stack([_numbers(columns[f], _DTYPES[kind]) for f in self.fields], axis=1)}
+            parts = [_two_dimensional(_numbers(columns[f], _DTYPES[kind])) for f in self.fields]
+            return {name: self._shaped(name, np.concatenate(parts, axis=1))}
         return {
-            name: (
-                _texts(columns[name]) if kind == _TEXT else _numbers(columns[name], _DTYPES[kind])
-            ).reshape(n, 1)
+            name: self._shaped(
+                name,
+                _two_dimensional(
+                    _texts(columns[name]) if kind == _TEXT else _numbers(columns[name], _DTYPES[kind])
+                ),
+            )
             for name, kind in self._inputs.items()
         }
+
+    def _shaped(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
+        """[N, d], or as an image's input declares: an image comes flat."""
+        shape = self._shapes[name]
+        deeper = len(shape) > 1 and all(isinstance(size, int) for size in shape)
+        return values.reshape(len(values), *shape) if deeper else values
+
+
+def _two_dimensional(column: NDArray[Any]) -> NDArray[Any]:
+    return column[:, None] if column.ndim == 1 else column
 
 
 def _numbers(column: Column, dtype: Any) -> NDArray[Any]:

@@ -6,7 +6,9 @@ from typing import Any
 
 from predictor.domain.model import Model
 
-_TYPES = {"float32": "number", "int64": "integer", "string": "string", "bool": "boolean"}
+_TYPES = {
+    "float32": "number", "int64": "integer", "string": "string", "bool": "boolean", "text": "string", "vector": "array"
+}  # fmt: skip
 PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -41,10 +43,14 @@ def _feature(model: Model) -> dict[str, Any]:
         kind = _TYPES[field.dtype]
         text = f"{field.description} ({field.unit})" if field.unit else field.description
         node: dict[str, Any] = {"type": [kind, "null"] if field.optional else kind, "description": text}
+        of = node
+        if field.dtype == "vector":
+            of = node["items"] = {"type": "number"}
+            node |= {"minItems": field.length, "maxItems": field.length}
         if field.min is not None:
-            node["minimum"] = field.min
+            of["minimum"] = field.min
         if field.max is not None:
-            node["maximum"] = field.max
+            of["maximum"] = field.max
         properties[field.name] = node | {"examples": [model.examples[field.name]]}
     return {
         "type": "object",

@@ -1,4 +1,4 @@
-"""The first model, which nobody retrained, on the very rows that were served: what if there were no loop?"""
+"""An earlier model on the very rows that another served: what if there were no loop?"""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ import numpy as np
 from scoring import OnnxModel
 from servicekit.registry import ModelBundle
 
-from atalaia.demo.story import Floats, Outcomes
+from atalaia.demo.story import Floats, Ints, Outcomes
 
 CHUNK = 20_000
 
 
-def score(bundle: ModelBundle, outcomes: Outcomes) -> tuple[list[Any], dict[str, Floats]]:
-    """Predictions of ``bundle`` and its probabilities by class, for every outcome."""
+def score(
+    bundle: ModelBundle, outcomes: Outcomes, rows: Ints | None = None
+) -> tuple[list[Any], dict[str, Floats]]:
+    """Predictions of ``bundle`` and its probabilities by class, for every outcome, or for those numbered ``rows``."""
     model = OnnxModel(bundle.onnx, [f["name"] for f in bundle.profile["features"]])
     predictions: list[Any] = []
     shares: list[Floats] = []
-    for start in range(0, len(outcomes), CHUNK):
-        n = min(CHUNK, len(outcomes) - start)
-        scored = model.score({k: v[start : start + n] for k, v in outcomes.features.items()}, n)
+    features = outcomes.features
+    if rows is not None:
+        features = {name: [column[i] for i in rows] for name, column in features.items()}
+    count = len(outcomes) if rows is None else len(rows)
+    for start in range(0, count, CHUNK):
+        n = min(CHUNK, count - start)
+        scored = model.score({k: v[start : start + n] for k, v in features.items()}, n)
         predictions += scored.predictions.tolist()
         if scored.probabilities is not None:
             shares.append(scored.probabilities.astype(np.float64))

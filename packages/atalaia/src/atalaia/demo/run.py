@@ -27,6 +27,7 @@ from servicekit.errors import UserError
 from servicekit.registry import Registry
 from servicekit.topic_log import read_whole
 
+from atalaia.demo import alerts
 from atalaia.demo.changes import describe, outcome
 from atalaia.demo.checks import common
 from atalaia.demo.digest import digest
@@ -38,6 +39,7 @@ from atalaia.demo.report.page import write_page
 from atalaia.demo.story import Story
 from atalaia.demo.topics import Validation, read_all
 from atalaia.demo.worlds import WORLDS, Check, Evidence, World
+from atalaia.demo.worth import worths
 from atalaia.project import Project
 from atalaia.up import SERVICES, Platform
 
@@ -208,13 +210,13 @@ def demo(project: Project, out: Path, console: Console, keep: Path | None = None
                 if not story.models:
                     raise UserError("no model was ever announced on model-events")
                 screen.stage("comparing with the model nobody retrained")
-                bundle = Registry(platform.settings.mlflow).bundle(
-                    story.models[0].model, story.models[0].version
-                )
+                registry, model = Registry(platform.settings.mlflow), story.models[0].model
+                served = list(dict.fromkeys(version for version, _ in story.served()))
+                bundles = {version: registry.bundle(model, version) for version in served}
                 settings = platform.settings
         finally:
             _keep_logs(data / "logs", out / "logs")
-        scores = Scores(story.outcomes, score(bundle, story.outcomes))
+        scores = Scores(story.outcomes, score(bundles[served[0]], story.outcomes))
         evidence = Evidence(story, sent, scores, settings.window_ms)
         if world.policies:
             evidence.policies = world.policies(project, screen.tick, evidence)
@@ -234,6 +236,10 @@ def demo(project: Project, out: Path, console: Console, keep: Path | None = None
             )
         } | {"label_complete": settings.label_complete, "min_train_rows": settings.min_train_rows}
         summary["windows"] = scores.by_window(settings.window_origin_ms, settings.window_ms)
+        facts = world.facts(project) if world.facts else None
+        told = alerts.tell(story, worths(story.outcomes, bundles, served), facts)
+        summary["alerts_judged"] = told
+        (out / "alerts.md").write_text(alerts.page(project.name, summary["settings"], told), encoding="utf-8")
         screen.stage("writing the report")
         seconds["total"] = round(time.monotonic() - began, 1)
         summary["seconds"] = seconds
@@ -334,7 +340,10 @@ def _print(console: Console, checks: list[Check], summary: dict[str, Any], out: 
         highlight=False,
     )
     console.print(
-        f"report   {out / 'report.html'}\nsummary  {out / 'summary.json'}", highlight=False, soft_wrap=True
+        f"{alerts.count(summary['alerts_judged'])}\n"
+        f"report   {out / 'report.html'}\nalerts   {out / 'alerts.md'}\nsummary  {out / 'summary.json'}",
+        highlight=False,
+        soft_wrap=True,
     )
     console.print("[green]The loop closed.[/]" if closed else "[red]The loop did not close: see ✗ above.[/]")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from io import StringIO
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from servicekit.errors import UserError
 
+from atalaia.demo.alerts import Facts, Span
 from atalaia.demo.batches import Batch, make_batch
 from atalaia.demo.figures import Scores
 from atalaia.demo.replay import Sent
@@ -70,6 +71,7 @@ class World:
     upload_every: int
     checks: Callable[[Evidence], list[Check]]
     policies: Callable[[Project, Callable[[str], None], Evidence], dict[str, dict[str, float]]] | None = None
+    facts: Callable[[Project], Facts] | None = None
 
 
 @contextmanager
@@ -123,6 +125,19 @@ def _flights_policies(
             "frozen (scikit-learn)": module.figures(truth, rows["frozen"].to_numpy()),
             "monthly": module.figures(truth, rows["monthly"].to_numpy()),
         }
+
+
+def _flights_facts(project: Project) -> Facts:
+    """Weather, delays and carriers of two spans, from the data themselves."""
+
+    def facts(reference: Span, live: Span) -> Mapping[str, str]:
+        with importable(project):
+            found: dict[str, str] = importlib.import_module(f"{project.package}.facts").changes(
+                reference, live
+            )
+            return found
+
+    return facts
 
 
 def _flights_checks(e: Evidence) -> list[Check]:
@@ -269,7 +284,7 @@ def _loans_checks(e: Evidence) -> list[Check]:
 
 
 WORLDS = {
-    "flights": World(_flights, 6 * HOUR, _flights_checks, _flights_policies),
+    "flights": World(_flights, 6 * HOUR, _flights_checks, _flights_policies, _flights_facts),
     "wine-quality": World(_rows, HOUR, _wine_checks),
     "loans": World(_rows, HOUR, _loans_checks),
 }

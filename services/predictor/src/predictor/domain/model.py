@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from contracts.events import Label, Value
+from contracts.events import Label
 from scoring import OnnxModel, Unscorable, Unusable
 from summaries.compatible import differences
 from summaries.profile import FieldSpec, Profile
@@ -29,7 +29,7 @@ class Model:
         self.profile = parsed
         self.target, self.classes = parsed.target, parsed.classes
         self.fields: list[FieldSpec] = [field.spec for field in parsed.features]
-        self.examples: dict[str, Value] = {f.name: _example(f.spec, f.reference) for f in parsed.features}
+        self.examples: dict[str, Any] = {f.name: _example(f.spec, f.reference) for f in parsed.features}
         self._onnx = OnnxModel(onnx, [f.name for f in self.fields], threads)
         try:  # warms it up, and proves that it runs
             self.score({f.name: [self.examples[f.name]] for f in self.fields}, 1)
@@ -41,7 +41,7 @@ class Model:
         return differences(other.profile, self.profile)
 
     def score(
-        self, features: Mapping[str, Sequence[Value]], n: int
+        self, features: Mapping[str, Sequence[Any]], n: int
     ) -> tuple[list[Label], dict[str, list[float]] | None]:
         """Predictions [N] and, for a classifier that gives them, probabilities by class [N].
 
@@ -58,8 +58,19 @@ class Model:
         return predictions, {name: scores.probabilities[:, i].tolist() for i, name in enumerate(self.classes)}
 
 
-def _example(spec: FieldSpec, reference: Any) -> Value:
-    """A value of the reference: a typical one, so that the documentation's example can be sent as it is."""
+def _example(spec: FieldSpec, reference: Any) -> Any:
+    """A value of the reference: a typical one, so that the documentation's example can be sent as it is.
+
+    Of texts and vectors a profile holds none: it is a word, or the number nearest to 0 that may be.
+    """
+    if spec.dtype == "text":
+        return "text"
+    if spec.dtype == "vector":
+        low, high = (
+            bound if bound is not None else otherwise
+            for bound, otherwise in ((spec.min, 0.0), (spec.max, 0.0))
+        )
+        return [float(low if low > 0 else min(high, 0.0))] * spec.length
     if spec.kind == "categorical":
         name = max(zip(reference.counts, reference.names, strict=False), default=(0, ""))[1]
         if spec.dtype == "bool":

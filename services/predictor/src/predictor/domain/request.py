@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from contracts.events import Value
 from summaries.profile import FieldSpec
 
 MAX_ERRORS = 20
@@ -29,9 +28,9 @@ class Invalid(ValueError):
 
 @dataclass(frozen=True)
 class Columns:
-    """N checked rows: ``features[name] [N]`` and ``event_time [N]`` (ms)."""
+    """N checked rows: ``features[name] [N]``, vectors among them, and ``event_time [N]`` (ms)."""
 
-    features: dict[str, list[Value]]
+    features: dict[str, list[Any]]
     event_time: list[int]
 
     def part(self, start: int, end: int) -> Columns:
@@ -46,6 +45,8 @@ def value_error(field: FieldSpec, value: Any) -> str | None:
     if value is None:
         return None if field.optional else "must not be null"
     kind = type(value)
+    if field.dtype == "vector":
+        return _vector_error(field, value)
     if field.dtype == "float32":
         if kind is not float and kind is not int:
             return f"must be a number, not {_called(value)}"
@@ -68,6 +69,20 @@ def value_error(field: FieldSpec, value: Any) -> str | None:
             return f"must be at least {field.min:g}{_unit(field)}"
         if field.max is not None and value > field.max:
             return f"must be at most {field.max:g}{_unit(field)}"
+    return None
+
+
+def _vector_error(field: FieldSpec, value: Any) -> str | None:
+    """A list of finite numbers, as many as declared, each within the range."""
+    if type(value) is not list:
+        return f"must be an array of {field.length} numbers, not {_called(value)}"
+    if len(value) != field.length:
+        return f"must hold {field.length} numbers, not {len(value)}"
+    number = FieldSpec(field.name, "float32", unit=field.unit, min=field.min, max=field.max)
+    for i, entry in enumerate(value):
+        message = value_error(number, entry)
+        if message:
+            return f"number {i + 1} {message}"
     return None
 
 
@@ -108,7 +123,7 @@ def check(
 
     if not rows:
         raise Invalid([{"field": "rows", "message": "must hold at least one row"}])
-    features: dict[str, list[Value]] = {field.name: [] for field in fields}
+    features: dict[str, list[Any]] = {field.name: [] for field in fields}
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping):
             wrong(i, "features" if single else "rows", f"must be an object, not {_called(row)}")

@@ -81,6 +81,7 @@ class Predictor:
         n = len(columns.event_time)
         size = self._rows_a_record(columns, model)
         parts = [columns] if n <= size else [columns.part(i, min(i + size, n)) for i in range(0, n, size)]
+        vectors = {field.name for field in model.fields if field.dtype == "vector"}
         events = []
         for part in parts:
             rows = len(part.event_time)
@@ -94,9 +95,10 @@ class Predictor:
                     model=model.name,
                     version=model.version,
                     event_time=part.event_time,
-                    features=part.features,
+                    features={name: of for name, of in part.features.items() if name not in vectors},
                     predictions=scored[0],
                     probabilities=scored[1],
+                    vectors={name: part.features[name] for name in part.features if name in vectors} or None,
                 )
             )
         if len(events) == 1:
@@ -117,10 +119,10 @@ class Predictor:
     def _rows_a_record(columns: Columns, model: Model) -> int:
         texts = 0
         for field in model.fields:
-            if field.dtype == "string":
+            if field.dtype in ("string", "text"):
                 longest = max(
                     (len(v.encode()) for v in columns.features[field.name] if isinstance(v, str)), default=0
                 )
                 texts += 6 * longest + 3  # a control character takes six bytes in JSON
-        numbers = len(model.fields) + len(model.classes or ()) + 2
+        numbers = sum(max(1, field.length) for field in model.fields) + len(model.classes or ()) + 2
         return max(1, min(MAX_RECORD_ROWS, MAX_RECORD_BYTES // (texts + numbers * BYTES_A_NUMBER)))

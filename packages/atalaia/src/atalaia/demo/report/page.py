@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from atalaia.demo.alerts import judged
 from atalaia.demo.hold import when
 from atalaia.demo.report import plots
 from atalaia.demo.report.theme import styled, to_svg
@@ -123,6 +124,7 @@ def _decisions(summary: dict[str, Any]) -> str:
 
 
 def _alerts(summary: dict[str, Any]) -> str:
+    told = {t["alert_id"]: judged(t) for t in summary.get("alerts_judged", [])}
     rows = [
         [
             f"<span class=t>{when(a['window_end'])}</span>",
@@ -131,10 +133,19 @@ def _alerts(summary: dict[str, Any]) -> str:
             "<br>".join(f"<b>{escape(f)}</b> {escape(how)}" for f, how in a["changes"].items())
             or escape(a["reason"]),
             escape(a["outcome"]),
+            escape(told.get(a["alert_id"], "") if a["state"] == "drift" else ""),
         ]
         for a in summary["alerts"]
     ]
-    return _table(["window's end", "version", "state", "what changed", "what came of it"], rows)
+    head = [
+        "window's end",
+        "version",
+        "state",
+        "what changed",
+        "what came of it",
+        "new version on what it served",
+    ]
+    return _table(head, rows)
 
 
 def feature_names(story: Story) -> list[str]:
