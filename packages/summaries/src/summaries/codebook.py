@@ -2,7 +2,7 @@
 
 A window of vectors is told by three kinds of integer counts, all over what the reference taught and then fixed:
 
-- the nearest of a few centroids (k-means), or *far* from all of them, as one in a hundred is: a kind of row that
+- the nearest of a few centroids (k-means), or *far* from all of them, as one in a thousand is: a kind of row that
   appears, goes, or changes its share;
 - the distance to the nearest: noise and blur show here;
 - the place along a few directions, each in units of the reference's own spread there: the directions of most spread,
@@ -30,10 +30,10 @@ from summaries.cells import Cells
 from summaries.counts import Counts
 
 CENTROIDS = 16
-FAR = 0.99  # of the learned rows lie nearer than what is called far
+FAR = 0.999  # of the learned rows lie nearer than what is called far: all but an outlier
 LEARN_AT_MOST = 4096  # rows; at most half of the reference
 ROWS_A_CENTROID = 10
-SPREAD_AXES, WHITE_AXES = 4, 8
+SPREAD_AXES, WHITE_AXES = 4, 12
 AXIS_NUMBERS = 2_000_000  # of rows and dimensions, or 1,024 rows, that directions are learned from
 AXIS_CELLS = 256  # edges, of which the test makes 200 groups
 MAX_DIMENSION = 1 << 16
