@@ -21,8 +21,8 @@ from servicekit.topics import ensure_topics
 from starlette.applications import Starlette
 
 from drift_monitor import geometry
+from drift_monitor.batches import read_batches
 from drift_monitor.consumes import http, predictions
-from drift_monitor.consumes.batches import read_batches
 from drift_monitor.consumes.drift_reports import read_reports
 from drift_monitor.consumes.model_events import ModelEvents
 from drift_monitor.consumes.panes import read_panes
