@@ -1,0 +1,81 @@
+"""How a record is handed to its stream: as Faust does it, without tasks where nothing waits."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from drift_monitor.consumes.predictions import RecordConsumer, make_app
+from servicekit.config import Settings
+
+
+@pytest.fixture
+async def consumer() -> AsyncIterator[Any]:
+    """A consumer of an app that is not started."""
+    threshold = gc.get_threshold()
+    app = make_app(Settings(kafka="localhost:1"))
+    assert isinstance(app.consumer, RecordConsumer)  # or Faust no longer asks its transport
+    yield app.consumer
+    gc.set_threshold(*threshold)
+
+
+async def at_once(value: int) -> int:
+    """Ends without waiting."""
+    return value
+
+
+async def after(event: asyncio.Event, value: int) -> int:
+    """Waits."""
+    await event.wait()
+    await asyncio.sleep(0)
+    return value
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")  # a coroutine that nobody awaits
+async def test_what_does_not_wait_makes_no_task(consumer: Any) -> None:
+    """Handed on at once, with nothing left behind."""
+    before = asyncio.all_tasks()
+    found = await consumer.wait_first(at_once(1), asyncio.Event().wait())
+    assert (found.results, found.stopped) == ([1], False)
+    assert asyncio.all_tasks() == before
+
+
+async def test_what_waits_is_waited_for(consumer: Any) -> None:
+    """A full queue: the record is handed on when there is room, whatever it waits for on the way."""
+    room = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.01, room.set)
+    found = await consumer.wait_first(after(room, 1), asyncio.Event().wait())
+    assert (found.results, found.stopped) == ([1], False)
+
+
+@pytest.mark.parametrize("by", ["suspended", "stopped"])
+async def test_a_rebalance_or_an_end_stops_the_waiting(consumer: Any, by: str) -> None:
+    """And what waited is cancelled, so that it is not handed on later."""
+    suspended, ended = asyncio.Event(), []
+
+    async def blocked() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    end = suspended.set if by == "suspended" else consumer._stopped.set
+    asyncio.get_running_loop().call_later(0.01, end)
+    found = await consumer.wait_first(blocked(), suspended.wait())
+    await asyncio.sleep(0)
+    assert found.stopped == (by == "stopped")
+    assert ended == [True]
+
+
+@pytest.mark.parametrize("later", [False, True])
+async def test_a_failure_is_raised(consumer: Any, later: bool) -> None:
+    """At once or after it waited."""
+
+    async def fails() -> None:
+        if later:
+            await asyncio.sleep(0)
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await consumer.wait_first(fails(), asyncio.Event().wait())
