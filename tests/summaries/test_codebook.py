@@ -102,6 +102,17 @@ def test_far_beyond_all_is_one_cell() -> None:
             codebook.place(np.array(bad))
 
 
+def test_a_wild_row_in_the_reference_does_no_harm() -> None:
+    """The rest is told apart as finely as without it, and a shift is found."""
+    reference, live = blobs(2000, 1), blobs(500, 2, shift=0.3)
+    reference[int(np.flatnonzero(learned(2000))[0])] = 1e9
+    reference[int(np.flatnonzero(~learned(2000))[0])] = -1e12
+    codebook = Codebook.from_reference(reference)
+    assert codebook.radius < 100
+    judged = detector_of(codebook, reference).judge({1: counts_of(codebook, codebook.place(live))})
+    assert judged.p_value <= ALPHA
+
+
 def test_references_hardly_worth_the_name_do() -> None:
     """One row, the same row again and again, one dimension: no axis where there is no spread."""
     for rows in (np.ones((1, 4)), np.ones((50, 4)), np.arange(6.0)[:, None]):

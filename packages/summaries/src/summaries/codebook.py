@@ -36,6 +36,7 @@ ROWS_A_CENTROID = 10
 SPREAD_AXES, WHITE_AXES = 4, 12
 AXIS_NUMBERS = 2_000_000  # of rows and dimensions, or 1,024 rows, that directions are learned from
 AXIS_CELLS = 256  # edges, of which the test makes 200 groups
+SPAN, MARGIN = 0.99, 16  # so many of the numbers lie within a sixteenth of what is learned on the grid
 MAX_DIMENSION = 1 << 16
 CHUNK = 4096  # rows placed at a time, for memory
 SEED = 0
@@ -122,8 +123,10 @@ class Codebook:
             counted = given[~taught]
         teacher = given[taught]
         _, unit = _grid(given.shape[1])
-        middle = teacher.mean(axis=0)
-        spread = float(np.abs(given - middle).max())
+        middle = np.median(teacher, axis=0)
+        # By what nearly all numbers span: a few wild ones would leave the others a handful of steps.
+        away = np.abs(given - middle)
+        spread = MARGIN * float(np.quantile(away, SPAN)) or float(away.max())
         if not math.isfinite(spread):
             raise ValueError("vectors too large to be told apart")
         # A power of two: dividing by it is exact.
