@@ -77,6 +77,7 @@ def written(n: int, exact: bool) -> st.SearchStrategy[dict[str, Any]]:
         optional={
             "probabilities": chances if exact else chances | st.none() | odd,
             "unknown": odd,
+            "vectors": st.none() if exact else odd | st.just({"v": [[1.0]] * n}),
         },
     )
 
@@ -201,6 +202,7 @@ REFUSED = [
     json.dumps({**BODY, "predictions": [None, 1]}).encode(),
     json.dumps({**BODY, "probabilities": {"0": ["a", 1]}}).encode(),
     json.dumps({**BODY, "version": 1}).encode(),
+    json.dumps({**BODY, "vectors": 5}).encode(),
     json.dumps({k: v for k, v in BODY.items() if k != "model"}).encode(),
     json.dumps(BODY).replace("1.5", "1e999").encode(),
     json.dumps(BODY).replace("1.5", "NaN").encode(),

@@ -29,6 +29,8 @@ except ImportError:  # a Python that it has no wheel for: slower, and the same
 
 EXACT = 2.0**53  # below this, a double is the integer that it was read from
 _PLAIN = {int, float, type(None)}
+_READ = {"batch_id", "model", "version", "event_time", "features", "predictions", "probabilities"}
+_OTHERS = set(PredictionsMade.__struct_fields__) - _READ  # null where a producer has none
 Column = bytes | list[Any]  # a buffer of doubles, or the values
 
 
@@ -115,6 +117,8 @@ class Reader:
         event = self._parser.parse(value)
         names = list(event)
         if len(set(names)) != len(names):  # of two equal names simdjson takes the first, msgspec the last
+            return None
+        if any(event[name] is not None for name in _OTHERS.intersection(names)):
             return None
         texts = [event["batch_id"], event["model"], event["version"]]
         times = event["event_time"].as_buffer(of_type="i")
@@ -229,11 +233,15 @@ def _read_columns(group: Any, n: int) -> dict[str, Column]:
 
 def _read_column(array: Any, n: int) -> Column:
     """simdjson's array of ``n`` values: a buffer where all are numbers."""
-    if len(array) != n:
-        raise ValueError("another length")
     if n and type(array[0]) is not str:
         try:
-            return array.as_buffer(of_type="d")  # type: ignore[no-any-return]
+            numbers = array.as_buffer(of_type="d")
         except TypeError:
             pass
+        else:
+            if numbers.size != 8 * n:
+                raise ValueError("another length")
+            return numbers  # type: ignore[no-any-return]
+    if len(array) != n:
+        raise ValueError("another length")
     return array.as_list()  # type: ignore[no-any-return]
