@@ -32,6 +32,7 @@ from drift_monitor.counting import Counting, Fenced
 from drift_monitor.counting import Edges as CountingEdges
 from drift_monitor.deciding import STATUS
 from drift_monitor.deciding import Edges as DecidingEdges
+from drift_monitor.domain.detectors import make_detectors
 from drift_monitor.domain.progress import Ended
 from drift_monitor.domain.watermark import NEVER
 from drift_monitor.domain.windows import Grid
@@ -145,6 +146,8 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             tasks.append(asyncio.create_task(each.follow()))
             stack.callback(tasks[-1].cancel)
         await asyncio.gather(progress.read(), events_read())
+        # Whoever comes to decide has them at once: their library takes seconds to import.
+        await asyncio.to_thread(make_detectors, settings.concept_detector, settings.concept_delta)
         stack.push_async_callback(app.stop)
         await app.start()
         for run_for_ever in (_count(counting, moved), ownership.run()):
