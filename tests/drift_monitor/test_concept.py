@@ -348,6 +348,39 @@ def test_a_regression_is_judged_in_its_own_unit(name: str, unit: float) -> None:
     assert 1500 <= found[0] < 2000
 
 
+def days(seed: int, rise_at: int | None = None) -> Any:
+    """40 days of 1,000 rows whose error goes up and down with the day, and from day to day; it may rise by .15."""
+    random, n = np.random.default_rng(seed), 40_000
+    error = (
+        0.22 + 0.12 * np.sin(2 * np.pi * np.arange(n) / 1000) + np.repeat(random.normal(0, 0.03, 40), 1000)
+    )
+    if rise_at is not None:
+        error[rise_at:] += 0.15
+    return random.random(n) < error
+
+
+def test_the_course_of_a_day_is_no_rise_and_a_rise_on_top_of_it_is_one() -> None:
+    """Errors that go by the hour: at most one alarm in 160 days, and a rise is found within two and a half."""
+
+    def found(errors: Any) -> list[int]:
+        own = Errors(make_detectors("adwin", 0.002)(), regression=False, comparable=7000)
+        return [i for i, row in enumerate(rows_of(errors)) if own.update(row) is not None]
+
+    assert sum(len(found(days(seed))) for seed in range(4)) <= 1
+    for seed in range(4):
+        after = [i - 25_300 for i in found(days(seed, rise_at=25_300)) if i >= 25_300]
+        assert after
+        assert after[0] <= 2500
+
+
+def test_no_rise_is_believed_before_a_window_has_passed() -> None:
+    """What a version's first hours are like says nothing of its day."""
+    errors = [i % 10 == 0 for i in range(400)] + [i % 2 == 0 for i in range(400)]
+    for comparable, rose in ((300, True), (500, False)):
+        own = Errors(make_detectors("adwin", 0.002)(), regression=False, comparable=comparable)
+        assert any(own.update(row) is not None for row in rows_of(errors)) == rose
+
+
 def test_a_change_point_is_where_the_mean_rose() -> None:
     """Within 60 rows in nine of ten streams, for a rise from .12 to .31 seen for 200 rows."""
     off = []

@@ -150,7 +150,7 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
         await asyncio.to_thread(make_detectors, settings.concept_detector, settings.concept_delta)
         stack.push_async_callback(app.stop)
         await app.start()
-        for run_for_ever in (_count(counting, moved), ownership.run()):
+        for run_for_ever in (_count(app, counting, moved), ownership.run()):
             tasks.append(asyncio.create_task(run_for_ever))
             stack.callback(tasks[-1].cancel)
         stopping = asyncio.create_task(stop.wait())
@@ -161,9 +161,14 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             await ended  # raises what ended it
 
 
-async def _count(counting: Counting, moved: asyncio.Event) -> None:
-    """Claim what is assigned, and move idle partitions on; records are counted as they come."""
+async def _count(app: Any, counting: Counting, moved: asyncio.Event) -> None:
+    """Claim what is assigned, and move idle partitions on; records are counted as they come.
+
+    Raises what Faust has crashed with, which would stand idle otherwise.
+    """
     while True:
+        if app.crashed:
+            raise app.crash_reason or RuntimeError("Faust has crashed")
         await counting.hold()
         await counting.advance()
         with contextlib.suppress(TimeoutError):

@@ -149,7 +149,7 @@ class Concept:
         version, due = served.version, self._due(as_of, told)
         if version != self._version or not self.matters(as_of):
             self._version, self._errors, self._rise = version, None, None
-        errors = self._feed(due, served) if self.matters(as_of) else []
+        errors = self._feed(due, served, window) if self.matters(as_of) else []
         if told is not None:
             return Concluded(as_of, [], told)
         alerts, before = [], self.last
@@ -206,10 +206,11 @@ class Concept:
             heapq.heappush(self._waiting, row)
         return due
 
-    def _feed(self, due: list[Labelled], served: Served) -> list[float]:
+    def _feed(self, due: list[Labelled], served: Served, window: int) -> list[float]:
         """The serving version's rows to its detector, which is new where the version is; returns the errors."""
         if self._errors is None:
-            self._errors = Errors(self._make(), regression=served.task == "regression")
+            regression = served.task == "regression"
+            self._errors = Errors(self._make(), regression=regression, comparable=window)
         errors = []
         for row in due:
             error = _error(row, served.task) if row.version == served.version else None
