@@ -203,7 +203,7 @@ def main() -> int:
             (folder / "profile.json").write_text(json.dumps(profile(generator)))
             settings = Settings(kafka=broker.bootstrap, partitions=PARTITIONS)
             asyncio.run(ensure_topics(broker.bootstrap, PARTITIONS))
-            total = asyncio.run(fill(settings, size, max(6_000, min(total_rows // size, 60_000)), generator))
+            total = asyncio.run(fill(settings, size, max(12_000, min(total_rows // size, 60_000)), generator))
             fetched = asyncio.run(bare(settings, size, False))
             decoding = asyncio.run(bare(settings, size, True))
             got = through_monitor(settings, total, folder)

@@ -10,7 +10,7 @@ from summaries.chi2 import chi2_counts
 from summaries.codebook import Codebook
 from summaries.counts import Counts
 from summaries.effects import psi_and_jensen_shannon, wasserstein
-from summaries.ks import ks_2samp_counts
+from summaries.ks import ks_2samp_counts, largest_distance
 
 
 class Comparison(NamedTuple):
@@ -55,3 +55,10 @@ def compare(reference: Cells | Categories | Codebook, live: Counts) -> Compariso
         *psi_and_jensen_shannon(reference.counts, live),
         None,
     )
+
+
+def effect_of(reference: Cells | Categories | Codebook, live: Counts) -> float:
+    """The effect alone, as :func:`compare` says it."""
+    if isinstance(reference, Cells):
+        return largest_distance(reference.counts[:-1], live[:-1])
+    return chi2_counts(reference.counts, live).cramers_v

@@ -40,17 +40,10 @@ def ks_2samp_counts(reference: Counts, live: Counts, exact_up_to: int = EXACT_UP
     >>> D, round(p, 6)
     (0.5, 0.771429)
     """
-    if len(reference) != len(live):
-        raise ValueError(f"counts over different cells: {len(reference)} and {len(live)}")
     n1, n2 = int(reference.sum()), int(live.sum())
+    d = largest_distance(reference, live)
     if not n1 or not n2:
         return 0.0, 1.0
-    # The same operations on the same numbers as scipy's, so that rounding is the same too.
-    difference = np.cumsum(reference) / n1 - np.cumsum(live) / n2
-    d = float(max(-difference.min(), difference.max(), 0.0))
-    if max(n1, n2) <= _SCIPY_EXACT_UP_TO:  # D is a multiple of 1/lcm(n1, n2); scipy rounds it to one here
-        lcm = n1 // math.gcd(n1, n2) * n2
-        d = int(np.round(d * lcm)) * 1.0 / lcm
     if max(n1, n2) <= exact_up_to:
         cells = np.arange(len(reference))
         with warnings.catch_warnings():
@@ -67,6 +60,22 @@ def ks_2samp_counts(reference: Counts, live: Counts, exact_up_to: int = EXACT_UP
         )  # as scipy does there, in a fiftieth of its time
     # sf itself, without the checks of arguments around it, which take longer than it does
     return d, float(np.clip(kstwo._sf(d, effective), 0.0, 1.0))
+
+
+def largest_distance(reference: Counts, live: Counts) -> float:
+    """D alone, of counts as :func:`ks_2samp_counts` takes them."""
+    if len(reference) != len(live):
+        raise ValueError(f"counts over different cells: {len(reference)} and {len(live)}")
+    n1, n2 = int(reference.sum()), int(live.sum())
+    if not n1 or not n2:
+        return 0.0
+    # The same operations on the same numbers as scipy's, so that rounding is the same too.
+    difference = np.cumsum(reference) / n1 - np.cumsum(live) / n2
+    d = float(max(-difference.min(), difference.max(), 0.0))
+    if max(n1, n2) <= _SCIPY_EXACT_UP_TO:  # D is a multiple of 1/lcm(n1, n2); scipy rounds it to one here
+        lcm = n1 // math.gcd(n1, n2) * n2
+        d = int(np.round(d * lcm)) * 1.0 / lcm
+    return d
 
 
 def _one_sided(n: int, d: float) -> float:

@@ -102,6 +102,8 @@ def make_app(settings: Settings) -> Any:
         stream_wait_empty=False,
         topic_allow_declare=False,
         topic_disable_leader=True,
+        # Records wait here and in the reader; of a thousand rows each they are a tenth of a megabyte.
+        stream_buffer_maxsize=500,
         # A dead worker's partitions move within so many seconds.
         broker_session_timeout=10.0,
         broker_heartbeat_interval=3.0,

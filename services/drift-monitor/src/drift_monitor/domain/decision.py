@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from contracts.events import FeatureDrift, FeatureShape
 from numpy.typing import NDArray
-from summaries.compare import compare
+from summaries.compare import compare, effect_of
 from summaries.detection import Detector, Judgement
 from summaries.shape import shape
 
@@ -68,7 +68,7 @@ def judge(detector: Detector, counts: Mapping[int, Mapping[str, Counts]], rule: 
         own = compare(reference, counts[1][name])
         alone = tested.p_value <= rule.alpha
         scale = tested.scale if alone or name not in suspects else judged.scale
-        effect = own.effect if scale == 1 else compare(reference, counts[scale][name]).effect
+        effect = own.effect if scale == 1 else effect_of(reference, counts[scale][name])
         if tested.by == "missing":  # D of being there or not
             live, known = counts[scale][name], reference.counts
             effect = abs(float(live[-1] / live.sum() - known[-1] / known.sum()))
