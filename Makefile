@@ -11,7 +11,7 @@ PEERS := .bench-venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow lint format bench bench-detection bench-monitor bench-vectors experiments contracts lock clean
+.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow lint format bench bench-detection bench-monitor bench-vectors bench-kinds experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -71,7 +71,7 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: bench-detection bench-monitor bench-vectors ## all benchmarks; each writes bench/results/NAME.json
+bench: bench-detection bench-monitor bench-vectors bench-kinds ## all benchmarks; each writes bench/results/NAME.json
 
 bench-detection: $(READY) $(PEERS) ## false alarms and delay beside the thesis, river, Frouros (a quarter of an hour)
 	$(BIN)/python bench/detection.py
@@ -81,6 +81,9 @@ bench-monitor: $(READY) ## rows/s through Faust from real Kafka, beside a bare c
 
 bench-vectors: $(READY) ## changes of vectors found in one window, beside kernel means (some minutes)
 	$(BIN)/python bench/vectors.py
+
+bench-kinds: $(READY) ## kinds of change in River's streams, wine and flights (ten minutes; DATA=path to the wine)
+	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/flights/src:projects/loans/src:projects/wine-quality/src $(BIN)/python bench/kinds.py
 
 $(PEERS): $(UV) bench/requirements.lock
 	@test -x .bench-venv/bin/python || $(UV) venv --quiet --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .bench-venv
