@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from contracts.codec import encode
 from contracts.events import (
     AlertChanged,
     ModelChanged,
@@ -16,6 +19,7 @@ from contracts.events import (
     ProgressMade,
     WindowTested,
 )
+from drift_monitor.consumes import predictions
 from drift_monitor.counting import Counting, Fenced, Missing, UnusableProfile
 from drift_monitor.counting import Edges as CountingEdges
 from drift_monitor.deciding import Deciding
@@ -67,6 +71,7 @@ class Platform:
         self.reports: list[WindowTested] = []
         self.offset = 0
         self.unusable: set[str] = set()
+        self.struck: list[tuple[int, int]] = []
         self.state = Progress()
 
     async def get(self, model: str, version: str) -> Profile:
@@ -119,8 +124,23 @@ class Platform:
         """``n`` rows from ``start`` on, one a millisecond; then the windows that are over are decided."""
         record = Record(0, self.offset, made(list(range(start, start + n)), values, version))
         self.offset += 1
-        await monitor.counting.absorb([record], {0: self.offset})
+        await absorb(monitor.counting, [record], {0: self.offset})
         await monitor.decide()
+
+
+async def absorb(
+    counting: Counting,
+    records: Sequence[Record],
+    positions: Mapping[int, int],
+    refused: list[tuple[int, int, str]] | None = None,
+) -> frozenset[int]:
+    """Count a chunk of records that can all be read."""
+
+    async def refuse(given: Sequence[tuple[int, int, str]]) -> None:
+        if refused is not None:
+            refused.extend(given)
+
+    return await counting.absorb(records, positions, [], refuse)
 
 
 class Monitor:
@@ -147,6 +167,9 @@ class Monitor:
         async def end_offsets() -> Mapping[int, int]:
             return {0: platform.offset}
 
+        async def forget_progress(partition: int, epoch: int) -> None:
+            platform.struck.append((partition, epoch))
+
         async def nothing(*_: Any) -> None:
             return
 
@@ -165,7 +188,7 @@ class Monitor:
                 platform,
                 platform.publish_panes,
                 platform.publish_progress,
-                nothing,
+                forget_progress,
                 read_panes,
                 read_batches,
             ),
@@ -176,7 +199,14 @@ class Monitor:
             RULE,
             [0],
             DecidingEdges(
-                platform, publish_alert, publish_report, publish_ended, end_offsets, nothing, forget_panes
+                platform,
+                publish_alert,
+                publish_report,
+                publish_ended,
+                end_offsets,
+                nothing,
+                forget_panes,
+                lambda: True,
             ),
             keep_windows,
         )
@@ -323,11 +353,10 @@ async def test_records_whose_profile_nobody_can_read_are_refused_with_the_reason
     platform.unusable = {"2"}
     monitor = platform.start()
     records = [Record(0, i, made([i], QUIET, version)) for i, version in enumerate("121")]
-    counted, refused = await monitor.counting.absorb(records, {0: 3})
+    refused: list[tuple[int, int, str]] = []
+    counted = await absorb(monitor.counting, records, {0: 3}, refused)
     assert counted == {0}
-    assert [(record.offset, reason) for record, reason in refused] == [
-        (1, "m version 2: another schema version")
-    ]
+    assert refused == [(0, 1, "m version 2: another schema version")]
     assert [(pane.version, pane.rows) for pane in platform.panes.values()] == [("1", 2)]
     assert monitor.deciding.profiles_are_there()
 
@@ -374,16 +403,16 @@ async def test_a_partition_that_another_worker_claims_is_no_longer_counted() -> 
     platform.install("1", 0)
     old, new = platform.start(), platform.start()
     first = Record(0, 0, made([1, 2], QUIET))
-    assert (await old.counting.absorb([first], {0: 1})).counted == {0}
+    assert await absorb(old.counting, [first], {0: 1}) == {0}
     await new.counting.hold()
     assert new.counting.owns(0)
     assert not old.counting.owns(0)
     second = Record(0, 1, made([3, 4], QUIET))
     with pytest.raises(Fenced, match="partition 0"):
-        await old.counting.absorb([second], {0: 2})
+        await absorb(old.counting, [second], {0: 2})
     old.counting.assign([])
-    assert (await old.counting.absorb([second], {0: 2})).counted == frozenset()
-    assert (await new.counting.absorb([first, second], {0: 2})).counted == {0}
+    assert await absorb(old.counting, [second], {0: 2}) == frozenset()
+    assert await absorb(new.counting, [first, second], {0: 2}) == {0}
     await new.decide()
     assert new.owner("m").rows(Window(0, 60)) == {"1": 4}
 
@@ -401,3 +430,117 @@ async def test_panes_of_windows_decided_long_ago_are_struck_out() -> None:
     monitor = platform.start(keep_windows=3)
     await platform.send(monitor, 600, QUIET)
     assert [report.rows for report in platform.reports] == [40] * 10
+
+
+async def test_who_takes_over_strikes_out_where_the_last_one_stood_and_not_itself() -> None:
+    """Of a partition one position is left on the log, its holder's."""
+    platform = Platform()
+    for _ in range(3):
+        await platform.start().counting.hold()
+    told = [event.epoch for event in platform.progress if event.what == "counted"]
+    assert platform.struck == [(0, epoch) for epoch in told[:-1]]
+    assert platform.state.epochs == {0: told[-1]}
+
+
+async def test_a_chunk_of_an_older_assignment_is_neither_counted_nor_acknowledged() -> None:
+    """A partition goes and comes back while a chunk waits for its profile: it is read again, and counted then."""
+    platform = Platform()
+    monitor = platform.start()
+    await monitor.counting.hold()
+    record, waiting = Record(0, 0, made([1, 2], QUIET)), asyncio.Event()
+
+    async def get(model: str, version: str) -> Profile:
+        await waiting.wait()
+        return PROFILE
+
+    platform.get = get  # type: ignore[method-assign]
+    chunk = asyncio.create_task(absorb(monitor.counting, [record], {0: 1}))
+    await asyncio.sleep(0)
+    monitor.counting.assign([])
+    monitor.counting.assign([0])
+    waiting.set()
+    assert await chunk == frozenset()
+    assert await absorb(monitor.counting, [record], {0: 1}) == {0}
+    assert [pane.rows for pane in platform.panes.values()] == [2]
+
+
+async def test_an_idle_partition_is_not_moved_on_over_what_a_crash_left_behind_its_position() -> None:
+    """Its pane is on the log and its position is not: the row counts once, in its window."""
+    platform = Platform()
+    platform.install("1", 0)
+    monitor = platform.start()
+    await monitor.counting.hold()
+    record = Record(0, 0, made([1], QUIET))
+    monitor.counting.counter.absorb([], {})
+    for pane in monitor.counting.counter.absorb([record], {("m", "1"): PROFILE})[0]:
+        await platform.publish_panes([pane])  # and killed
+    ended = ProgressMade(what="ended", worker="", offsets={"0": 0}, clocks={"m": 500})
+    await platform.publish_progress(ended)
+    monitor = platform.start()
+    await monitor.counting.hold()
+    await monitor.counting.advance()
+    platform.offset = 1
+    await absorb(monitor.counting, [record], {0: 1})
+    assert [(pane.rows, pane.late) for pane in platform.panes.values()] == [(1, 0)]
+
+
+async def test_who_serves_does_not_depend_on_a_restart_after_panes_were_struck_out() -> None:
+    """Without model-events the highest version seen serves, whether its panes are still there or not."""
+    said = []
+    for restarted in (False, True):
+        platform = Platform()
+        monitor = platform.start(keep_windows=2)
+        for i in range(12):
+            await platform.send(monitor, 60 * i, QUIET, version="2" if i == 1 else "1")
+        if restarted:
+            monitor = platform.start(keep_windows=2)
+        await platform.send(monitor, 720, QUIET)
+        said.append([(r.window_start, r.version, r.serving, r.rows) for r in platform.reports])
+    assert said[0] == said[1]
+
+
+async def test_a_model_whose_profile_is_not_there_holds_up_no_other() -> None:
+    """Its windows wait; whoever decides goes on with the rest."""
+    platform = Platform()
+    monitor = platform.start()
+    await platform.send(monitor, 0, QUIET)
+    held, there = platform.get, asyncio.Event()
+
+    async def get(model: str, version: str) -> Profile:
+        await there.wait()
+        return PROFILE
+
+    monitor = platform.start()
+    platform.get = get  # type: ignore[method-assign]
+    monitor.owner("m").watermark.flush(60)
+    await asyncio.wait_for(monitor.decide(), 5)
+    assert platform.reports == []
+    there.set()
+    await monitor.decide()
+    assert [report.window_end for report in platform.reports] == [60]
+    platform.get = held  # type: ignore[method-assign]
+
+
+async def test_a_time_far_ahead_is_a_dead_letter_and_ends_no_window() -> None:
+    """More than five minutes after the record came; one row of the year 9000 would close all windows before it."""
+    platform = Platform()
+    monitor = platform.start()
+    dead: list[tuple[str, int, str]] = []
+
+    async def to_dlq(topic: str, message: Any, reason: str) -> None:
+        dead.append((topic, message.offset, reason))
+
+    times = [1_000, 301_000, 301_001, 221_845_392_000_000]
+    messages = [
+        SimpleNamespace(
+            partition=0, offset=i, headers=None, timestamp=1.0,
+            value=encode(made([at], QUIET), source="test")[0],
+        )
+        for i, at in enumerate(times)
+    ]  # fmt: skip
+    assert await predictions.absorb(monitor.counting, messages, to_dlq) == {0}
+    assert [(topic, offset, "five minutes" in reason) for topic, offset, reason in dead] == [
+        ("predictions", 2, True),
+        ("predictions", 3, True),
+    ]
+    assert monitor.counting.counter.position(0) == Position(4, {"m": 301_000})

@@ -219,9 +219,10 @@ class Named:
     def encode(self, rows: Any, shape: tuple[int, ...] | None) -> Vectors:
         """float64 [N, d]."""
         given = rows if shape is None else np.asarray(rows, dtype=np.float64).reshape(-1, *shape)
+        function = self.load()
         try:
-            vectors = np.asarray(self.load()(given), dtype=np.float64)
-        except (TypeError, ValueError, ArithmeticError, LookupError) as error:
+            vectors = np.asarray(function(given), dtype=np.float64)
+        except Exception as error:  # whatever a user's program raises
             raise ValueError(f"the encoder {self.function} failed: {error}") from error
         if vectors.ndim != 2 or len(vectors) != len(given):
             raise ValueError(

@@ -37,7 +37,7 @@ from drift_monitor.domain.progress import Ended
 from drift_monitor.domain.watermark import NEVER
 from drift_monitor.domain.windows import Grid
 from drift_monitor.offsets import Offsets
-from drift_monitor.ownership import TICK_SECONDS, Ownership
+from drift_monitor.ownership import OWNER, TICK_SECONDS, Ownership
 from drift_monitor.produces import concept_reports, drift_alerts, drift_reports, panes
 from drift_monitor.produces import progress as to_progress
 from drift_monitor.profiles import FetchedProfiles
@@ -124,6 +124,7 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             end_offsets=offsets.ends,
             model_events_read=events_read,
             forget_panes=panes.make_forget(panes_producer),
+            owns=lambda: counting.owns(OWNER),
         )
         ownership = Ownership(
             settings,

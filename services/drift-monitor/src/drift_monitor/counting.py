@@ -65,11 +65,8 @@ class FollowedProgress(Protocol):
         """Return when the record at an offset has been taken up."""
 
 
-class Absorbed(NamedTuple):
-    """What became of a chunk: of ``counted`` partitions all but ``refused`` is in panes, and may be acknowledged."""
-
-    counted: frozenset[int]
-    refused: list[tuple[Record, str]]
+# partition, offset and reason of records that are dead letters
+Refused = Sequence[tuple[int, int, str]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,9 @@ class Edges:
         [Sequence[PaneCounted]], Awaitable[Mapping[int, int]]
     ]  # offsets behind, by partition
     publish_progress: Callable[[ProgressMade], Awaitable[int]]  # the record's offset
-    forget_progress: Callable[[int, int], Awaitable[None]]  # what was counted of a partition, before an epoch
+    forget_progress: Callable[
+        [int, int], Awaitable[None]
+    ]  # where a partition stood, under an epoch that is over
     # of so many partitions of panes what is there now, and the offsets behind
     read_panes: Callable[[Iterable[int]], Awaitable[tuple[list[PaneCounted], Mapping[int, int]]]]
     # of so many partitions of predictions the batches before each offset, by id with their offsets
@@ -128,6 +127,7 @@ class Counting:
     async def _hold(self) -> None:
         while self._claimed != self._generation:
             generation, wanted = self._generation, sorted(self.assigned)
+            before = {p: known.epoch for p, known in self.edges.progress.state.counted.items()}
             self.counter.drop(self.counter.held)
             claims = [ProgressMade(what="claimed", worker=self.worker, partition=p) for p in wanted]
             epochs = await asyncio.gather(*(self.edges.publish_progress(claim) for claim in claims))
@@ -142,40 +142,51 @@ class Counting:
                 self.counter.take(partition, epoch, positions[partition], panes, batches.get(partition, {}))
                 self._panes[partition] = ends.get(partition, 0)
             await self._tell(wanted)
-            for partition, epoch in zip(wanted, epochs, strict=True):
-                await self.edges.forget_progress(partition, epoch)
+            for partition in wanted:
+                if partition in before:  # ours stands in its place
+                    await self.edges.forget_progress(partition, before[partition])
             self._claimed = generation
             log.info("counting partitions %s", ", ".join(map(str, wanted)) or "none")
 
     # --- what comes in
 
-    async def absorb(self, records: Sequence[Record], positions: Mapping[int, int]) -> Absorbed:
-        """Count a chunk and write its panes.
+    async def absorb(
+        self,
+        records: Sequence[Record],
+        positions: Mapping[int, int],
+        unreadable: Refused,
+        refuse: Callable[[Refused], Awaitable[None]],
+    ) -> frozenset[int]:
+        """Count a chunk, write its panes and its dead letters; returns the partitions of which it may be acknowledged.
 
-        ``positions`` is per partition the offset after the chunk's last record. What is not ours (any more) is not
-        counted. Raises :class:`Fenced` where it is said to be ours and is not.
+        ``positions`` is per partition the offset after the chunk's last record; ``unreadable`` is no record of
+        ``records``. What is not ours (any more), or was read under an older assignment, is not counted. Raises
+        :class:`Fenced` where a partition is said to be ours and is not.
         """
+        generation = self._generation
         profiles, lost = await self._profiles(records)
         async with self._lock:
             await self._hold()
+            if generation != self._generation:  # it is read again
+                return frozenset()
             ours = {p: offset for p, offset in positions.items() if p in self.counter.held}
             usable = [
                 record
                 for record in records
                 if record.partition in ours and (record.event.model, record.event.version) in profiles
             ]
-            duplicates = self.counter.duplicates
+            duplicates, rows = self.counter.duplicates, dict(self.counter.rows)
             panes, refused = self.counter.absorb(usable, profiles, ours)
-            metrics.DUPLICATES.inc(self.counter.duplicates - duplicates)
             self._panes.update(await self.edges.publish_panes(panes))
+            dead = [*unreadable, *((r.partition, r.offset, reason) for r, reason in [*refused, *lost])]
+            # Before the position: what lies behind it is not looked at again.
+            await refuse([each for each in dead if each[0] in ours])
             self._advance()
             counted = await self._tell(ours)
-        for record in usable:
-            if record.partition in counted:
-                metrics.ROWS_COUNTED.labels(record.event.model, record.event.version).inc(
-                    len(record.event.event_time)
-                )
-        return Absorbed(counted, [each for each in refused + lost if each[0].partition in counted])
+        metrics.DUPLICATES.inc(self.counter.duplicates - duplicates)
+        for version, n in self.counter.rows.items():
+            metrics.ROWS_COUNTED.labels(*version).inc(n - rows.get(version, 0))
+        return counted
 
     async def advance(self) -> None:
         """Move idle partitions on, where they are counted to the end that was named."""

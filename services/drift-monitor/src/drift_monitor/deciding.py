@@ -1,18 +1,21 @@
 """Deciding: what one worker, the one that holds partition 0, does for all; knows its edges by shape only.
 
 It reads the panes and positions of all partitions, its own too, and decides a window when it is over. Another worker
-that takes over begins with what is on the log. Should two believe that they decide, both say the same, under the same
-ids: what is decided depends on the log alone.
+that takes over begins with what is on the log. Should two believe that they decide, they say the same under the same
+ids, what is decided depending on the log alone, unless a promotion came between.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from contracts.events import AlertChanged, ModelChanged, PaneCounted, ReferenceAccepted, WindowTested
 from servicekit import metrics
+from summaries.profile import Profile
 
 from drift_monitor.counting import Profiles, UnusableProfile
 from drift_monitor.domain.decision import Rule
@@ -24,6 +27,7 @@ from drift_monitor.shown import show_window
 
 log = logging.getLogger(__name__)
 SERVICE = "drift-monitor"
+PROFILE_SECONDS = 0.1  # how long the other models' windows wait for a profile
 STATUS = ("version", "watermark", "decided_through", "state", "alert_id")
 
 
@@ -39,6 +43,7 @@ class Edges:
     # returns when all that is on model-events now is read, and on references
     model_events_read: Callable[[], Awaitable[None]]
     forget_panes: Callable[[Sequence[tuple[bytes, int]]], Awaitable[None]]  # by key and partition
+    owns: Callable[[], bool]  # whether it is still for us to decide
 
 
 class Deciding:
@@ -56,6 +61,9 @@ class Deciding:
         # of written panes, by model: where they end, and by key and partition
         self._keys: dict[str, dict[tuple[bytes, int], int]] = {}
         self._read = dict.fromkeys(partitions, 0)  # panes before that offset are here
+        # by partition where it stood, and the offset of panes that must be read before that counts
+        self._stood: dict[int, deque[tuple[int, Mapping[str, int]]]] = {p: deque() for p in partitions}
+        self._profiles: dict[tuple[str, str], asyncio.Future[Profile]] = {}  # asked for
         self._undecidable: set[str] = set()  # models that wait for a profile they will not get
 
     def owner(self, model: str) -> Owner:
@@ -67,7 +75,7 @@ class Deciding:
     # --- what it learns
 
     def restore(self, reports: Iterable[WindowTested]) -> None:
-        """Begin where reports end. Changes of the models and their references must be known before."""
+        """Begin where reports end."""
         said: dict[str, list[WindowTested]] = {}
         for report in reports:
             said.setdefault(report.model, []).append(report)
@@ -98,8 +106,14 @@ class Deciding:
     def heard(self, progress: Progress) -> None:
         """Take over the clocks of partitions whose panes are all here, and what was asked for."""
         for partition, counted in progress.counted.items():
-            if partition in self._read and self.is_read(partition, counted.panes):
-                for model, clock in counted.position.clocks.items():
+            stood = self._stood[partition]
+            told = counted.panes, counted.position.clocks
+            if not stood or stood[-1] != told:
+                stood.append(told)
+            # Whoever counts may be ahead of what is read here all the time: what it said before counts as well.
+            while stood and self.is_read(partition, stood[0][0]):
+                _, clocks = stood.popleft()
+                for model, clock in clocks.items():
                     self.owner(model).watermark.see(partition, clock)
         for model, ended in progress.ended.items():
             self.owner(model).watermark.asked(ended.at)
@@ -109,22 +123,20 @@ class Deciding:
     async def decide(self) -> None:
         """Decide all windows that are over, oldest first, and ask for the log's ends where that may end more."""
         for owner in list(self.owners.values()):
-            while (window := owner.due()) is not None:
+            while self.edges.owns() and (window := owner.due()) is not None:
                 # Whoever scored rows of this window had read model-events before; so must we.
                 await self.edges.model_events_read()
-                versions = owner.testable(window)
-                try:
-                    profiles = {v: await self.edges.profiles.get(owner.model, v) for v in versions}
-                except UnusableProfile:  # it could be read when its rows were counted
-                    self._undecidable.add(owner.model)
+                profiles = await self._profiles_of(owner.model, owner.testable(window))
+                if profiles is None:
                     break
-                self._undecidable.discard(owner.model)
                 if passed_over := owner.passed_over():
                     log.warning(
                         "%s: %d windows without a row before %d are not reported",
                         owner.model, passed_over, window.start,
                     )  # fmt: skip
                 decided = owner.decide(window, profiles)
+                if not self.edges.owns():
+                    return
                 await self._publish(decided)
                 owner.commit(decided)
                 await self._forget(owner.model, window.end)
@@ -136,6 +148,30 @@ class Deciding:
                 owner.watermark.asked(newest)
             if (at := owner.watermark.get()) > NEVER:
                 metrics.WATERMARK.labels(SERVICE).set(at / 1000)
+
+    async def _profiles_of(self, model: str, versions: Iterable[str]) -> dict[str, Profile] | None:
+        """The profiles a window needs; None where one is not there yet, or will never be. Other models go on."""
+        found = {}
+        for version in versions:
+            key = (model, version)
+            if key not in self._profiles:
+                self._profiles[key] = asyncio.ensure_future(self.edges.profiles.get(model, version))
+            await asyncio.wait({self._profiles[key]}, timeout=PROFILE_SECONDS)
+            if not self._profiles[key].done():
+                return None
+            try:
+                found[version] = self._profiles[key].result()
+            except UnusableProfile:  # it could be read when its rows were counted
+                self._undecidable.add(model)
+                del self._profiles[key]
+                return None
+        self._undecidable.discard(model)
+        return found
+
+    def stop(self) -> None:
+        """Ask for nothing more."""
+        for asked in self._profiles.values():
+            asked.cancel()
 
     async def _publish(self, decided: Decided) -> None:
         for alert in decided.alerts:

@@ -1,18 +1,10 @@
-"""Offsets of a topic: where its partitions end, and where a group goes on in them."""
+"""Offsets of a topic: its partitions, and where they end."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from typing import Any
-
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
 from servicekit.config import Settings
 from servicekit.kafka import make_consumer, stop_consumer
-
-COORDINATOR_SECONDS = 30.0
 
 
 async def partitions_of(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
@@ -43,30 +35,3 @@ class Offsets:
         """Per partition the offset that the next record will get."""
         found = await self._consumer.end_offsets(self._partitions)
         return {partition.partition: offset for partition, offset in found.items()}
-
-    async def committed(self, settings: Settings, group: str) -> Mapping[int, int]:
-        """Per partition where ``group`` goes on: its committed offset, else the beginning."""
-        found = await self._consumer.beginning_offsets(self._partitions)
-        positions = {partition.partition: offset for partition, offset in found.items()}
-        admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-        await admin.start()
-        try:
-            for partition, at in (await _offsets_of(admin, group)).items():
-                if partition.topic == self.topic:
-                    positions[partition.partition] = max(positions.get(partition.partition, 0), at.offset)
-        finally:
-            await admin.close()
-        return positions
-
-
-async def _offsets_of(admin: AIOKafkaAdminClient, group: str) -> Mapping[TopicPartition, Any]:
-    """A group's committed offsets. On a new broker the group's coordinator is not there at once."""
-    deadline = asyncio.get_running_loop().time() + COORDINATOR_SECONDS
-    while True:
-        try:
-            found: Mapping[TopicPartition, Any] = await admin.list_consumer_group_offsets(group)
-            return found
-        except KafkaError as error:
-            if not error.retriable or asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(0.1)

@@ -25,6 +25,7 @@ from drift_monitor.shown import show_nothing
 
 log = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
+SPARE_SECONDS = 15.0
 OWNER = 0  # the partition whose holder decides
 
 
@@ -76,8 +77,14 @@ class Ownership:
             await self._wait()
 
     async def settle(self, until: int) -> None:
-        """Return when all windows over by an event time are decided; at once where another worker decides."""
-        while (deciding := self.deciding) is not None or self._counting.owns(OWNER):
+        """Return when all windows over by an event time are decided, or another worker is known to decide them."""
+        give_up = asyncio.get_running_loop().time() + SPARE_SECONDS
+        while True:
+            deciding, assigned = self.deciding, self._counting.assigned
+            if assigned and OWNER not in assigned:
+                return
+            if not assigned and asyncio.get_running_loop().time() > give_up:
+                return  # not between two assignments: there are more workers than partitions
             if deciding is not None:
                 deciding.heard(self._progress.state)
                 if self._panes_are_read(deciding) and deciding.settled(until):
@@ -105,6 +112,7 @@ class Ownership:
                 deciding.panes_read(partition, offset)
                 self.moved.set()
 
+            stack.callback(deciding.stop)
             panes = FollowedPanes(self._settings, self._partitions, deciding.pane, read)
             stack.push_async_callback(panes.stop)
             concepts = Concepts(self._settings, deciding, self._edges.publish_alert, self._publish_concept)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from typing import Any
 
 import faust
@@ -23,6 +23,7 @@ TOPIC = "predictions"
 GROUP = "drift-monitor"
 CHUNK_RECORDS = 1000
 CHUNK_SECONDS = 0.2
+FUTURE_MS = 300_000  # what clocks may be ahead, as at the predictor; what is further would end all windows
 
 
 class RecordConsumer(Consumer):  # type: ignore[misc]
@@ -132,7 +133,14 @@ def read_predictions(
     async def predictions(stream: Any) -> None:
         async for events in stream.noack_take(CHUNK_RECORDS, within=CHUNK_SECONDS):
             try:
-                counted = await absorb(counting, [event.message for event in events], to_dlq)
+                # A record that was read before the last rebalance is read again after it: taken now it would move the
+                # position over records before it that are not counted.
+                messages = [
+                    event.message
+                    for event in events
+                    if event.message.generation_id == app.consumer_generation_id
+                ]
+                counted = await absorb(counting, messages, to_dlq)
             except Exception as error:
                 if not isinstance(error, Fenced):
                     log.exception("a chunk of predictions could not be counted")
@@ -140,7 +148,8 @@ def read_predictions(
                     failed.set_exception(error)
                 await asyncio.Event().wait()  # until the program ends
             for event in events:
-                if event.message.partition in counted:
+                current = event.message.generation_id == app.consumer_generation_id
+                if current and event.message.partition in counted:
                     event.ack()
 
     app.agent(topic, name="predictions")(predictions)
@@ -163,25 +172,27 @@ async def absorb(
     Returns the partitions whose part of the chunk may be acknowledged.
     """
     records: list[Record] = []
-    unreadable: list[tuple[Any, str]] = []
+    unreadable: list[tuple[int, int, str]] = []
     reader = Reader()
     positions: dict[int, int] = {}
     for message in messages:
         positions[message.partition] = max(positions.get(message.partition, 0), message.offset + 1)
         try:
             event = reader.read(message.value, _headers(message.headers))
+            if event.event_time and max(event.event_time) > 1000 * message.timestamp + FUTURE_MS:
+                raise Unreadable("event_time lies more than five minutes after the record came")
             records.append(Record(message.partition, message.offset, event))
         except Unreadable as error:
-            unreadable.append((message, str(error)))
-    counted, refused = await counting.absorb(records, positions)
-    unreadable = [(message, reason) for message, reason in unreadable if message.partition in counted]
-    by_place = {(message.partition, message.offset): message for message in messages} if refused else {}
-    unreadable += [(by_place[record.partition, record.offset], reason) for record, reason in refused]
-    for message, reason in unreadable:
-        log.warning("%s/%d/%d is not readable: %s", TOPIC, message.partition, message.offset, reason)
-        await to_dlq(TOPIC, message, reason)
-        metrics.DLQ_RECORDS.labels(TOPIC).inc()
-    return counted
+            unreadable.append((message.partition, message.offset, str(error)))
+    by_place = {(message.partition, message.offset): message for message in messages}
+
+    async def refuse(refused: Sequence[tuple[int, int, str]]) -> None:
+        for partition, offset, reason in refused:
+            log.warning("%s/%d/%d is not readable: %s", TOPIC, partition, offset, reason)
+            await to_dlq(TOPIC, by_place[partition, offset], reason)
+            metrics.DLQ_RECORDS.labels(TOPIC).inc()
+
+    return await counting.absorb(records, positions, unreadable, refuse)
 
 
 def _headers(headers: Any) -> Any:

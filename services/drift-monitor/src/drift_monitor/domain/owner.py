@@ -104,6 +104,9 @@ class Owner:
         ``serving`` the last one holds.
         """
         own = [report for report in reports if report.final]
+        for report in own:
+            if report.rows:
+                self.versions.seen(report.version, report.window_start)  # its panes may be no more
         self._filled = max((report.window_end for report in own if report.rows), default=None)
         for report in {(r.version, r.window_end): r for r in own}.values():
             self._note_judged(report)

@@ -76,6 +76,7 @@ class _Held:
     next_offset: int
     clocks: dict[str, int]
     batches: dict[str, int]  # the offset at which each came last
+    written: int  # panes have absorbed all before it: more than is told, after a crash
 
 
 class Counter:
@@ -84,6 +85,7 @@ class Counter:
     def __init__(self, grid: Grid) -> None:
         self.grid = grid
         self.replayed = 0  # rows skipped because they are counted
+        self.rows: dict[Version, int] = {}  # counted, late ones too
         self.duplicates = 0  # records skipped because their batch came before
         self._held: dict[int, _Held] = {}
         self._panes: dict[PaneKey, Pane] = {}
@@ -104,9 +106,12 @@ class Counter:
         """
         self.drop([partition])
         before = {batch: offset for batch, offset in batches.items() if offset < position.next_offset}
-        self._held[partition] = _Held(epoch, position.next_offset, dict(position.clocks), before)
+        held = _Held(epoch, position.next_offset, dict(position.clocks), before, 0)
+        self._held[partition] = held
         for pane in panes:
             key = PaneKey.of(pane)
+            if key.partition == partition:
+                held.written = max(held.written, pane.last_offset + 1)
             if key.partition == partition and not self._closed(key) and newer(pane, self._stored.get(key)):
                 self._stored[key] = pane
 
@@ -133,7 +138,8 @@ class Counter:
         moved = {
             partition
             for partition, held in self._held.items()
-            if held.next_offset >= ends.get(partition, 0) and held.clocks.get(model, NEVER) < at
+            if held.next_offset >= max(ends.get(partition, 0), held.written)
+            and held.clocks.get(model, NEVER) < at
         }
         for partition in moved:
             self._held[partition].clocks[model] = at
@@ -235,6 +241,7 @@ class Counter:
         for rows in np.split(order, np.flatnonzero(changes) + 1):
             key = PaneKey(*version, int(partitions[rows[0]]), int(starts[rows[0]]))
             rows = self._fresh(key, rows, offsets)
+            self.rows[version] = self.rows.get(version, 0) + len(rows)
             late = clocks[rows] >= self.grid.closes_at(self.grid.first_window(key.start))
             if late.any():
                 touched |= self._count_late(key, rows[late], offsets, clocks)
