@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from drift_monitor.consumes.predictions import RecordConsumer, make_app
+from drift_monitor.consumes.predictions import make_app
+from drift_monitor.record_consumer import RecordConsumer
 from servicekit.config import Settings
 
 

@@ -27,6 +27,7 @@ from drift_monitor.shown import show_window
 
 log = logging.getLogger(__name__)
 SERVICE = "drift-monitor"
+MAX_PROFILES = 200  # at hand
 PROFILE_SECONDS = 0.1  # how long the other models' windows wait for a profile
 STATUS = ("version", "watermark", "decided_through", "state", "alert_id")
 
@@ -166,6 +167,8 @@ class Deciding:
                 del self._profiles[key]
                 return None
         self._undecidable.discard(model)
+        for old in list(self._profiles)[:-MAX_PROFILES]:
+            del self._profiles[old]
         return found
 
     def stop(self) -> None:

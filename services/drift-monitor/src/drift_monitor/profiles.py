@@ -16,6 +16,7 @@ from summaries.profile import Profile
 from drift_monitor.counting import Missing, UnusableProfile
 
 log = logging.getLogger(__name__)
+MAX_KNOWN = 200  # profiles at hand
 UNREADABLE_TIMES = 3  # so often in a row: half a file may be read once, while it is written
 
 
@@ -45,6 +46,8 @@ class FetchedProfiles:
                 raise UnusableProfile(self._missing[key].reason)
             try:
                 self._known[key] = await asyncio.to_thread(self._load, model, version)
+                for old in list(self._known)[:-MAX_KNOWN]:
+                    del self._known[old]  # it is fetched again where it is wanted again
                 self._missing.pop(key, None)
                 held.set(0)
                 for warning in self._known[key].warnings:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import faust
 from contracts.codec import Unreadable
-from faust.transport.drivers.aiokafka import Consumer
-from mode.services import WaitResults
 from servicekit import metrics
 from servicekit.config import Settings
 
 from drift_monitor.counting import Counting, Fenced
 from drift_monitor.domain.columns import Reader, Record
+from drift_monitor.record_consumer import AsSent, RecordConsumer
 
 log = logging.getLogger(__name__)
 TOPIC = "predictions"
@@ -24,67 +23,6 @@ GROUP = "drift-monitor"
 CHUNK_RECORDS = 1000
 CHUNK_SECONDS = 0.2
 FUTURE_MS = 300_000  # what clocks may be ahead, as at the predictor; what is further would end all windows
-
-
-class RecordConsumer(Consumer):  # type: ignore[misc]
-    """Faust's, which hands each record on in a race with three events: four tasks a record, a fifth of all work.
-
-    The race is for where handing on has to wait, the queue being full. Nearly always it does not have to.
-    """
-
-    async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109 (Faust's)
-        """As it was, but a first coroutine that ends without waiting is no task, and has won."""
-        if len(coros) != 2 or timeout is not None or not all(map(asyncio.iscoroutine, coros)):
-            return await super().wait_first(*coros, timeout=timeout)
-        if self.should_stop:
-            return await super().wait_first(*coros)
-        first, second = coros
-        try:
-            waits_for = first.send(None)
-        except StopIteration as end:
-            second.close()
-            return WaitResults([first], [end.value], False)
-        except BaseException:
-            second.close()
-            raise
-        return await super().wait_first(_await(_Begun(first, waits_for)), second)
-
-
-class _Begun:
-    """The rest of a coroutine that waits for a future."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
-        self._coroutine = coroutine
-        self._waits_for = waits_for
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        waits_for = self._waits_for
-        while True:
-            error: BaseException | None = None
-            try:
-                got = yield waits_for
-            except BaseException as thrown:  # noqa: BLE001 (a cancellation, which is the coroutine's to take)
-                error = thrown
-            try:
-                waits_for = self._coroutine.send(got) if error is None else self._coroutine.throw(error)
-            except StopIteration as end:
-                return end.value
-
-
-async def _await(begun: _Begun) -> Any:
-    return await begun
-
-
-class AsSent(faust.Schema):  # type: ignore[misc]
-    """Keys and values as they are on the wire."""
-
-    def loads_key(self, app: Any, message: Any, **_: Any) -> Any:
-        """The key."""
-        return message.key
-
-    def loads_value(self, app: Any, message: Any, **_: Any) -> Any:
-        """The value."""
-        return message.value
 
 
 def make_app(settings: Settings) -> Any:

@@ -31,6 +31,7 @@ from drift_monitor.domain.watermark import NEVER, Watermark
 from drift_monitor.domain.windows import Grid, Window
 
 KIND = "virtual"
+MAX_SAID = 10_000  # windows whose answer is remembered
 MAX_EMPTY = 1000  # windows without a row that are reported one after the other
 
 
@@ -204,6 +205,8 @@ class Owner:
             self._reference = decided.reports[-1].reference
             told = decided.reports[-1]
             self._said[decided.window.end] = (told.version, told.alert_id)
+            if len(self._said) > 2 * MAX_SAID:  # where nobody asks
+                self._said = dict(list(self._said.items())[-MAX_SAID:])
         for report in decided.reports:
             self._note_judged(report)
         if any(report.rows for report in decided.reports):
