@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
+from servicekit import page
 from servicekit.metrics import ALL, FEEDBACK, MONITOR, PREDICTOR, TRAINER, Described, Label
 
 SECTIONS = {
@@ -82,14 +80,5 @@ def _rows(metrics: list[Described], field: str) -> list[str]:
     return lines
 
 
-def main() -> None:
-    """Write the page, or exit 1 where it is not current."""
-    page = Path(sys.argv[1])
-    if "--check" not in sys.argv:
-        page.write_text(table(), encoding="utf-8")
-    elif not page.exists() or page.read_text(encoding="utf-8") != table():
-        sys.exit(f"{page} is not current: run `make contracts`")
-
-
 if __name__ == "__main__":
-    main()
+    page.main(table)

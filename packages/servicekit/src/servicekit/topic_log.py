@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, TypeVar
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
 from contracts.codec import Unreadable, decode
 from contracts.events import Event
@@ -41,18 +41,26 @@ async def read_whole(
             consumer.assign([TopicPartition(topic, partition) for partition in partitions])
         ends = await consumer.end_offsets(sorted(consumer.assignment()))  # without a group: all there are
         await consumer.seek_to_beginning()
-        left = {tp for tp, end in ends.items() if end > 0}
-        while left:
-            found = await consumer.getmany(*left, timeout_ms=200, max_records=BATCH_RECORDS)
-            for tp, records in found.items():
-                if kept := [record for record in records if record.offset < ends[tp]]:
-                    yield kept
-            for tp in list(left):
-                # the position, not the last record's offset: compaction leaves gaps
-                if await consumer.position(tp) >= ends[tp]:
-                    left.discard(tp)
+        async for batch in read_until(consumer, {tp: end for tp, end in ends.items() if end > 0}):
+            yield batch
     finally:
         await stop_consumer(consumer)
+
+
+async def read_until(
+    consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]
+) -> AsyncIterator[list[Any]]:
+    """The records from where a consumer stands to some offsets, in batches of one partition."""
+    left = set(ends)
+    while left:
+        found = await consumer.getmany(*left, timeout_ms=200, max_records=BATCH_RECORDS)
+        for tp, records in found.items():
+            if kept := [record for record in records if record.offset < ends[tp]]:
+                yield kept
+        for tp in list(left):
+            # the position, not the last record's offset: compaction leaves gaps
+            if await consumer.position(tp) >= ends[tp]:
+                left.discard(tp)
 
 
 async def read_events(settings: Settings, topic: str, kind: type[E]) -> list[E]:

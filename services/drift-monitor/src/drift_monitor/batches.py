@@ -8,11 +8,10 @@ import msgspec
 from aiokafka import TopicPartition
 from servicekit.config import Settings
 from servicekit.kafka import make_consumer, stop_consumer
+from servicekit.topic_log import FETCH_BYTES, read_until
 
 from drift_monitor.consumes.predictions import TOPIC
 from drift_monitor.domain.panes import REMEMBERED
-
-FETCH_BYTES = 4_194_304
 
 
 class _Batch(msgspec.Struct):
@@ -33,24 +32,22 @@ async def read_batches(settings: Settings, before: Mapping[int, int]) -> dict[in
         consumer.assign(partitions)
         begins = await consumer.beginning_offsets(partitions)
         ends = await consumer.end_offsets(partitions)
-        left = set()
+        until = {}
         for at in partitions:
-            start = max(begins[at], before[at.partition] - REMEMBERED)
-            if start < min(before[at.partition], ends[at]):
+            start, end = (
+                max(begins[at], before[at.partition] - REMEMBERED),
+                min(before[at.partition], ends[at]),
+            )
+            if start < end:
                 consumer.seek(at, start)
-                left.add(at)
+                until[at] = end
         decoder = msgspec.json.Decoder(_Batch)
-        while left:
-            for at, records in (await consumer.getmany(*left, timeout_ms=200)).items():
-                for record in records:
-                    if record.offset < before[at.partition]:
-                        try:
-                            found[at.partition][decoder.decode(record.value).batch_id] = record.offset
-                        except (msgspec.MsgspecError, TypeError, ValueError):
-                            continue  # a dead letter
-            for at in list(left):
-                if await consumer.position(at) >= min(before[at.partition], ends[at]):
-                    left.discard(at)
+        async for records in read_until(consumer, until):
+            for record in records:
+                try:
+                    found[record.partition][decoder.decode(record.value).batch_id] = record.offset
+                except (msgspec.MsgspecError, TypeError, ValueError):
+                    continue  # a dead letter
     finally:
         await stop_consumer(consumer)
     return found

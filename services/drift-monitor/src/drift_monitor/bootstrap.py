@@ -239,15 +239,9 @@ async def _start_http(
             "concept": concepts.status(model) if concepts is not None else None,
         }
 
-    def newest() -> int | None:
-        clocks = [
-            clock for counted in progress.state.counted.values() for clock in counted.position.clocks.values()
-        ]
-        return max(clocks, default=None)
-
     routes = [
         *make_ops_routes(Health(kafka=kafka, predictions=reading, profiles=profiles_are_there)),
-        *http.make_routes(settings.step_ms or settings.window_ms, status, newest, flush),
+        *http.make_routes(settings.step_ms or settings.window_ms, status, progress.state.newest, flush),
     ]
     stop = asyncio.Event()
     serving = asyncio.create_task(

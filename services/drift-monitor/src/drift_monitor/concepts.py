@@ -18,7 +18,6 @@ from contracts.events import AlertChanged, ConceptTested
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_consumer, stop_consumer
-from summaries.profile import Profile
 
 from drift_monitor.consumes import outcomes, quality_reports
 from drift_monitor.counting import UnusableProfile
@@ -53,7 +52,6 @@ class Concepts:
         self._consumer: AIOKafkaConsumer = make_consumer(settings, max_poll_records=200)
         self._offsets = Offsets(settings, outcomes.TOPIC)
         self._next: dict[int, int] = {}  # of outcomes, all before it is taken in
-        self._profiles: dict[tuple[str, str], asyncio.Future[Profile]] = {}
         self._ends: dict[str, tuple[int, Mapping[int, int]]] = {}  # by model: asked after a boundary's word
 
     async def start(self, told: Iterable[ConceptTested]) -> None:
@@ -72,8 +70,6 @@ class Concepts:
 
     async def stop(self) -> None:
         """Disconnect."""
-        for asked in self._profiles.values():
-            asked.cancel()
         await stop_consumer(self._consumer)
         await self._offsets.stop()
 
@@ -159,18 +155,14 @@ class Concepts:
 
         A model that waits for a profile holds up no other.
         """
-        key = (model, version)
-        if key not in self._profiles:
-            self._profiles[key] = asyncio.ensure_future(self._monitor.edges.profiles.get(model, version))
-        asked = self._profiles[key]
-        await asyncio.wait({asked}, timeout=POLL_MS / 1000)
-        if not asked.done():
-            raise _NotYet
         try:
-            return asked.result().task
+            profile = await self._monitor.asked.get(model, version)
         except UnusableProfile as error:
             log.warning("errors of %s version %s are not judged: %s", model, version, error)
             return None
+        if profile is None:
+            raise _NotYet
+        return profile.task
 
     async def _ends_after(self, model: str, as_of: int) -> Mapping[int, int]:
         """Where ``outcomes`` ended at a moment after the word of a boundary."""

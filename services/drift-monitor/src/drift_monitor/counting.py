@@ -75,13 +75,11 @@ class Edges:
 
     profiles: Profiles
     progress: FollowedProgress
-    publish_panes: Callable[
-        [Sequence[PaneCounted]], Awaitable[Mapping[int, int]]
-    ]  # offsets behind, by partition
+    # returns the offsets behind, by partition
+    publish_panes: Callable[[Sequence[PaneCounted]], Awaitable[Mapping[int, int]]]
     publish_progress: Callable[[ProgressMade], Awaitable[int]]  # the record's offset
-    forget_progress: Callable[
-        [int, int], Awaitable[None]
-    ]  # where a partition stood, under an epoch that is over
+    # where a partition stood, under an epoch that is over
+    forget_progress: Callable[[int, int], Awaitable[None]]
     # of so many partitions of panes what is there now, and the offsets behind
     read_panes: Callable[[Iterable[int]], Awaitable[tuple[list[PaneCounted], Mapping[int, int]]]]
     # of so many partitions of predictions the batches before each offset, by id with their offsets

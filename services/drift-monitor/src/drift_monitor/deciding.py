@@ -7,7 +7,6 @@ ids, what is decided depending on the log alone, unless a promotion came between
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -23,12 +22,11 @@ from drift_monitor.domain.owner import Decided, Owner
 from drift_monitor.domain.progress import Ended, Progress
 from drift_monitor.domain.watermark import NEVER
 from drift_monitor.domain.windows import Grid
+from drift_monitor.profiles import Asked
 from drift_monitor.shown import show_window
 
 log = logging.getLogger(__name__)
 SERVICE = "drift-monitor"
-MAX_PROFILES = 200  # at hand
-PROFILE_SECONDS = 0.1  # how long the other models' windows wait for a profile
 STATUS = ("version", "watermark", "decided_through", "state", "alert_id")
 
 
@@ -64,7 +62,7 @@ class Deciding:
         self._read = dict.fromkeys(partitions, 0)  # panes before that offset are here
         # by partition where it stood, and the offset of panes that must be read before that counts
         self._stood: dict[int, deque[tuple[int, Mapping[str, int]]]] = {p: deque() for p in partitions}
-        self._profiles: dict[tuple[str, str], asyncio.Future[Profile]] = {}  # asked for
+        self.asked = Asked(edges.profiles)
         self._undecidable: set[str] = set()  # models that wait for a profile they will not get
 
     def owner(self, model: str) -> Owner:
@@ -154,27 +152,16 @@ class Deciding:
         """The profiles a window needs; None where one is not there yet, or will never be. Other models go on."""
         found = {}
         for version in versions:
-            key = (model, version)
-            if key not in self._profiles:
-                self._profiles[key] = asyncio.ensure_future(self.edges.profiles.get(model, version))
-            await asyncio.wait({self._profiles[key]}, timeout=PROFILE_SECONDS)
-            if not self._profiles[key].done():
-                return None
             try:
-                found[version] = self._profiles[key].result()
+                profile = await self.asked.get(model, version)
             except UnusableProfile:  # it could be read when its rows were counted
                 self._undecidable.add(model)
-                del self._profiles[key]
                 return None
+            if profile is None:
+                return None
+            found[version] = profile
         self._undecidable.discard(model)
-        for old in list(self._profiles)[:-MAX_PROFILES]:
-            del self._profiles[old]
         return found
-
-    def stop(self) -> None:
-        """Ask for nothing more."""
-        for asked in self._profiles.values():
-            asked.cancel()
 
     async def _publish(self, decided: Decided) -> None:
         for alert in decided.alerts:

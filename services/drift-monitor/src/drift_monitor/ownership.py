@@ -112,7 +112,7 @@ class Ownership:
                 deciding.panes_read(partition, offset)
                 self.moved.set()
 
-            stack.callback(deciding.stop)
+            stack.callback(deciding.asked.stop)
             panes = FollowedPanes(self._settings, self._partitions, deciding.pane, read)
             stack.push_async_callback(panes.stop)
             concepts = Concepts(self._settings, deciding, self._edges.publish_alert, self._publish_concept)

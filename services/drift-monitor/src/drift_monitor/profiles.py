@@ -13,10 +13,11 @@ from servicekit import metrics
 from servicekit.errors import UserError
 from summaries.profile import Profile
 
-from drift_monitor.counting import Missing, UnusableProfile
+from drift_monitor.counting import Missing, Profiles, UnusableProfile
 
 log = logging.getLogger(__name__)
 MAX_KNOWN = 200  # profiles at hand
+ASKED_SECONDS = 0.1  # how long others wait for a profile
 UNREADABLE_TIMES = 3  # so often in a row: half a file may be read once, while it is written
 
 
@@ -81,6 +82,36 @@ class FetchedProfiles:
         metrics.PROFILE_WAITS.labels(key[0]).inc()
         become = "are dead letters from now on" if unusable else "are held"
         log.warning("no profile of %s version %s, its records %s: %s", *key, become, reason)
+
+
+class Asked:
+    """Profiles that are waited for a while only: who needs one that is not there yet goes on with something else."""
+
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles = profiles
+        self._asked: dict[tuple[str, str], asyncio.Future[Profile]] = {}
+
+    async def get(self, model: str, version: str) -> Profile | None:
+        """The profile of a version; None where it is not there yet. Raises :class:`UnusableProfile`."""
+        key = (model, version)
+        if key not in self._asked:
+            self._asked[key] = asyncio.ensure_future(self._profiles.get(model, version))
+            for old in list(self._asked)[:-MAX_KNOWN]:
+                del self._asked[old]
+        asked = self._asked[key]
+        await asyncio.wait({asked}, timeout=ASKED_SECONDS)
+        if not asked.done():
+            return None
+        try:
+            return asked.result()
+        except UnusableProfile:
+            del self._asked[key]  # it may be asked for again
+            raise
+
+    def stop(self) -> None:
+        """Ask for nothing more."""
+        for asked in self._asked.values():
+            asked.cancel()
 
 
 def _is_no_json(error: BaseException) -> bool:

@@ -9,12 +9,11 @@ from contracts.codec import decode
 from contracts.events import PaneCounted
 from servicekit.config import Settings
 from servicekit.kafka import make_consumer, stop_consumer
-from servicekit.topic_log import read_whole
+from servicekit.topic_log import FETCH_BYTES, read_whole
 
 from drift_monitor.domain.panes import PaneKey, newer
 
 TOPIC = "panes"
-FETCH_BYTES = 4_194_304
 
 
 async def read_panes(

@@ -110,9 +110,10 @@ class Counter:
         self._held[partition] = held
         for pane in panes:
             key = PaneKey.of(pane)
-            if key.partition == partition:
-                held.written = max(held.written, pane.last_offset + 1)
-            if key.partition == partition and not self._closed(key) and newer(pane, self._stored.get(key)):
+            if key.partition != partition:
+                continue
+            held.written = max(held.written, pane.last_offset + 1)
+            if not self._closed(key) and newer(pane, self._stored.get(key)):
                 self._stored[key] = pane
 
     def drop(self, partitions: Iterable[int]) -> None:
@@ -143,7 +144,8 @@ class Counter:
         }
         for partition in moved:
             self._held[partition].clocks[model] = at
-        self._forget()
+        if moved:  # else no pane has closed since the last chunk
+            self._forget()
         return moved
 
     def absorb(

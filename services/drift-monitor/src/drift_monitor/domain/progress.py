@@ -66,6 +66,11 @@ class Progress:
             position = Position(event.offsets.get(str(partition), 0), event.clocks)
             self.counted[partition] = Counted(epoch, position, event.panes)
 
+    def newest(self) -> int | None:
+        """The largest event time seen, of all models."""
+        clocks = (clock for counted in self.counted.values() for clock in counted.position.clocks.values())
+        return max(clocks, default=None)
+
     def models(self) -> set[str]:
         """All models that were seen."""
         return {model for counted in self.counted.values() for model in counted.position.clocks}
