@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import enum
 import logging
-import threading
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 from contracts.codec import Unreadable, decode
@@ -20,12 +16,10 @@ from servicekit.errors import UserError
 from servicekit.kafka import make_consumer, stop_consumer
 from servicekit.registry import ModelBundle
 
-from predictor.domain.model import Model
 from predictor.domain.service import Predictor
+from predictor.loading import RETRY_SECONDS, Result, apart, load, why
 
 log = logging.getLogger(__name__)
-RETRY_SECONDS = 5.0
-T = TypeVar("T")
 
 
 class Versions(Protocol):
@@ -38,21 +32,12 @@ class Versions(Protocol):
         """The version, whole."""
 
 
-class Result(enum.Enum):
-    """What became of an attempt to take up a version."""
-
-    TAKEN_UP = "taken up"
-    REFUSED = "refused"  # it will never serve: trying again is in vain
-    UNREACHABLE = "unreachable"  # the registry did not give it: try again
-
-
 async def take_up(predictor: Predictor, versions: Versions, event: ModelChanged) -> Result:
     """Let the event's version serve. One that cannot is reported, and the old one goes on serving."""
     if predictor.ready and predictor.model.version == event.version:
         return Result.TAKEN_UP
     try:
-        bundle = await _apart(versions.bundle, event.model, event.version)
-        predictor.swap(await _apart(_load, bundle, event))
+        predictor.swap(await load(versions.bundle, event.model, event.version, event.sha256))
     except (Unusable, UserError) as error:
         return _not_taken_up(predictor, event, error, Result.REFUSED)
     except Exception as error:  # noqa: BLE001  whatever stands in the way, the old version serves on
@@ -64,54 +49,14 @@ async def take_up(predictor: Predictor, versions: Versions, event: ModelChanged)
     return Result.TAKEN_UP
 
 
-def _load(bundle: ModelBundle, event: ModelChanged) -> Model:
-    """The version, proven to run; raises :class:`Unusable`."""
-    if event.sha256 and bundle.sha256 != event.sha256:
-        raise Unusable(f"its sha256 is {bundle.sha256[:12]}…, announced was {event.sha256[:12]}…")
-    model = Model(event.model, event.version, bundle.onnx, bundle.profile)
-    odd = bundle.odd_fields()
-    if odd:
-        raise Unusable(f"its signature and its profile differ in {', '.join(odd)}")
-    return model
-
-
 def _not_taken_up(predictor: Predictor, event: ModelChanged, error: Exception, result: Result) -> Result:
     metrics.MODEL_SWAPS.labels(result.value).inc()
     serving = f"version {predictor.model.version} serves on" if predictor.ready else "no version serves"
-    reason = " ".join(f"{type(error).__name__}: {error}".split())[:400]
     log.error(
         "version %s of %s is not taken up (%s), %s: %s",
-        event.version, event.model, result.value, serving, reason,
+        event.version, event.model, result.value, serving, why(error),
     )  # fmt: skip
     return result
-
-
-async def _apart(work: Callable[..., T], *arguments: Any) -> T:
-    """As ``asyncio.to_thread``, but an unreachable registry does not hold up the process's end.
-
-    Whatever ``work`` raises is raised here as an ``Exception``.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def settle(put: Callable[[Any], None], value: Any) -> None:
-        if not future.done():
-            put(value)
-
-    def run() -> None:
-        put: Callable[[Any], None] = future.set_result
-        try:
-            value: Any = work(*arguments)
-        except BaseException as error:  # noqa: BLE001  it is raised where the result is awaited
-            put, value = future.set_exception, error
-            if isinstance(error, StopIteration) or not isinstance(error, Exception):
-                # A future takes no StopIteration, and a library's SystemExit is not the service's end.
-                value = RuntimeError(f"{type(error).__name__}: {error}")
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, put, value)
-
-    threading.Thread(target=run, name="take-up", daemon=True).start()
-    return await future
 
 
 async def follow(settings: Settings, predictor: Predictor, versions: Versions) -> None:
@@ -163,7 +108,7 @@ def _read(record: Any) -> ModelChanged | None:
 async def _champion(model: str, versions: Versions) -> ModelChanged | None:
     """The registry's champion as if it had been announced; its checksum is the registry's own."""
     try:
-        version = await _apart(versions.champion, model)
+        version = await apart(versions.champion, model)
     except Exception as error:  # noqa: BLE001  without a registry the service waits for an event
         log.warning("the registry does not say which version of %s serves: %s", model, type(error).__name__)
         return None

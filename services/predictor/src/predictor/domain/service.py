@@ -52,6 +52,7 @@ class Predictor:
         self._publish = publish
         self._model: Model | None = None
         self.previous: Model | None = None
+        self.challenger: Model | None = None
 
     @property
     def model(self) -> Model:
@@ -72,6 +73,22 @@ class Predictor:
             if changes:
                 raise Unusable(f"not compatible with version {self._model.version}: {'; '.join(changes)}")
         self.previous, self._model = self._model, model
+        if self.challenger is not None and self.challenger.version == model.version:
+            self.challenger = None  # promoted: it scores what it answers
+
+    def shadow(self, model: Model | None) -> None:
+        """Let ``model`` score the same rows unseen from the next request on; None: nobody.
+
+        Raises :class:`NoModel` before a version serves, :class:`Unusable` for a challenger that could not take its
+        place; the one before goes on then.
+        """
+        if model is not None:
+            if model.version == self.model.version:
+                raise Unusable("it serves already")
+            changes = model.changes(self.model)
+            if changes:
+                raise Unusable(f"not compatible with version {self.model.version}: {'; '.join(changes)}")
+        self.challenger = model
 
     async def predict(self, columns: Columns, model: Model) -> Answer:
         """Score with ``model``, publish, and answer once Kafka has acknowledged every record.
