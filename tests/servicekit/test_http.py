@@ -5,10 +5,15 @@ import socket
 
 import httpx
 import pytest
+import uvicorn
 from servicekit.broker import free_port
+from servicekit.draining import DrainingServer
 from servicekit.errors import UserError
-from servicekit.http import Health, bind, make_ops_routes, problem, serve
+from servicekit.http import Health, bind, json_response, make_ops_routes, problem, serve
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 
 def fails() -> bool:
@@ -46,6 +51,60 @@ async def test_serve_answers_and_stops() -> None:
         assert (await client.get(f"http://127.0.0.1:{port}/health/live")).json() == {"status": "live"}
     stop.set()
     await asyncio.wait_for(running, 10)
+
+
+async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> str:
+    """A whole answer, head and body."""
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    length = next(line for line in head.lower().splitlines() if line.startswith("content-length:"))
+    return head + (await reader.readexactly(int(length.split(":")[1]))).decode()
+
+
+async def test_the_end_cuts_nobody_off() -> None:
+    """Told to end, a service says so, answers what is under way and what still comes on a kept connection, and closes."""
+    port, stop, go, begun = free_port(), asyncio.Event(), asyncio.Event(), asyncio.Event()
+    health = Health()
+
+    async def slow(_: Request) -> Response:
+        begun.set()
+        await go.wait()
+        return json_response("done")
+
+    app = Starlette(routes=[*make_ops_routes(health), Route("/slow", slow)])
+    running = asyncio.create_task(serve(app, "", 0, stop, sock=bind("127.0.0.1", port), health=health))
+    busy, idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    assert "200 OK" in await get(*idle, "/health/ready")
+    answer = asyncio.create_task(get(*busy, "/slow"))
+    await begun.wait()
+    stop.set()
+    late = await asyncio.open_connection("127.0.0.1", port)
+    for connection in (late, idle):
+        said = ""
+        while "connection: close" not in said:
+            said = await get(*connection, "/health/ready")
+            assert ("503" in said, '{"status":"draining"}' in said) == (True, True)
+    go.set()
+    said = await asyncio.wait_for(answer, 5)
+    assert ("200 OK" in said, "connection: close" in said, '"done"' in said) == (True, True, True)
+    assert await asyncio.wait_for(busy[0].read(), 5) == b""
+    await asyncio.wait_for(running, 5)
+
+
+async def test_what_waits_to_be_accepted_is_answered() -> None:
+    """Connections that came while the loop was busy are taken in before the port is given up."""
+    sock = bind("127.0.0.1", free_port())
+    server = DrainingServer(uvicorn.Config(Starlette(routes=make_ops_routes(Health())), lifespan="off"))
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    await server.startup([sock])
+    waiting = [socket.create_connection(sock.getsockname()) for _ in range(20)]
+    for one in waiting:
+        one.sendall(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n")
+    await asyncio.wait_for(server.shutdown([sock]), 5)
+    for one in waiting:
+        with one:
+            assert one.recv(1000).startswith(b"HTTP/1.1 200 OK\r\nconnection: close\r\n")
 
 
 def test_an_occupied_port_is_named() -> None:

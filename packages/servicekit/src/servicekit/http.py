@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -17,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 import servicekit.metrics  # noqa: F401  so that /metrics names every metric from the start
+from servicekit.draining import DrainingServer
 from servicekit.errors import UserError
 
 Check = Callable[[], bool | Awaitable[bool]]
@@ -28,6 +28,8 @@ class Health:
 
     def __init__(self, **checks: Check) -> None:
         self.checks: dict[str, Check] = dict(checks)
+        self.draining = False
+        """Set once the service has been told to end: it is asked for nothing more."""
 
     def add(self, name: str, check: Check) -> None:
         """Name one more dependency."""
@@ -65,12 +67,14 @@ def problem(
 
 
 def make_ops_routes(health: Health) -> list[Route]:
-    """``/health/live``, ``/health/ready`` (503 until each dependency is there) and ``/metrics``."""
+    """``/health/live``, ``/health/ready`` (503 until each dependency is there, and from SIGTERM on) and ``/metrics``."""
 
     async def live(_: Request) -> Response:
         return json_response({"status": "live"})
 
     async def ready(_: Request) -> Response:
+        if health.draining:
+            return json_response({"status": "draining"}, 503)
         checks = await health.get()
         good = all(checks.values())
         return json_response(
@@ -81,15 +85,6 @@ def make_ops_routes(health: Health) -> list[Route]:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)]
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the program around it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """No signal is captured."""
-        yield
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -109,13 +104,25 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
-async def serve(app: Any, host: str, port: int, stop: asyncio.Event | None = None) -> None:
-    """Serve an ASGI application in the running loop until cancelled or ``stop`` is set, then drain it."""
-    sock = bind(host, port)
+async def serve(
+    app: Any,
+    host: str,
+    port: int,
+    stop: asyncio.Event | None = None,
+    *,
+    sock: socket.socket | None = None,
+    health: Health | None = None,
+) -> None:
+    """Serve an ASGI application in the running loop until cancelled or ``stop`` is set, then drain it.
+
+    With ``sock``, one that :func:`bind` made, ``host`` and ``port`` are not bound. ``health`` says ``draining`` from
+    the end's beginning on.
+    """
+    sock = sock or bind(host, port)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=10
     )
-    server = _Server(config)
+    server = DrainingServer(config)
     running = asyncio.create_task(server.serve(sockets=[sock]))
     try:
         if stop is None:
@@ -125,6 +132,8 @@ async def serve(app: Any, host: str, port: int, stop: asyncio.Event | None = Non
             await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
     finally:
+        if health is not None:
+            health.draining = True
         server.should_exit = True
         await running
         sock.close()

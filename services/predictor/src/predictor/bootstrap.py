@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 
 from servicekit.config import Settings
 from servicekit.http import Health, serve
@@ -19,8 +20,11 @@ from predictor.produces.predictions import make_publish
 FLUSH_SECONDS = 10.0
 
 
-async def run(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT: what is under way is answered, then the producer is flushed."""
+async def run(settings: Settings, sock: socket.socket | None = None) -> None:
+    """Run until SIGTERM or SIGINT: what is under way is answered, then the producer is flushed.
+
+    ``sock`` is the bound socket of several workers; without one the port is bound here.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -30,15 +34,17 @@ async def run(settings: Settings) -> None:
     producer = await make_producer(settings, "predictor")
     try:
         predictor = Predictor(make_publish(producer))
-
+        health = Health(kafka=lambda: answers(settings.kafka), model=lambda: predictor.ready)
         app = http.make_app(
             predictor,
-            Health(kafka=lambda: answers(settings.kafka), model=lambda: predictor.ready),
+            health,
             max_body_bytes=settings.max_body_bytes,
             event_time_required=settings.event_time_required,
         )
         following = asyncio.create_task(model_events.follow(settings, predictor, Registry(settings.mlflow)))
-        serving = asyncio.create_task(serve(app, settings.host, settings.predictor_port, stop))
+        serving = asyncio.create_task(
+            serve(app, settings.host, settings.predictor_port, stop, sock=sock, health=health)
+        )
         await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         following.cancel()

@@ -1,0 +1,65 @@
+"""A uvicorn server that ends without cutting anybody off.
+
+uvicorn's own way closes an idle kept connection at once, so that a request which is on its way, or lies unread in the
+kernel, is answered by a reset. Here, once told to end, the server goes on for a second, or until all have gone: each
+answer says ``connection: close``. Then it takes in what waits to be accepted and gives the port up; those connections
+have a moment to be read before what is idle is closed. What is under way has ``timeout_graceful_shutdown`` to end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import select
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import uvicorn
+
+LINGER_SECONDS = 1.0
+LAST_SECONDS = 0.25
+_TICK_SECONDS = 0.01
+_CLOSE = (b"connection", b"close")
+
+
+class DrainingServer(uvicorn.Server):
+    """Leaves signals to the program around it; set ``should_exit`` to end it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """No signal is captured."""
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say goodbye with each answer for a while, then close."""
+        state = self.server_state
+        state.default_headers = [*state.default_headers, _CLOSE]
+        for connection in state.connections:
+            cycle: Any = getattr(connection, "cycle", None)
+            if cycle is not None and not cycle.response_complete:
+                connection.shutdown()  # under way: it ends its connection with its answer
+        listening = sockets or []
+        await self._while(lambda: bool(state.connections) or _waiting(listening), LINGER_SECONDS)
+        await self._while(lambda: _waiting(listening), LAST_SECONDS, 0)  # a turn of the loop accepts one
+        for server in self.servers:
+            server.close()
+        for sock in listening:
+            sock.close()
+        await self._while(lambda: bool(state.connections), LAST_SECONDS)
+        await super().shutdown(sockets)
+
+    @staticmethod
+    async def _while(fact: Callable[[], bool], seconds: float, tick: float = _TICK_SECONDS) -> None:
+        clock = asyncio.get_running_loop().time
+        until = clock() + seconds
+        while fact() and clock() < until:  # noqa: ASYNC110  uvicorn tells nobody when a connection ends
+            await asyncio.sleep(tick)
+
+
+def _waiting(sockets: Sequence[socket.socket]) -> bool:
+    """Whether a connection waits to be accepted."""
+    poll = select.poll()
+    for sock in sockets:
+        poll.register(sock, select.POLLIN)
+    return bool(poll.poll(0))
