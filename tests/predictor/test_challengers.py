@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
+from contracts.events import ChallengerChanged
 from onnx import TensorProto, helper, numpy_helper
+from predictor import bootstrap
+from predictor.consumes import challengers
+from predictor.consumes.challengers import Shadow
 from predictor.domain.model import Model
 from predictor.domain.service import NoModel, Predictor
+from predictor.loading import Result
+from prometheus_client import REGISTRY
 from scoring import Unusable
+from servicekit.broker import EmbeddedKafka, free_port
+from servicekit.config import Settings
+from servicekit.kafka import make_consumer, make_producer, publish
 from servicekit.registry import ModelBundle
+from servicekit.topics import ensure_topics
 from summaries.profile import FieldSpec, Profile
 
 
@@ -93,3 +112,239 @@ def test_nobody_shadows_nobody() -> None:
     """Without a version that serves there is no traffic to score."""
     with pytest.raises(NoModel):
         Predictor(nowhere).shadow(version("2"))
+
+
+class Registry:
+    """Version v multiplies by v; 98 has another field, 99 is broken. The alias is on version 1."""
+
+    def __init__(self, _: str = "") -> None:
+        self.away = False
+        self.asked: list[str] = []
+
+    def champion(self, _: str) -> str:
+        """As the real one."""
+        return "1"
+
+    def bundle(self, model: str, number: str) -> ModelBundle:
+        """As the real one."""
+        self.asked.append(number)
+        if self.away:
+            raise ConnectionError("no route")
+        found = bundle(number, "b" if number == "98" else "a")
+        if number == "99":
+            broken = b"broken"
+            return ModelBundle(
+                model, number, broken, hashlib.sha256(broken).hexdigest(), "", found.profile, []
+            )
+        return found
+
+
+def announced(number: str | None, model: str = "m", sha256: str = "") -> ChallengerChanged:
+    """The event that announces a challenger."""
+    return ChallengerChanged(
+        model=model, version=number, artifact_uri="", sha256=sha256, effective_from=0, reason=""
+    )
+
+
+def counted(result: str) -> float:
+    """How often it came to that, so far."""
+    return REGISTRY.get_sample_value("atalaia_shadow_swaps_total", {"result": result}) or 0
+
+
+@pytest.mark.parametrize("bad", [announced("98"), announced("99"), announced("2", sha256="0" * 64)])
+async def test_a_challenger_that_will_never_do_is_refused_once(
+    predictor: Predictor, bad: ChallengerChanged
+) -> None:
+    """Other fields, broken bytes, another checksum: counted, nobody shadows, and it is not asked for again."""
+    registry = Registry()
+    shadow = Shadow(predictor, registry.bundle)
+    shadow.announced = announced("3")
+    assert await shadow.settle() is Result.TAKEN_UP
+    before = counted("refused")
+    shadow.announced = bad
+    assert await shadow.settle() is Result.REFUSED
+    assert await shadow.settle() is None
+    assert counted("refused") == before + 1
+    assert registry.asked == ["3", bad.version]
+    assert (predictor.model.version, predictor.challenger) == ("1", None)
+
+
+async def test_a_registry_that_is_away_is_asked_again(predictor: Predictor) -> None:
+    """What the registry did not give is no refusal: the next attempt may load it."""
+    registry = Registry()
+    registry.away = True
+    shadow = Shadow(predictor, registry.bundle)
+    shadow.announced = announced("2")
+    before = counted("unreachable")
+    assert await shadow.settle() is Result.UNREACHABLE
+    assert counted("unreachable") == before + 1
+    registry.away = False
+    assert await shadow.settle() is Result.TAKEN_UP
+    assert await shadow.settle() is None
+    assert predictor.challenger is not None
+
+
+async def test_before_a_version_serves_nobody_shadows() -> None:
+    """A challenger waits for the version that serves, and is not asked for before."""
+    registry, waiting = Registry(), Predictor(nowhere)
+    shadow = Shadow(waiting, registry.bundle)
+    shadow.announced = announced("2")
+    assert await shadow.settle() is None
+    assert registry.asked == []
+    waiting.swap(version("1"))
+    assert await shadow.settle() is Result.TAKEN_UP
+
+
+async def test_the_version_that_serves_does_not_shadow(predictor: Predictor) -> None:
+    """Promoted, it ends; rolled back while it is still announced, it shadows again, as it would after a restart."""
+    registry = Registry()
+    shadow = Shadow(predictor, registry.bundle)
+    shadow.announced = announced("2")
+    assert await shadow.settle() is Result.TAKEN_UP
+    ended = counted("ended")
+    predictor.swap(version("2"))
+    assert await shadow.settle() is None
+    assert await shadow.settle() is None
+    assert (counted("ended"), registry.asked) == (ended + 1, ["2"])
+    assert predictor.challenger is None
+    predictor.swap(version("1"))
+    assert await shadow.settle() is Result.TAKEN_UP
+    for number in ("2", "1"):  # both before anybody looks
+        predictor.swap(version(number))
+    assert await shadow.settle() is Result.TAKEN_UP
+    assert predictor.challenger is not None
+
+
+async def test_promoted_while_it_loads_it_is_no_refusal(predictor: Predictor) -> None:
+    """A version that comes to serve before it is loaded as challenger is neither refused nor shadows."""
+
+    def promoting(model: str, number: str) -> ModelBundle:
+        predictor.swap(version(number))
+        return Registry().bundle(model, number)
+
+    shadow = Shadow(predictor, promoting)
+    shadow.announced = announced("2")
+    before = counted("refused")
+    assert await shadow.settle() is None
+    assert (counted("refused"), predictor.challenger) == (before, None)
+
+
+async def until(fact: Callable[[], bool], seconds: float = 60) -> None:
+    """Return once ``fact`` holds."""
+    deadline = time.monotonic() + seconds
+    while not fact():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+async def test_what_goes_wrong_with_the_topic_is_tried_again(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that follows from the topic itself does not end the task, so it does not end the service."""
+    tried = []
+
+    async def fail(*_: object) -> None:
+        tried.append(1)
+        raise RuntimeError("whatever")
+
+    monkeypatch.setattr(challengers, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(challengers, "_follow", fail)
+    following = asyncio.create_task(challengers.follow(Settings(), predictor, Registry().bundle))
+    await until(lambda: len(tried) > 2 or following.done())
+    assert not following.done()
+    following.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await following
+
+
+@pytest.fixture(scope="module")
+def kafka() -> Iterator[str]:
+    """One broker with its topics, for the module."""
+    with EmbeddedKafka() as broker:
+        asyncio.run(ensure_topics(broker.bootstrap, 1))
+        yield broker.bootstrap
+
+
+@pytest.fixture
+async def announce(kafka: str) -> AsyncIterator[Any]:
+    """Publishes an announcement."""
+    producer = await make_producer(Settings(kafka=kafka), "test")
+
+    async def send(event: ChallengerChanged | bytes) -> None:
+        if isinstance(event, bytes):
+            await producer.send_and_wait("challengers", event, key=b"m")
+        else:
+            await publish(producer, "challengers", event, source="test", key=event.model)
+
+    yield send
+    await producer.stop()
+
+
+@pytest.mark.kafka
+async def test_the_topic_says_who_shadows(
+    predictor: Predictor, kafka: str, announce: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the start the newest counts, then each: taken up, refused, promoted, replaced and stopped."""
+    monkeypatch.setattr(challengers, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(challengers, "make_consumer", partial(make_consumer, max_poll_records=1))
+    registry = Registry()
+    registry.away = True
+    for each in (announced("9"), announced("2"), announced("5", model="other"), b"nonsense"):
+        await announce(each)
+    unreachable, refused = counted("unreachable"), counted("refused")
+    following = asyncio.create_task(
+        challengers.follow(Settings(kafka=kafka, model="m"), predictor, registry.bundle)
+    )
+
+    def shadows(number: str | None) -> Callable[[], bool]:
+        return lambda: (predictor.challenger.version if predictor.challenger else None) == number
+
+    try:
+        await until(lambda: counted("unreachable") > unreachable + 1)
+        registry.away = False
+        await until(shadows("2"))
+        assert set(registry.asked) == {"2"}
+        await announce(announced("99"))
+        await until(lambda: counted("refused") == refused + 1)
+        assert (predictor.model.version, predictor.challenger) == ("1", None)
+        await announce(announced("3"))
+        await until(shadows("3"))
+        predictor.swap(version("3"))
+        assert predictor.challenger is None
+        await announce(announced("4"))
+        await until(shadows("4"))
+        await announce(announced(None))
+        await until(shadows(None))
+        assert predictor.model.version == "3"
+    finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
+
+
+@pytest.mark.kafka
+async def test_the_service_follows_its_challenger(
+    kafka: str, announce: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is put together, an announcement is taken up and counted at /metrics while requests are answered."""
+    monkeypatch.setattr(bootstrap, "Registry", Registry)
+    await announce(announced("2"))
+    before = counted("taken up")
+    settings = Settings(kafka=kafka, model="m", predictor_port=free_port(), partitions=1)
+    task = asyncio.create_task(bootstrap.run(settings))
+    try:
+        await until(lambda: counted("taken up") == before + 1 or task.done())
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{settings.predictor_port}",
+            transport=httpx.AsyncHTTPTransport(retries=6),  # it may not listen yet
+        ) as client:
+            answer = await client.post("/api/v1.0/predict/", json={"features": {"a": 2.0}})
+            assert (answer.status_code, answer.json()["version"]) == (200, "1")
+            assert (
+                f'atalaia_shadow_swaps_total{{result="taken up"}} {before + 1}'
+                in (await client.get("/metrics")).text
+            )
+        await announce(announced(None))
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(task, 30)

@@ -1,4 +1,4 @@
-"""The events that cross a wire, one type a topic.
+"""The events that cross a wire. A docstring begins with the topics that carry its type.
 
 All are columnar: a field documented ``[N]`` holds one entry a row. Times are integer milliseconds since
 1970-01-01 UTC, event time unless the name says otherwise. The JSON Schemas under ``schemas/`` and the
@@ -21,7 +21,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False, forb
 
 
 class PredictionsMade(Event, frozen=True):
-    """Topic ``predictions``: one scored batch of N rows. Key: ``batch_id``.
+    """Topics ``predictions`` and ``shadow-predictions``: one scored batch of N rows. Key: ``batch_id``.
+
+    On ``predictions`` the answers that callers were given; on ``shadow-predictions`` those of a challenger,
+    ``version``, to the same rows under the same ``batch_id``, so in the partition of that number too. No caller waits
+    for these: of a batch they may be missing.
 
     Row i has the opaque id ``f"{batch_id}.{i}"``. A feature that is a vector (an embedding, an image row after row)
     has its column in ``vectors`` and not in ``features``; a text is a feature like any other.
@@ -283,6 +287,24 @@ class ModelChanged(Event, frozen=True):
     sha256: str
     effective_from: int
     reason: str
+
+
+class ChallengerChanged(Event, frozen=True):
+    """Topic ``challengers`` (compacted): the version that shadows the one that serves. Key: ``model``.
+
+    The last record of a model holds: ``version`` scores the same rows unseen, and null says that none does; then
+    ``artifact_uri`` and ``sha256`` are empty. A version that serves shadows nobody: ``model-events`` is the truth about
+    that. ``effective_from`` is the moment of the announcement by the wall clock, because a predictor heeds it at once,
+    whatever event time its rows are of. ``announced_by``: whoever says so.
+    """
+
+    model: str
+    version: str | None
+    artifact_uri: str
+    sha256: str
+    effective_from: int
+    reason: str
+    announced_by: str = ""
 
 
 class TrainingDecided(Event, frozen=True):

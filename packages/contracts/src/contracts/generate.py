@@ -87,7 +87,7 @@ def asyncapi(topics: list[Topic]) -> dict[str, Any]:
         channels[topic.name] = {
             "address": topic.name,
             "description": topic.description,
-            "messages": {topic.event: {"$ref": f"#/components/messages/{topic.event}"}},
+            "messages": {topic.event: {"$ref": f"#/components/messages/{topic.name}"}},
             "bindings": {
                 "kafka": {
                     "partitions": PARTITIONS if topic.partitioned else 1,
@@ -120,7 +120,8 @@ def asyncapi(topics: list[Topic]) -> dict[str, Any]:
         },
         "payload": {"description": "whatever came"},
     }
-    messages = {topic.event: _message(topic) for topic in topics}
+    # by topic: two may carry the same event, each with its own key, schema file and example
+    messages = {topic.name: _message(topic) for topic in topics}
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Atalaia", "version": "1.0.0", "license": {"name": "Apache-2.0"}},
@@ -139,6 +140,7 @@ def diagram(topics: list[Topic]) -> str:
         "    caller{{HTTP predict}} --> predictor",
         "    truth{{HTTP feedback}} --> feedback",
         "    accept{{atalaia drift accept}} --> references",
+        "    shadow{{atalaia model shadow}} --> challengers",
         # No topic, but nothing is served or watched without it: models and profiles by version.
         "    registry[(MLflow registry)]",
         "    trainer -.-> registry",
@@ -148,7 +150,7 @@ def diagram(topics: list[Topic]) -> str:
     for topic in topics:
         node = topic.name.replace("-", "_")
         chart.append(f"    {node}([{topic.name}])")
-        # The command line writes the first model's event only; an arrow would show it in the loop.
+        # Of the command line its commands are shown; the first model's event is no part of the loop.
         chart += [f"    {service} --> {node}" for service in topic.producers if service != "atalaia"]
         chart += [f"    {node} --> {service}" for service in topic.consumers]
         kept = {"compact": "last per key"}.get(topic.config.get("cleanup.policy", ""), "for ever")

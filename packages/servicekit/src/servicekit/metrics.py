@@ -96,6 +96,11 @@ MODEL_SWAPS = _counter(
     Label("result", "what became of it", "`taken up`, `refused`, `unreachable`"),
     by=[PREDICTOR], unit="attempts",
 )  # fmt: skip
+SHADOW_SWAPS = _counter(
+    "atalaia_shadow_swaps_total", "attempts to let a challenger shadow, and ends of it",
+    Label("result", "what became of it", "`taken up`, `refused`, `unreachable`, `ended`"),
+    by=[PREDICTOR], unit="attempts",
+)  # fmt: skip
 MODEL_INFO = _gauge(
     "atalaia_model_info", "1 for the version that serves", MODEL,
     Label("version", "the version that serves", "one: the one before is removed"),

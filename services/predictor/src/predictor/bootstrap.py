@@ -13,7 +13,7 @@ from servicekit.kafka import answers, make_producer, wait_for_kafka
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
-from predictor.consumes import http, model_events
+from predictor.consumes import challengers, http, model_events
 from predictor.domain.service import Predictor
 from predictor.produces.predictions import make_publish
 
@@ -42,13 +42,17 @@ async def run(settings: Settings, sock: socket.socket | None = None) -> None:
             event_time_required=settings.event_time_required,
         )
         following = asyncio.create_task(model_events.follow(settings, predictor, Registry(settings.mlflow)))
+        shadowing = asyncio.create_task(
+            challengers.follow(settings, predictor, Registry(settings.mlflow).bundle)
+        )
         serving = asyncio.create_task(
             serve(app, settings.host, settings.predictor_port, stop, sock=sock, health=health)
         )
-        await asyncio.wait({following, serving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({following, shadowing, serving}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         following.cancel()
-        results = await asyncio.gather(following, serving, return_exceptions=True)
+        shadowing.cancel()
+        results = await asyncio.gather(following, shadowing, serving, return_exceptions=True)
         for outcome in results:
             if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
                 raise outcome
