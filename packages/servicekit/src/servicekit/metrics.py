@@ -69,10 +69,12 @@ KIND = Label("kind", "what an alert is about", "`virtual` (inputs or outputs), `
 SERVICE = Label("service", "who says so", "the service's own name")
 
 # predictor
-ROUTE = Label("route", "which endpoint", "`/api/v1.0/predict/`, `/api/v1.0/predict/batch`")
+ROUTE = Label(
+    "route", "which endpoint", "`/api/v1.0/predict/`, `/api/v1.0/predict/batch`, `/v2/models/{name}/infer`"
+)
 REQUESTS = _counter(
     "atalaia_requests_total", "HTTP requests answered", ROUTE,
-    Label("status", "HTTP status of the answer", "`200`, `413`, `422`, `500`, `503`"),
+    Label("status", "HTTP status of the answer", "`200`, `404`, `413`, `415`, `422`, `500`, `503`"),
     by=[PREDICTOR], unit="requests",
 )  # fmt: skip
 REQUEST_SECONDS = _histogram(

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from predictor.consumes.inference_protocol import make_routes as make_protocol_routes
 from predictor.domain.request import Invalid, check
 from predictor.domain.service import NoModel, Predictor
 from predictor.openapi import document
@@ -174,6 +175,13 @@ def make_app(
         Route(BATCH, predict_batch, methods=["POST"]),
         Route("/api/v1.0/model", serving, methods=["GET"]),
         *make_ops_routes(health),
+        *make_protocol_routes(
+            predictor,
+            health,
+            max_body_bytes=max_body_bytes,
+            event_time_required=event_time_required,
+            clock=clock,
+        ),
     ]
     app.openapi = lambda: document(predictor.model if predictor.ready else None, event_time_required)  # type: ignore[method-assign]
     return app
