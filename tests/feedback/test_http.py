@@ -602,3 +602,10 @@ async def test_a_thread_that_hangs_is_not_waited_for() -> None:
     assert await in_thread(lambda: threading.current_thread().daemon)
     with pytest.raises(KeyError):
         await in_thread(lambda: {}["x"])
+
+
+async def test_the_documentation_loads_nothing_from_elsewhere(site: Site) -> None:
+    """Both pages are the ones that need no internet, over a document that is there."""
+    for page in ("/docs", "/redoc"):
+        assert "default-src 'none'" in (await site.http.get(page)).headers["content-security-policy"]
+    assert "/api/v1.0/feedback/" in (await site.http.get("/openapi.json")).json()["paths"]

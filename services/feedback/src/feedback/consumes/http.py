@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from servicekit.docs import make_docs_routes
 from servicekit.http import Health, json_response, make_ops_routes, problem
 from starlette.exceptions import HTTPException
 
@@ -56,7 +57,7 @@ def make_app(
 ) -> FastAPI:
     """The application. ``send`` returns when Kafka has the labels."""
     app = FastAPI(title="Atalaia feedback", version="1.0", description="Truth by prediction_id.")
-    app.router.routes.extend(make_ops_routes(health))
+    app.router.routes[:0] = [*make_ops_routes(health), *make_docs_routes("Atalaia feedback")]
 
     async def read(request: Request) -> bytes:
         body = bytearray()

@@ -14,6 +14,7 @@ import orjson
 from fastapi import FastAPI
 from scoring import Unscorable
 from servicekit import metrics
+from servicekit.docs import make_docs_routes
 from servicekit.http import Health, json_response, make_ops_routes, problem
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -175,6 +176,7 @@ def make_app(
         Route(BATCH, predict_batch, methods=["POST"]),
         Route("/api/v1.0/model", serving, methods=["GET"]),
         *make_ops_routes(health),
+        *make_docs_routes("Atalaia predictor"),
         *make_protocol_routes(
             predictor,
             health,
