@@ -16,8 +16,7 @@ from predictor.consumes.http import make_app
 from predictor.domain.model import Model
 from predictor.domain.service import Predictor
 from predictor.produces.predictions import NotPublished
-from servicekit.broker import free_port
-from servicekit.http import Health, serve
+from servicekit.http import Health, bind, serve
 from summaries.profile import FieldSpec, Profile
 
 NOW = 1_700_000_000.0
@@ -149,13 +148,13 @@ def serving(
 @contextlib.contextmanager
 def over_http(app: Any) -> Iterator[str]:
     """``host:port`` of ``app``, served by uvicorn in a thread until the end of the block."""
-    port = free_port()
+    sock = bind("127.0.0.1", 0)  # so that a client may connect before the thread runs
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(app, "127.0.0.1", port, stop)))
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(app, "", 0, stop, sock=sock)))
     thread.start()
     try:
-        yield f"127.0.0.1:{port}"
+        yield "{}:{}".format(*sock.getsockname())
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join(30)

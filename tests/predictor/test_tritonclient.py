@@ -23,17 +23,25 @@ COLUMNS: dict[str, Any] = {
 DATATYPES = {"age": "FP32", "children": "INT64", "income": "FP32", "member": "BOOL", "town": "BYTES"}
 
 
-@pytest.fixture
-def kafka() -> Kafka:
-    """What the predictor publishes."""
-    return Kafka()
-
-
-@pytest.fixture
-def address(kafka: Kafka) -> Iterator[str]:
-    """The predictor of people, served."""
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[str, Kafka]]:
+    """The predictor of people, for all tests here: its end takes a second."""
+    kafka = Kafka()
     with over_http(serving(people(), kafka)[0]) as found:
-        yield found
+        yield found, kafka
+
+
+@pytest.fixture
+def address(served: tuple[str, Kafka]) -> str:
+    """Where it listens."""
+    return served[0]
+
+
+@pytest.fixture
+def kafka(served: tuple[str, Kafka]) -> Kafka:
+    """What it publishes in this test."""
+    served[1].published.clear()
+    return served[1]
 
 
 def inputs(binary: bool, make: Any = triton) -> list[Any]:
