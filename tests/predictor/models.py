@@ -120,6 +120,9 @@ class Kafka:
         self.published: list[PredictionsMade] = []
         self.broken = False
 
+    def admit(self, size: int) -> None:
+        """There is room."""
+
     async def publish(self, event: PredictionsMade) -> None:
         """Kafka, as far as the predictor sees it."""
         await asyncio.sleep(0)
@@ -137,7 +140,7 @@ def serving(
     **checks: Any,
 ) -> tuple[Any, Predictor]:
     """The outermost ASGI application, and the predictor behind it."""
-    predictor = Predictor((kafka or Kafka()).publish)
+    predictor = Predictor(kafka or Kafka())
     if model is not None:
         predictor.swap(model)
     health = Health(model=lambda: predictor.ready, **checks)

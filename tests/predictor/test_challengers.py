@@ -61,14 +61,20 @@ def version(number: str, name: str = "a", target: str = "y") -> Model:
     return Model("m", number, found.onnx, found.profile)
 
 
-async def nowhere(_: object) -> None:
-    """Publishes nothing."""
+class Nowhere:
+    """A log that keeps nothing."""
+
+    def admit(self, size: int) -> None:
+        """There is room."""
+
+    async def publish(self, event: object) -> None:
+        """Gone."""
 
 
 @pytest.fixture
 def predictor() -> Predictor:
     """Version 1 serves."""
-    found = Predictor(nowhere)
+    found = Predictor(Nowhere())
     found.swap(version("1"))
     return found
 
@@ -111,7 +117,7 @@ def test_what_could_not_take_its_place_does_not_shadow(predictor: Predictor, odd
 def test_nobody_shadows_nobody() -> None:
     """Without a version that serves there is no traffic to score."""
     with pytest.raises(NoModel):
-        Predictor(nowhere).shadow(version("2"))
+        Predictor(Nowhere()).shadow(version("2"))
 
 
 class Registry:
@@ -186,7 +192,7 @@ async def test_a_registry_that_is_away_is_asked_again(predictor: Predictor) -> N
 
 async def test_before_a_version_serves_nobody_shadows() -> None:
     """A challenger waits for the version that serves, and is not asked for before."""
-    registry, waiting = Registry(), Predictor(nowhere)
+    registry, waiting = Registry(), Predictor(Nowhere())
     shadow = Shadow(waiting, registry.bundle)
     shadow.announced = announced("2")
     assert await shadow.settle() is None

@@ -108,16 +108,24 @@ class Registry:
 class Served:
     """An application with version 1, what it published, and a client."""
 
-    def __init__(self, required: bool = False, limit: int = 100_000) -> None:
+    def __init__(self, required: bool = False, limit: int = 100_000, hot: bool = True) -> None:
         self.published: list[PredictionsMade] = []
         self.broken = False
         self.registry = Registry()
-        self.predictor = Predictor(self.publish)
+        self.predictor = Predictor(self)
         self.predictor.swap(Model("m", "1", make_onnx(-4), make_profile()))
         self.app = make_app(
-            self.predictor, Health(), max_body_bytes=limit, event_time_required=required, clock=lambda: NOW
+            self.predictor,
+            Health(),
+            max_body_bytes=limit,
+            event_time_required=required,
+            clock=lambda: NOW,
+            hot=hot,
         )
         self.client = httpx.AsyncClient(transport=httpx.ASGITransport(app=self.app), base_url="http://x")
+
+    def admit(self, size: int) -> None:
+        """There is room."""
 
     async def publish(self, event: PredictionsMade) -> None:
         """Kafka, as far as the predictor sees it."""
@@ -134,10 +142,10 @@ class Served:
 GOOD = {"age": 50, "children": 1, "income": None, "town": "A"}
 
 
-@pytest.fixture
-def served() -> Served:
-    """A fresh application."""
-    return Served()
+@pytest.fixture(params=[True, False], ids=["past FastAPI", "through FastAPI"])
+def served(request: pytest.FixtureRequest) -> Served:
+    """A fresh application, with the quick routes in front of FastAPI and without."""
+    return Served(hot=request.param)
 
 
 async def test_a_row_is_scored_published_and_answered(served: Served) -> None:
@@ -170,11 +178,11 @@ async def test_a_batch_is_one_record(served: Served) -> None:
 async def test_a_large_batch_is_split_into_records(served: Served) -> None:
     """No record nears Kafka's limit; ids and order go through all of them."""
     big = Served(limit=10_000_000)
-    rows = [GOOD | {"age": i % 100, "town": "x" * 200} for i in range(2_000)]
+    rows = [GOOD | {"age": i % 100, "town": "x" * 400} for i in range(2_000)]
     answer = await big.client.post("/api/v1.0/predict/batch", json={"rows": rows})
     assert answer.status_code == 200
     assert len(big.published) > 1
-    assert max(len(json.dumps(e.features)) for e in big.published) < 900_000
+    assert max(len(msgspec.json.encode(e)) for e in big.published) < 900_000
     assert [a for e in big.published for a in e.features["age"]] == [i % 100 for i in range(2_000)]
     assert len({p["prediction_id"] for p in answer.json()["predictions"]}) == 2_000
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from contracts.events import PredictionsMade
 from onnx import TensorProto, helper, numpy_helper
 from predictor.domain.model import Model
 from predictor.domain.request import check
@@ -41,6 +42,20 @@ def regression(kind: int, fill: float = 0.0) -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+class Kept:
+    """A log in memory."""
+
+    def __init__(self) -> None:
+        self.events: list[PredictionsMade] = []
+
+    def admit(self, size: int) -> None:
+        """There is room."""
+
+    async def publish(self, event: PredictionsMade) -> None:
+        """Safe at once."""
+        self.events.append(event)
 
 
 @pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.DOUBLE])
@@ -93,10 +108,7 @@ def test_the_example_is_the_references_own() -> None:
 def test_a_version_that_answers_something_else_does_not_take_over(change: dict[str, Any], said: str) -> None:
     """Other fields are not the only thing that clients would notice; the reason names what differs."""
 
-    async def publish(_: object) -> None:
-        """Nowhere."""
-
-    predictor = Predictor(publish)
+    predictor = Predictor(Kept())
     predictor.swap(Model("m", "1", regression(TensorProto.FLOAT), PROFILE))
     with pytest.raises(Unusable, match=f"not compatible with version 1: {said}"):
         predictor.swap(Model("m", "2", regression(TensorProto.FLOAT), PROFILE | change))
@@ -113,14 +125,10 @@ async def test_a_vector_is_scored_and_published_apart_from_the_features() -> Non
     model = Model("m", "1", regression(TensorProto.FLOAT), profile)
     assert model.examples == {"image": [1.0, 1.0]}
     assert _feature(model)["properties"]["image"]["items"] == {"type": "number", "minimum": 1, "maximum": 9}
-    events = []
-
-    async def publish(event: Any) -> None:
-        events.append(event)
-
+    log = Kept()
     columns = check(
         [{"image": [1, 2]}, {"image": [8.5, 1]}], None, model.fields, now=0, required=False, single=False
     )
-    answer = await Predictor(publish).predict(columns, model)
+    answer = await Predictor(log).predict(columns, model)
     assert answer.predictions == [3.0, 9.5]
-    assert (events[0].features, events[0].vectors) == ({}, {"image": [[1, 2], [8.5, 1]]})
+    assert (log.events[0].features, log.events[0].vectors) == ({}, {"image": [[1, 2], [8.5, 1]]})

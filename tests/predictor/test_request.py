@@ -48,9 +48,9 @@ def test_what_is_no_float32_is_refused(value: Any) -> None:
     assert value_error(NUMBER, value)
 
 
-@pytest.mark.parametrize("value", [True, "1", None, 1.0, 1.5, 2**63, -(2**63) - 1])
+@pytest.mark.parametrize("value", [True, "1", None, 1.5, 1e300, 2.0**53 + 2, 2**63, -(2**63) - 1])
 def test_what_is_no_int64_is_refused(value: Any) -> None:
-    """A float is not an integer, even a whole one, and the range is 64 bits."""
+    """A number with a fraction is no integer, nor one that a double does not tell from its neighbours; 64 bits bound it."""
     assert value_error(WHOLE, value)
 
 

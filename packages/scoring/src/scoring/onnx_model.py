@@ -123,9 +123,7 @@ def _numbers(column: Column, dtype: Any) -> NDArray[Any]:
         if column.dtype.kind == "f" and np.dtype(dtype).kind != "f" and not np.isfinite(column).all():
             raise ValueError("a missing value in a column of whole numbers")  # astype would invent one
         return column.astype(dtype)
-    if dtype is np.float32 or dtype is np.float64:
-        return np.array([np.nan if v is None else v for v in column], dtype=dtype)
-    return np.array(column, dtype=dtype)
+    return np.array(column, dtype=dtype)  # None becomes NaN, and no whole number
 
 
 def _texts(column: Column) -> NDArray[np.object_]:

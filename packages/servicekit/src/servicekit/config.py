@@ -89,6 +89,23 @@ class Settings(BaseSettings):
     )
     min_gain: float = Field(0.0, ge=0, description="gain on the project's metric a challenger must exceed")
     promote_p_value: float = Field(0.05, gt=0, lt=1, description="paired test's p-value a promotion needs")
+    acknowledge: str = Field(
+        "kafka",
+        pattern="^(kafka|accept)$",
+        description="kafka: a prediction is answered once Kafka or the spool's disk has it; accept: once it is handed over. "
+        "Then what is not acknowledged yet is lost where the process is killed (16 MB at the most), and answers are "
+        "a round trip faster",
+    )
+    spool_after_ms: int = Field(
+        1_000,
+        gt=0,
+        description="how long Kafka may take for a prediction before the spool on disk takes over",
+    )
+    spool_max_bytes: int = Field(
+        1_073_741_824,
+        gt=0,
+        description="what a worker's spool may hold; beyond it requests are refused (503)",
+    )
     max_body_bytes: int = Field(8_000_000, gt=0, description="larger request bodies are refused (413)")
 
     @property

@@ -20,6 +20,7 @@ from servicekit.config import Settings
 from servicekit.errors import UserError
 
 MAX_REQUEST_BYTES = 1_048_576
+MAX_BATCH_BYTES = 524_288  # of records that wait for one partition; the broker takes a batch of 1 MiB
 _MAX_REASON = 500
 
 
@@ -91,6 +92,7 @@ async def make_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
         enable_idempotence=True,
         linger_ms=0,
         max_request_size=MAX_REQUEST_BYTES,
+        max_batch_size=MAX_BATCH_BYTES,
     )
     try:
         with hushed():

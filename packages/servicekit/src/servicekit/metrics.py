@@ -82,8 +82,14 @@ REQUEST_SECONDS = _histogram(
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
     by=[PREDICTOR], unit="seconds",
 )  # fmt: skip
+REQUESTS_REFUSED = _counter(
+    "atalaia_requests_refused_total", "HTTP requests that were not answered with a prediction", ROUTE,
+    Label("cause", "why", "`invalid`, `too_large`, `no_model`, `not_recorded` (no Kafka and no room in the spool), "
+          "`not_scored` (the model failed), `error`"),
+    by=[PREDICTOR], unit="requests",
+)  # fmt: skip
 BATCH_ROWS = _histogram(
-    "atalaia_batch_rows", "rows scored together",
+    "atalaia_batch_rows", "rows scored together and recorded as one",
     buckets=(1, 2, 5, 10, 50, 100, 1000, 10000), by=[PREDICTOR], unit="rows",
 )  # fmt: skip
 PUBLISH_SECONDS = _histogram(
@@ -93,6 +99,27 @@ PUBLISH_SECONDS = _histogram(
 ROWS_PUBLISHED = _counter(
     "atalaia_rows_published_total", "predictions acknowledged by Kafka", VERSION, by=[PREDICTOR], unit="rows"
 )
+ROWS_KEPT = _counter(
+    "atalaia_rows_kept_total", "predictions by what keeps them",
+    Label("how", "what became of them", "`sent` (acknowledged by Kafka at once), `spooled` (on disk first), `replayed` (from "
+          "there to Kafka)"),
+    by=[PREDICTOR], unit="rows",
+)  # fmt: skip
+SPOOL_ROWS = _gauge(
+    "atalaia_spool_rows",
+    "answered predictions in the spool, which Kafka has not yet",
+    by=[PREDICTOR],
+    unit="rows",
+)
+SPOOL_BYTES = _gauge(
+    "atalaia_spool_bytes", "size of the records in the spool; the bound is ATALAIA_SPOOL_MAX_BYTES",
+    by=[PREDICTOR], unit="bytes",
+)  # fmt: skip
+SHADOW_ROWS = _counter(
+    "atalaia_shadow_rows_total", "rows that a challenger was to score unseen",
+    Label("result", "what became of them", "`published`, `left out` (it is slower than the traffic, or Kafka is away), `not scored`"),
+    by=[PREDICTOR], unit="rows",
+)  # fmt: skip
 MODEL_SWAPS = _counter(
     "atalaia_model_swaps_total", "attempts to take up a version",
     Label("result", "what became of it", "`taken up`, `refused`, `unreachable`"),
@@ -107,6 +134,11 @@ MODEL_INFO = _gauge(
     "atalaia_model_info", "1 for the version that serves", MODEL,
     Label("version", "the version that serves", "one: the one before is removed"),
     by=[PREDICTOR], unit="1",
+)  # fmt: skip
+
+MODEL_SINCE = _gauge(
+    "atalaia_model_since_seconds", "wall-clock time at which the version that serves was taken up", MODEL,
+    by=[PREDICTOR], unit="seconds",
 )  # fmt: skip
 
 # every consumer

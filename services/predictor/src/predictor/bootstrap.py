@@ -6,6 +6,9 @@ import asyncio
 import contextlib
 import signal
 import socket
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
 
 from servicekit.config import Settings
 from servicekit.http import Health, serve
@@ -13,9 +16,12 @@ from servicekit.kafka import answers, make_producer, wait_for_kafka
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
+from predictor.adopted import replay_orphans
 from predictor.consumes import challengers, http, model_events
 from predictor.domain.service import Predictor
-from predictor.produces.predictions import make_publish
+from predictor.produces.predictions import PredictionLog
+from predictor.produces.shadow_predictions import ShadowScorer, make_publish
+from predictor.spool import open_spool
 
 FLUSH_SECONDS = 10.0
 
@@ -31,31 +37,52 @@ async def run(settings: Settings, sock: socket.socket | None = None) -> None:
         loop.add_signal_handler(number, stop.set)
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
-    producer = await make_producer(settings, "predictor")
+    folder = settings.data_dir / "spool"
+    spool = open_spool(folder)
+    connect = partial(make_producer, settings, "predictor")
+    predictions = PredictionLog(
+        await connect(),
+        connect,
+        spool,
+        max_bytes=settings.spool_max_bytes,
+        patience=settings.spool_after_ms / 1000,
+        accept=settings.acknowledge == "accept",
+    )
+    unseen = await make_producer(settings, "predictor-shadow")
+    shadow = ShadowScorer(make_publish(unseen))
+    predictor = Predictor(predictions, shadow)
+
+    async def kept() -> bool:
+        return predictions.has_room if predictions.spooling else await answers(settings.kafka)
+
+    health = Health(log=kept, model=lambda: predictor.ready)
+    app = http.make_app(
+        predictor,
+        health,
+        max_body_bytes=settings.max_body_bytes,
+        event_time_required=settings.event_time_required,
+    )
+    work: list[Coroutine[Any, Any, None]] = [
+        serve(app, settings.host, settings.predictor_port, stop, sock=sock, health=health),
+        model_events.follow(settings, predictor, Registry(settings.mlflow)),
+        challengers.follow(settings, predictor, Registry(settings.mlflow).bundle),
+        predictions.run(),
+        shadow.run(),
+        replay_orphans(folder, connect),
+    ]
+    serving, *beside = [asyncio.create_task(each) for each in work]
     try:
-        predictor = Predictor(make_publish(producer))
-        health = Health(kafka=lambda: answers(settings.kafka), model=lambda: predictor.ready)
-        app = http.make_app(
-            predictor,
-            health,
-            max_body_bytes=settings.max_body_bytes,
-            event_time_required=settings.event_time_required,
-        )
-        following = asyncio.create_task(model_events.follow(settings, predictor, Registry(settings.mlflow)))
-        shadowing = asyncio.create_task(
-            challengers.follow(settings, predictor, Registry(settings.mlflow).bundle)
-        )
-        serving = asyncio.create_task(
-            serve(app, settings.host, settings.predictor_port, stop, sock=sock, health=health)
-        )
-        await asyncio.wait({following, shadowing, serving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({serving, *beside}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
-        following.cancel()
-        shadowing.cancel()
-        results = await asyncio.gather(following, shadowing, serving, return_exceptions=True)
-        for outcome in results:
-            if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
-                raise outcome
+        await asyncio.gather(serving, return_exceptions=True)
+        await predictor.drain()
     finally:
-        with contextlib.suppress(TimeoutError):  # nothing that was answered waits in it
-            await asyncio.wait_for(producer.stop(), FLUSH_SECONDS)
+        for task in beside:
+            task.cancel()
+        results = await asyncio.gather(serving, *beside, return_exceptions=True)
+        await predictions.close(FLUSH_SECONDS)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(unseen.stop(), 1.0)
+    for outcome in results:
+        if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
+            raise outcome

@@ -8,37 +8,44 @@ import zlib
 from typing import Any
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope
 
-from predictor.domain.request import Invalid
+from predictor.domain.request import Invalid, TooLarge
 
 ENCODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-
-
-class TooLarge(ValueError):
-    """The body is over the limit."""
 
 
 class UnknownEncoding(ValueError):
     """A Content-Encoding that is not supported; the message names those that are."""
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body, inflated; raises :class:`TooLarge`, :class:`UnknownEncoding` or :class:`Invalid`."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower() or "identity"
-    if encoding != "identity" and encoding not in ENCODINGS:
+async def read_body(scope: Scope, receive: Receive, limit: int) -> bytes:
+    """The body, inflated; raises :class:`TooLarge`, :class:`UnknownEncoding` or :class:`Invalid`.
+
+    Not a byte more than the limit is kept, and none is read where the request says that there are more.
+    """
+    encoding = ""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            if value.isdigit() and int(value) > limit:
+                raise TooLarge(f"A request body may have {limit} bytes at the most (ATALAIA_MAX_BODY_BYTES).")
+        elif name == b"content-encoding":
+            encoding = value.decode("latin-1").strip().lower()
+    if encoding not in ("", "identity") and encoding not in ENCODINGS:
         raise UnknownEncoding(f"Content-Encoding {encoding!r} is not supported: send gzip, deflate or none")
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
-        raise TooLarge(f"A request body may have {limit} bytes at the most.")
-    parts, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
         if size > limit:
-            raise TooLarge(f"A request body may have {limit} bytes at the most.")
-        parts.append(chunk)
-    body = b"".join(parts)
-    return body if encoding == "identity" else _inflated(body, ENCODINGS[encoding], limit)
+            raise TooLarge(f"A request body may have {limit} bytes at the most (ATALAIA_MAX_BODY_BYTES).")
+        more = message.get("more_body", False)
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    return _inflated(body, ENCODINGS[encoding], limit) if encoding in ENCODINGS else body
 
 
 def _inflated(body: bytes, form: int, limit: int) -> bytes:

@@ -22,11 +22,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
-from predictor.consumes.body import TooLarge, UnknownEncoding, parse_json, read_body
+from predictor.consumes.body import UnknownEncoding, parse_json, read_body
 from predictor.domain.inference import answered, check_outputs, describe, parse
 from predictor.domain.inputs import rows
 from predictor.domain.model import Model
-from predictor.domain.request import Invalid, check
+from predictor.domain.request import Invalid, TooLarge, check
 from predictor.domain.service import NoModel, Predictor
 from predictor.produces.predictions import NotPublished
 
@@ -71,7 +71,7 @@ def make_routes(
         return response
 
     async def scored(request: Request) -> Response:
-        body = await read_body(request, max_body_bytes)
+        body = await read_body(request.scope, request.receive, max_body_bytes)
         head = _head(request, len(body))
         model = asked_for(request)
         asked = parse(parse_json(body[:head]), body[head:])
@@ -80,7 +80,6 @@ def make_routes(
             rows(asked.tensors, model.fields), asked.event_time, model.fields,
             now=int(clock() * 1000), required=event_time_required, single=False,
         )  # fmt: skip
-        metrics.BATCH_ROWS.observe(len(columns.event_time))
         content, binary = answered(asked, await predictor.predict(columns, model), model)
         if not binary:
             return json_response(content)

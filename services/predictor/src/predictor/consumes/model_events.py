@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any, Protocol
 
 import msgspec
@@ -37,7 +38,10 @@ async def take_up(predictor: Predictor, versions: Versions, event: ModelChanged)
     if predictor.ready and predictor.model.version == event.version:
         return Result.TAKEN_UP
     try:
-        predictor.swap(await load(versions.bundle, event.model, event.version, event.sha256))
+        model = predictor.at_hand(event.version, event.sha256)
+        if model is None:
+            model = await load(versions.bundle, event.model, event.version, event.sha256)
+        predictor.swap(model)
     except (Unusable, UserError) as error:
         return _not_taken_up(predictor, event, error, Result.REFUSED)
     except Exception as error:  # noqa: BLE001  whatever stands in the way, the old version serves on
@@ -45,6 +49,7 @@ async def take_up(predictor: Predictor, versions: Versions, event: ModelChanged)
     metrics.MODEL_SWAPS.labels(Result.TAKEN_UP.value).inc()
     metrics.MODEL_INFO.clear()
     metrics.MODEL_INFO.labels(event.model, event.version).set(1)
+    metrics.MODEL_SINCE.labels(event.model).set(time.time())
     log.info("version %s of %s serves", event.version, event.model)
     return Result.TAKEN_UP
 

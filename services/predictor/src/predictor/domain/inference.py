@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
+from predictor.domain.answer import Answer
 from predictor.domain.inputs import DATATYPES
 from predictor.domain.model import Model
-from predictor.domain.service import Answer
 from predictor.domain.tensors import Tensor, invalid, read, write
 
 PROBABILITIES, PREDICTION_ID = "probabilities", "prediction_id"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -9,6 +11,13 @@ from contracts.events import Label
 from scoring import OnnxModel, Unscorable, Unusable
 from summaries.compatible import differences
 from summaries.profile import FieldSpec, Profile
+
+from predictor.domain.answer import Form
+from predictor.domain.typed import Reader
+
+_PROBE_ROWS, _PROBES = 32, 3
+# A row of JSON: its numbers at their longest, quotes and commas.
+_BYTES_A_NUMBER = 26
 
 
 class Model:
@@ -22,6 +31,7 @@ class Model:
         self, name: str, version: str, onnx: bytes, profile: Mapping[str, Any], threads: int = 1
     ) -> None:
         self.name, self.version = name, version
+        self.sha256 = hashlib.sha256(onnx).hexdigest()
         try:
             parsed = Profile.from_dict(profile)
         except Exception as error:  # whatever a broken artifact raises, it cannot serve
@@ -30,11 +40,29 @@ class Model:
         self.target, self.classes = parsed.target, parsed.classes
         self.fields: list[FieldSpec] = [field.spec for field in parsed.features]
         self.examples: dict[str, Any] = {f.name: _example(f.spec, f.reference) for f in parsed.features}
+        self.form = Form(name, version, self.target, self.classes)
+        self.reader = Reader(self.fields)
+        self.texts = [field.name for field in self.fields if field.dtype in ("string", "text")]
+        self.vectors = [field.name for field in self.fields if field.dtype == "vector"]
+        numbers = sum(max(1, field.length) for field in self.fields) + len(self.classes or ()) + 2
+        longest = max((len(name.encode()) for name in self.classes or ()), default=0)
+        self.row_bytes = numbers * _BYTES_A_NUMBER + 6 * longest  # of a record, without its texts
         self._onnx = OnnxModel(onnx, [f.name for f in self.fields], threads)
         try:  # warms it up, and proves that it runs
             self.score({f.name: [self.examples[f.name]] for f in self.fields}, 1)
+            self.seconds_a_row = self._probe()
         except Exception as error:
             raise Unusable(f"it does not score its own example: {error}") from error
+
+    def _probe(self) -> float:
+        """About how long a row takes, when some are scored together."""
+        rows = {f.name: [self.examples[f.name]] * _PROBE_ROWS for f in self.fields}
+        taken = []
+        for _ in range(_PROBES):
+            started = time.perf_counter()
+            self.score(rows, _PROBE_ROWS)
+            taken.append(time.perf_counter() - started)
+        return min(taken) / _PROBE_ROWS
 
     def changes(self, other: Model) -> list[str]:
         """What clients of ``other`` would notice, in words: other fields, target or task."""

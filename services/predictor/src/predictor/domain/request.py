@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from summaries.profile import FieldSpec
@@ -14,7 +15,12 @@ MAX_ERRORS = 20
 FUTURE_MS = 5 * 60_000  # the default of ATALAIA_GRACE_MS covers it: so fast a clock closes no window early
 SECONDS_BELOW = 10**11  # ms: a smaller number is from before 1973-03-03, or of our days and in seconds
 _INT64 = 2**63
-_FLOAT32_MAX = 3.4028234663852886e38
+_DOUBLE_WHOLE = 2**53
+FLOAT32_MAX = 3.4028234663852886e38
+
+
+class TooLarge(ValueError):
+    """More than can be taken; the message says what, and how much may be."""
 
 
 class Invalid(ValueError):
@@ -39,6 +45,17 @@ class Columns:
             {name: column[start:end] for name, column in self.features.items()}, self.event_time[start:end]
         )
 
+    @staticmethod
+    def merged(parts: Sequence[Columns]) -> Columns:
+        """The rows of all parts, in order; they have the same fields."""
+        if len(parts) == 1:
+            return parts[0]
+        features = {
+            name: list(chain.from_iterable([part.features[name] for part in parts]))
+            for name in parts[0].features
+        }
+        return Columns(features, list(chain.from_iterable([part.event_time for part in parts])))
+
 
 def value_error(field: FieldSpec, value: Any) -> str | None:
     """What is wrong with a value of a field; None where nothing is."""
@@ -52,10 +69,10 @@ def value_error(field: FieldSpec, value: Any) -> str | None:
             return f"must be a number, not {_called(value)}"
         if not math.isfinite(value):
             return "must be finite"
-        if abs(value) > _FLOAT32_MAX:
+        if abs(value) > FLOAT32_MAX:
             return "is too large for a 32-bit float"
     elif field.dtype == "int64":
-        if kind is not int:
+        if kind is not int and not _whole(value):
             return f"must be an integer, not {_called(value)}"
         if not -_INT64 <= value < _INT64:
             return "is too large for a 64-bit integer"
@@ -84,6 +101,22 @@ def _vector_error(field: FieldSpec, value: Any) -> str | None:
         if message:
             return f"number {i + 1} {message}"
     return None
+
+
+def _whole(value: Any) -> bool:
+    """Whether a float is an integer, as JSON Schema has it (2020-12, 6.1.1), and one that a double tells from others."""
+    return type(value) is float and value.is_integer() and abs(value) <= _DOUBLE_WHOLE
+
+
+def canonical(field: FieldSpec, value: Any) -> Any:
+    """A checked value as all later readers see it: a number is a float, whether or not it came with a point."""
+    if value is None:
+        return None
+    if field.dtype == "float32":
+        return float(value)
+    if field.dtype == "vector":
+        return [float(entry) for entry in value]
+    return int(value) if field.dtype == "int64" else value
 
 
 def _unit(field: FieldSpec) -> str:
@@ -138,7 +171,7 @@ def check(
                 if message:
                     wrong(i, name, message)
                 else:
-                    features[name].append(value)
+                    features[name].append(canonical(field, value))
             elif field.optional:
                 features[name].append(None)
             else:
@@ -147,13 +180,16 @@ def check(
             for name in row:
                 if name not in features:
                     wrong(i, str(name), "is not a feature of this model")
-    times = _times(event_time, len(rows), now, required, wrong)
+    times = times_of(event_time, len(rows), now, required, wrong)
     if errors:
         raise Invalid(errors)
     return Columns(features, times)
 
 
-def _times(given: Any, n: int, now: int, required: bool, wrong: Any) -> list[int]:
+def times_of(
+    given: Any, n: int, now: int, required: bool, wrong: Callable[[int, str, str], None]
+) -> list[int]:
+    """Event times [n], ms; ``wrong(row, field, message)`` is told of each that is none."""
     if given is None:
         if required:
             wrong(0, "event_time", "is required by this project")

@@ -3,56 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Any
+import secrets
+from collections.abc import Sequence
+from typing import Protocol
 
-from contracts.codec import prediction_id
-from contracts.events import Label, PredictionsMade
-from scoring import Unusable
+from contracts.events import PredictionsMade
+from scoring import Unscorable, Unusable
 
+from predictor.domain.answer import Answer, Part, Scored
+from predictor.domain.gathering import Gatherer, Waiting
 from predictor.domain.model import Model
 from predictor.domain.request import Columns
+from predictor.domain.size import pieces
 
-MAX_RECORD_ROWS = 2_000
-IN_LOOP_ROWS = 256
-# A row of JSON: its numbers at their longest, quotes and commas. A record stays under 900 KB.
-MAX_RECORD_BYTES = 900_000
-BYTES_A_NUMBER = 26
-
-Publish = Callable[[PredictionsMade], Awaitable[None]]
+IN_LOOP_SECONDS = 0.002  # a batch that takes longer is scored in a thread: other requests are read meanwhile
 
 
 class NoModel(RuntimeError):
     """No version is loaded yet."""
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What a caller gets: ids, predictions [N] and probabilities by class [N]."""
+class Log(Protocol):
+    """Where predictions are kept before anybody gets them: Kafka, or the spool until Kafka is back."""
 
-    model: Model
-    ids: list[str]
-    predictions: list[Label]
-    probabilities: dict[str, list[float]] | None
+    def admit(self, size: int) -> None:
+        """Raise where ``size`` more bytes would find no place, before anything is scored."""
 
-    def row(self, i: int) -> dict[str, Any]:
-        """Row ``i`` under the target's own name."""
-        found: dict[str, Any] = {"prediction_id": self.ids[i], self.model.target: self.predictions[i]}
-        if self.probabilities is not None:
-            found["probabilities"] = {name: column[i] for name, column in self.probabilities.items()}
-        return found
+    async def publish(self, event: PredictionsMade) -> None:
+        """Return once ``event`` is safe; raise where it is not, and nothing may be promised."""
+
+
+class Shadow(Protocol):
+    """Who scores the same rows unseen."""
+
+    def take(self, challenger: Model, event: PredictionsMade, columns: Columns) -> None:
+        """A batch that the champion has scored and answered. Returns at once, whatever comes of it."""
 
 
 class Predictor:
-    """Scores with the version that serves and publishes before it answers."""
+    """Scores with the version that serves, what arrived together in one go, and answers what the log has.
 
-    def __init__(self, publish: Publish) -> None:
-        self._publish = publish
+    Requests that come while a batch is under way are the next batch; a lone one waits for nobody.
+    """
+
+    def __init__(self, log: Log, shadow: Shadow | None = None) -> None:
+        self._log = log
+        self._shadow = shadow
         self._model: Model | None = None
         self.previous: Model | None = None
         self.challenger: Model | None = None
+        self._gatherer: Gatherer[Model, Columns, Part] = Gatherer(self._work)
+        self._scoring = asyncio.Lock()
 
     @property
     def model(self) -> Model:
@@ -65,6 +66,13 @@ class Predictor:
     def ready(self) -> bool:
         """Whether a version serves."""
         return self._model is not None
+
+    def at_hand(self, version: str, sha256: str) -> Model | None:
+        """``version`` where it is loaded already: it served before, or it scores unseen. So a rollback asks nobody."""
+        for model in (self.previous, self.challenger):
+            if model is not None and model.version == version and sha256 in ("", model.sha256):
+                return model
+        return None
 
     def swap(self, model: Model) -> None:
         """Let ``model`` serve from the next request on; raises :class:`Unusable` if clients would break."""
@@ -91,55 +99,65 @@ class Predictor:
         self.challenger = model
 
     async def predict(self, columns: Columns, model: Model) -> Answer:
-        """Score with ``model``, publish, and answer once Kafka has acknowledged every record.
+        """Score with ``model`` and answer once the log has every row.
 
-        The model is the one the request was checked against, so it ends on the version it began with.
+        The model is the one the request was checked against, so it ends on the version it began with. Raises
+        :class:`TooLarge` for a row that fits into no record, :class:`scoring.Unscorable`, and what the log raises;
+        in each case nothing was promised.
         """
-        n = len(columns.event_time)
-        size = self._rows_a_record(columns, model)
-        parts = [columns] if n <= size else [columns.part(i, min(i + size, n)) for i in range(0, n, size)]
-        vectors = {field.name for field in model.fields if field.dtype == "vector"}
-        events = []
-        for part in parts:
-            rows = len(part.event_time)
-            if n > IN_LOOP_ROWS:
-                scored = await asyncio.to_thread(model.score, part.features, rows)
-            else:
-                scored = model.score(part.features, rows)
-            events.append(
-                PredictionsMade(
-                    batch_id=uuid.uuid4().hex,
-                    model=model.name,
-                    version=model.version,
-                    event_time=part.event_time,
-                    features={name: of for name, of in part.features.items() if name not in vectors},
-                    predictions=scored[0],
-                    probabilities=scored[1],
-                    vectors={name: part.features[name] for name in part.features if name in vectors} or None,
-                )
-            )
-        if len(events) == 1:
-            await self._publish(events[0])
-        else:
-            await asyncio.gather(*(self._publish(event) for event in events))
-        ids = [prediction_id(event.batch_id, i) for event in events for i in range(len(event.predictions))]
-        predictions = [p for event in events for p in event.predictions]
-        names = model.classes if events[0].probabilities is not None else None
-        probabilities = None
-        if names is not None:
-            probabilities = {
-                c: [p for e in events if e.probabilities for p in e.probabilities[c]] for c in names
-            }
-        return Answer(model, ids, predictions, probabilities)
+        parts = pieces(columns, model)
+        self._log.admit(sum(size for _, size in parts))
+        if len(parts) == 1:
+            ((part, size),) = parts
+            return Answer(model.form, [await self._gatherer.add(model, part, len(part.event_time), size)])
+        given = [self._gatherer.add(model, part, len(part.event_time), size) for part, size in parts]
+        found = await asyncio.gather(*given, return_exceptions=True)
+        for outcome in found:
+            if isinstance(outcome, BaseException):
+                raise outcome
+        return Answer(model.form, [part for part in found if isinstance(part, Part)])
 
-    @staticmethod
-    def _rows_a_record(columns: Columns, model: Model) -> int:
-        texts = 0
-        for field in model.fields:
-            if field.dtype in ("string", "text"):
-                longest = max(
-                    (len(v.encode()) for v in columns.features[field.name] if isinstance(v, str)), default=0
-                )
-                texts += 6 * longest + 3  # a control character takes six bytes in JSON
-        numbers = sum(max(1, field.length) for field in model.fields) + len(model.classes or ()) + 2
-        return max(1, min(MAX_RECORD_ROWS, MAX_RECORD_BYTES // (texts + numbers * BYTES_A_NUMBER)))
+    async def drain(self) -> None:
+        """Return once nothing is under way."""
+        await self._gatherer.drain()
+
+    async def _work(self, model: Model, waiting: Sequence[Waiting[Columns, Part]]) -> None:
+        """Score and record what has gathered. A request that the model cannot score fails alone."""
+        columns = Columns.merged([each.content for each in waiting])
+        try:
+            scored = await self._score(model, columns)
+        except Unscorable:
+            if len(waiting) == 1:
+                raise
+            for each in waiting:
+                try:
+                    await self._work(model, [each])
+                except Exception as error:  # noqa: BLE001  it is raised where the request waits
+                    each.fail(error)
+            return
+        event = PredictionsMade(
+            batch_id=scored.batch_id,
+            model=model.name,
+            version=model.version,
+            event_time=columns.event_time,
+            features={name: of for name, of in columns.features.items() if name not in model.vectors},
+            predictions=scored.predictions,
+            probabilities=scored.probabilities,
+            vectors={name: columns.features[name] for name in model.vectors} or None,
+        )
+        await self._log.publish(event)
+        first = 0
+        for each in waiting:
+            each.done(Part(scored, first, each.rows))
+            first += each.rows
+        if self._shadow is not None and self.challenger is not None:
+            self._shadow.take(self.challenger, event, columns)
+
+    async def _score(self, model: Model, columns: Columns) -> Scored:
+        rows = len(columns.event_time)
+        async with self._scoring:  # one at a time: records go out in the order in which requests came
+            if rows * model.seconds_a_row > IN_LOOP_SECONDS:
+                found = await asyncio.to_thread(model.score, columns.features, rows)
+            else:
+                found = model.score(columns.features, rows)
+        return Scored(secrets.token_hex(16), *found)

@@ -1,0 +1,356 @@
+"""Each record is in Kafka or in the spool before its caller hears of it, and comes to Kafka once and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, ProducerClosed
+from contracts.codec import decode
+from contracts.events import PredictionsMade
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from predictor.adopted import replay_orphans
+from predictor.produces.predictions import NotPublished, PredictionLog
+from predictor.spool import Spool, open_spool
+from prometheus_client import REGISTRY
+
+
+def event(n: int, rows: int = 2) -> PredictionsMade:
+    """The n-th batch."""
+    return PredictionsMade(
+        batch_id=f"{n:032x}", model="m", version="1", event_time=[n] * rows, features={"a": [1.0] * rows},
+        predictions=[float(n)] * rows,
+    )  # fmt: skip
+
+
+class Kafka:
+    """A broker and the producers that are connected to it, which never give up while they live, as aiokafka's."""
+
+    def __init__(self) -> None:
+        self.up, self.reachable, self.dead = True, True, False
+        self.metadata = asyncio.Event()
+        self.metadata.set()
+        self.log: list[int] = []
+        self.held: list[tuple[bytes, asyncio.Future[None]]] = []
+        self.asked = self.connected = 0
+        self.most_held = 0
+
+    async def connect(self) -> Kafka:
+        """One more producer."""
+        self.asked += 1
+        if not self.reachable:
+            raise KafkaConnectionError("nobody there")
+        self.connected += 1
+        self.dead = False
+        return self
+
+    async def send(self, topic: str, value: bytes, *, key: bytes, headers: Any) -> asyncio.Future[Any]:
+        """Held until the broker is up."""
+        await self.metadata.wait()
+        if self.dead:
+            raise ProducerClosed
+        assert topic == "predictions"
+        sent = decode(PredictionsMade, value, headers)
+        assert key == sent.batch_id.encode() == dict(headers)["ce_id"]
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.held.append((value, future))
+        self.most_held = max(self.most_held, len(self.held))
+        if self.up:
+            asyncio.get_running_loop().call_soon(self.deliver)
+        return future
+
+    def deliver(self) -> None:
+        """Acknowledge what is held, in order."""
+        for value, future in self.held if self.up else []:
+            self.log.append(int(decode(PredictionsMade, value).batch_id, 16))
+            if not future.done():
+                future.set_result(None)
+        if self.up:
+            self.held.clear()
+
+    def fail(self, error: KafkaError) -> None:
+        """The producer gives up, on what it holds and on all that would come."""
+        self.dead = not isinstance(error, MessageSizeTooLargeError)
+        for _, future in self.held:
+            if not future.done():
+                future.set_exception(error)
+        self.held.clear()
+
+    def come_back(self) -> None:
+        """The broker is there again."""
+        self.up = True
+        self.deliver()
+
+    async def stop(self) -> None:
+        """As a producer: waits for what it holds."""
+        if self.held:
+            await asyncio.wait([future for _, future in self.held])
+
+
+async def until(fact: Callable[[], bool], seconds: float = 20) -> None:
+    """Return once ``fact`` holds."""
+    async with asyncio.timeout(seconds):
+        while not fact():  # noqa: ASYNC110  what is waited for sets no event
+            await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    kafka: Kafka, spool: Spool, *, accept: bool = False, patience: float = 0.05, max_bytes: int = 10**6
+) -> AsyncIterator[PredictionLog]:
+    """A log at work."""
+    log = PredictionLog(
+        await kafka.connect(), kafka.connect, spool, max_bytes=max_bytes, patience=patience, accept=accept
+    )
+    beside = asyncio.create_task(log.run())
+    try:
+        yield log
+    finally:
+        beside.cancel()
+        await asyncio.gather(beside, return_exceptions=True)
+        await log.close(0.05)
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits a second to try again."""
+    monkeypatch.setattr("predictor.produces.predictions._RETRY_SECONDS", 0.02)
+
+
+def kept(how: str) -> float:
+    """Rows by what keeps them."""
+    return REGISTRY.get_sample_value("atalaia_rows_kept_total", {"how": how}) or 0.0
+
+
+async def test_what_kafka_has_is_not_spooled(tmp_path: Path) -> None:
+    """The usual way: acknowledged, counted as sent, the disk untouched."""
+    kafka, spool, before = Kafka(), open_spool(tmp_path), kept("sent")
+    async with running(kafka, spool) as log:
+        for n in range(3):
+            await log.publish(event(n))
+            assert kafka.log[-1] == n
+        assert spool.records == 0
+        assert not log.spooling
+    assert kept("sent") == before + 6
+
+
+async def test_while_kafka_is_away_the_spool_answers_and_all_comes_in_order_and_once(tmp_path: Path) -> None:
+    """What the producer had in hand when Kafka went is not sent again by the replay."""
+    kafka, spool, before = Kafka(), open_spool(tmp_path), {how: kept(how) for how in ("spooled", "replayed")}
+    async with running(kafka, spool) as log:
+        await log.publish(event(0))
+        kafka.up = False
+        await asyncio.gather(
+            *[log.publish(event(n)) for n in range(1, 4)]
+        )  # in the producer's hands, then spooled
+        for n in range(4, 30):
+            await log.publish(event(n))
+        assert kafka.log == [0]
+        assert len(kafka.held) == 3, "what is spooled is not piled up in the producer"
+        assert spool.records == 29
+        kafka.come_back()
+        await until(lambda: not log.spooling)
+        await log.publish(event(30))
+        assert kafka.log == list(range(31))
+        assert spool.records == 0
+    assert kept("spooled") - before["spooled"] == kept("replayed") - before["replayed"] == 58
+
+
+async def test_what_comes_during_the_replay_queues_behind_it(tmp_path: Path) -> None:
+    """Order holds over the way back."""
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool) as log:
+        kafka.up = False
+        for n in range(300):
+            await log.publish(event(n))
+        kafka.come_back()
+        for n in range(300, 600):
+            await log.publish(event(n))
+        await until(lambda: not log.spooling)
+        assert kafka.log == list(range(600))
+
+
+async def test_a_producer_that_gives_up_is_replaced(tmp_path: Path) -> None:
+    """Its records are replayed by another one, once there is one."""
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool) as log:
+        kafka.up = kafka.reachable = False
+        publishing = asyncio.create_task(log.publish(event(0)))
+        await until(lambda: bool(kafka.held))
+        kafka.fail(KafkaError("out of order"))
+        await publishing
+        await log.publish(event(1))
+        await until(lambda: kafka.asked > 3)
+        assert (kafka.connected, kafka.log) == (1, [])
+        kafka.reachable = True
+        kafka.come_back()
+        await until(lambda: not log.spooling)
+        assert kafka.log == [0, 1]
+
+
+async def test_what_the_producer_did_not_take_yet_is_sent_by_the_replay_alone(tmp_path: Path) -> None:
+    """A send that waits for the topic's metadata is called back."""
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool) as log:
+        kafka.metadata.clear()
+        await log.publish(event(0))
+        assert (kafka.held, spool.records) == ([], 1)
+        kafka.metadata.set()
+        await until(lambda: not log.spooling)
+        assert kafka.log == [0]
+
+
+async def test_a_full_spool_refuses_before_anything_is_scored(tmp_path: Path) -> None:
+    """``admit`` says so, with the bound and its setting; what was admitted before still finds room."""
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool, max_bytes=1000) as log:
+        log.admit(10**9)  # with Kafka there the spool is not asked
+        kafka.up = False
+        await log.publish(event(0))
+        log.admit(100)
+        with pytest.raises(NotPublished, match=r"spool is full.*ATALAIA_SPOOL_MAX_BYTES"):
+            log.admit(1000)
+        kafka.come_back()
+        await until(lambda: not log.spooling)
+        log.admit(10**9)
+
+
+async def test_a_disk_that_fails_promises_nothing(tmp_path: Path) -> None:
+    """Neither Kafka nor disk: the caller hears of it, and what was spooled before still comes."""
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool) as log:
+        kafka.up = False
+        await log.publish(event(0))
+        (pages,) = spool._db.execute("PRAGMA page_count").fetchone()
+        spool._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(NotPublished, match="spool failed"):
+            await log.publish(event(1, rows=10_000))
+        kafka.come_back()
+        await until(lambda: not log.spooling)
+        assert kafka.log == [0]
+
+
+async def test_a_record_the_topic_does_not_take_holds_up_nobody(tmp_path: Path) -> None:
+    """Its caller hears of it, and it never gets into the spool, where it would stand before all others."""
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool) as log:
+        kafka.up = False
+        publishing = asyncio.create_task(log.publish(event(0)))
+        await until(lambda: bool(kafka.held))
+        kafka.fail(MessageSizeTooLargeError("too large"))
+        with pytest.raises(NotPublished, match="size"):
+            await publishing
+        kafka.up = True
+        await log.publish(event(1))
+        assert kafka.log == [1]
+
+
+async def test_accept_answers_before_the_acknowledgement(tmp_path: Path) -> None:
+    """And what Kafka does not take is spooled all the same."""
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool, accept=True) as log:
+        kafka.up = False
+        async with asyncio.timeout(0.04):
+            await log.publish(event(0))
+        assert spool.records == 0
+        await until(lambda: spool.records == 1)
+        kafka.come_back()
+        await until(lambda: not log.spooling)
+        assert kafka.log == [0]
+
+
+async def test_accept_does_not_run_ahead_without_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the bound the caller waits for the acknowledgement."""
+    monkeypatch.setattr("predictor.produces.predictions._ACCEPTED_BYTES", 1000)
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool, accept=True, patience=60) as log:
+        kafka.up = False
+        many = asyncio.gather(*[log.publish(event(n)) for n in range(4)], return_exceptions=True)
+        more = asyncio.create_task(log.publish(event(4)))
+        await until(lambda: len(kafka.held) == 5)
+        assert not more.done()
+        kafka.come_back()
+        await more
+        assert await many == [None] * 4
+
+
+@pytest.mark.parametrize("accept", [False, True])
+async def test_the_end_loses_nothing_and_the_next_start_sends_it(tmp_path: Path, accept: bool) -> None:
+    """A service that ends while Kafka is away leaves its records in the spool."""
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool, accept=accept, patience=60) as log:
+        kafka.up = False
+        publishing = [asyncio.create_task(log.publish(event(n))) for n in range(3)]
+        await until(lambda: len(kafka.held) == 3)
+    await asyncio.gather(*publishing)  # answered: the spool has them
+    later, spool = Kafka(), open_spool(tmp_path)
+    assert spool.records == 3
+    async with running(later, spool) as log:
+        await log.publish(event(3))
+        await until(lambda: not log.spooling)
+    assert later.log == [0, 1, 2, 3]
+
+
+async def test_a_spool_that_nobody_uses_is_replayed_by_who_is_alive(tmp_path: Path) -> None:
+    """Its file is free again afterwards."""
+    kafka, own, gone = Kafka(), open_spool(tmp_path), open_spool(tmp_path)
+    async with running(kafka, gone) as log:
+        kafka.up = False
+        for n in range(3):
+            await log.publish(event(n))
+    kafka = Kafka()
+    beside = asyncio.create_task(replay_orphans(tmp_path, kafka.connect))
+    await until(lambda: kafka.log == [0, 1, 2])
+    again: list[Spool] = []
+
+    def free() -> bool:
+        again.append(open_spool(tmp_path))
+        return again[-1].path == gone.path and again[-1].records == 0
+
+    await until(free)
+    beside.cancel()
+    own.close()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(st.sampled_from(["publish", "down", "back", "fail", "wait"]), max_size=25))
+def test_whatever_kafka_does_each_answered_record_comes_in_order(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+) -> None:
+    """Once each while the process lives, and all of them after it comes back."""
+
+    async def story() -> None:
+        kafka, spool = Kafka(), open_spool(tmp_path_factory.mktemp("spool"))
+        answered: list[int] = []
+        asked: list[asyncio.Task[None]] = []
+
+        async def ask(n: int) -> None:
+            await log.publish(event(n))
+            answered.append(n)
+
+        async with running(kafka, spool, patience=0.01) as log:
+            for step in steps:
+                if step == "publish":
+                    asked.append(asyncio.create_task(ask(len(asked))))
+                    await asyncio.sleep(0)
+                elif step == "down":
+                    kafka.up = False
+                elif step == "back":
+                    kafka.come_back()
+                elif step == "fail" and not kafka.up:
+                    kafka.fail(KafkaError("no"))
+                else:
+                    await asyncio.sleep(0.015)
+            kafka.come_back()
+            await asyncio.gather(*asked)
+            await until(lambda: not log.spooling and not spool.records)
+        assert kafka.log == sorted(answered) == list(range(len(asked)))
+
+    asyncio.run(story())
