@@ -11,7 +11,7 @@ PEERS := .bench-venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow lint format bench bench-detection bench-monitor bench-vectors bench-kinds experiments contracts lock clean
+.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -71,7 +71,7 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: bench-detection bench-monitor bench-vectors bench-kinds ## all benchmarks; each writes bench/results/NAME.json
+bench: bench-detection bench-monitor bench-vectors bench-kinds bench-predictor ## all benchmarks; each writes bench/results/NAME.json
 
 bench-detection: $(READY) $(PEERS) ## false alarms and delay beside the thesis, river, Frouros (a quarter of an hour)
 	$(BIN)/python bench/detection.py
@@ -84,6 +84,9 @@ bench-vectors: $(READY) ## changes of vectors found in one window, beside kernel
 
 bench-kinds: $(READY) ## kinds of change in River's streams, wine and flights (ten minutes; DATA=path to the wine)
 	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/flights/src:projects/loans/src:projects/wine-quality/src $(BIN)/python bench/kinds.py
+
+bench-predictor: $(READY) ## requests/s, each acknowledged by real Kafka, beside servers without a log (DATA=path to the wine)
+	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/wine-quality/src $(BIN)/python bench/predictor_bench.py
 
 $(PEERS): $(UV) bench/requirements.lock
 	@test -x .bench-venv/bin/python || $(UV) venv --quiet --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .bench-venv

@@ -1,0 +1,73 @@
+"""``make bench-predictor``: requests a second of the predictor, all acknowledged by a real Kafka, beside servers without a log.
+
+Three servers in turn, round after round, each alone on one core; the broker and the load have the other: a bare ASGI
+function, FastAPI with pydantic, and the predictor (``predictor_servers.py`` says what they are, ``load.py`` what the load is).
+A figure is the median of the rounds. Then what was promised is held against the topic: every answer is a row of it, once;
+what was sent to be refused is refused, and nothing else; over swaps of the model under load no request fails, and
+each record names the version that scored it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from predictor_promises import ids, refusals, swaps
+from predictor_run import Bench
+from predictor_speed import batches, single, workers
+from results import seen, write
+from servicekit.broker import EmbeddedKafka
+from servicekit.config import Settings
+
+
+async def measure(bench: Bench, broker: int) -> None:
+    """Everything, in its order: what changes the version comes last."""
+    with bench.server("bare") as bare, bench.server("fastapi") as fastapi, bench.server("ours") as ours:
+        servers = {"bare": bare, "fastapi": fastapi, "ours": ours}
+        memory = {"at the start": ours.resident()}
+        await single(bench, servers)
+        memory["after one row a request"] = ours.resident()
+        await batches(bench, servers)
+        memory["after many rows a request"] = ours.resident()
+        await refusals(bench, ours)
+        await ids(bench, ours)
+        if "workers" in Settings.model_fields:
+            await workers(bench, broker)
+        await swaps(bench, ours)
+        memory["at the end"] = ours.resident()
+    print("resident memory, MiB: " + ", ".join(f"{when} {mib:.0f}" for when, mib in memory.items()))
+    bench.figures += [seen(f"resident memory {when}", mib, "MiB") for when, mib in memory.items()]
+
+
+def main() -> int:
+    """Run; exit code 1 where a goal is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds of each drive")
+    parser.add_argument("--warm-up", type=float, default=1.0, help="seconds before them")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, in turn")
+    given = parser.parse_args()
+    *others, core = sorted(os.sched_getaffinity(0))
+    if not others:
+        sys.exit("bench-predictor needs two cores: one for the server, one for the broker and the load")
+    os.sched_setaffinity(0, others)  # the broker inherits it
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "bench"
+        made = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("predictor_model.py")), str(folder)]
+        )
+        if made.returncode:
+            return made.returncode
+        with EmbeddedKafka(Path(name) / "kafka") as broker:
+            bench = Bench(folder, Settings(kafka=broker.bootstrap), given, core, others)
+            asyncio.run(measure(bench, broker.pid))
+    write("predictor", bench.figures)
+    return 0 if all(f.met is not False for f in bench.figures) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
