@@ -1,7 +1,10 @@
 """Health, metrics and problems are the same everywhere."""
 
 import asyncio
+import contextlib
 import socket
+import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,7 +12,8 @@ import uvicorn
 from servicekit.broker import free_port
 from servicekit.draining import DrainingServer
 from servicekit.errors import UserError
-from servicekit.http import Health, bind, json_response, make_ops_routes, problem, serve
+from servicekit.http import Health, json_response, make_ops_routes, problem, serve
+from servicekit.listening import NONE_TAKEN, Loads, SharedSocket, bind
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -61,7 +65,21 @@ async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: 
     return head + (await reader.readexactly(int(length.split(":")[1]))).decode()
 
 
-async def test_the_end_cuts_nobody_off() -> None:
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def connect(port: int) -> Connection:
+    """A connection, once somebody listens."""
+    deadline = time.monotonic() + 10
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            return await asyncio.open_connection("127.0.0.1", port)
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+async def test_the_end_cuts_nobody_off(shared: bool, tmp_path: Path) -> None:
     """Told to end, a service says so, answers what is under way and what still comes on a kept connection, and closes."""
     port, stop, go, begun = free_port(), asyncio.Event(), asyncio.Event(), asyncio.Event()
     health = Health()
@@ -72,23 +90,55 @@ async def test_the_end_cuts_nobody_off() -> None:
         return json_response("done")
 
     app = Starlette(routes=[*make_ops_routes(health), Route("/slow", slow)])
-    running = asyncio.create_task(serve(app, "", 0, stop, sock=bind("127.0.0.1", port), health=health))
-    busy, idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+    sock = SharedSocket(bind("127.0.0.1", port), Loads(tmp_path / "loads", 1), 0) if shared else None
+    running = asyncio.create_task(serve(app, "127.0.0.1", port, stop, sock=sock, health=health))
+    busy, idle = [await connect(port) for _ in range(2)]
     assert "200 OK" in await get(*idle, "/health/ready")
     answer = asyncio.create_task(get(*busy, "/slow"))
     await begun.wait()
     stop.set()
-    late = await asyncio.open_connection("127.0.0.1", port)
+    late = await connect(port)
     for connection in (late, idle):
         said = ""
         while "connection: close" not in said:
             said = await get(*connection, "/health/ready")
             assert ("503" in said, '{"status":"draining"}' in said) == (True, True)
+    if sock is not None:
+        assert sock.loads.least() == NONE_TAKEN  # connections are left to other workers
     go.set()
     said = await asyncio.wait_for(answer, 5)
     assert ("200 OK" in said, "connection: close" in said, '"done"' in said) == (True, True, True)
     assert await asyncio.wait_for(busy[0].read(), 5) == b""
     await asyncio.wait_for(running, 5)
+
+
+@pytest.mark.parametrize("patience", [60.0, 0.3])
+async def test_a_worker_takes_connections_once_it_is_ready(
+    patience: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of several leaves them to the others until its model is there, or for so long; then it answers what waits."""
+    monkeypatch.setattr("servicekit.http.READY_SECONDS", patience)
+    port, stop, ready, asked = free_port(), asyncio.Event(), False, 0
+
+    def model() -> bool:
+        nonlocal asked
+        asked += 1
+        return ready
+
+    health = Health(model=model)
+    sock = SharedSocket(bind("127.0.0.1", port), Loads(tmp_path / "loads", 1), 0)
+    app = Starlette(routes=make_ops_routes(health))
+    running = asyncio.create_task(serve(app, "127.0.0.1", port, stop, sock=sock, health=health))
+    answer = asyncio.create_task(get(*await connect(port), "/health/ready"))
+    if patience > 1:
+        while asked < 2:
+            assert not answer.done()
+            await asyncio.sleep(0.01)
+        assert sock.loads.least() == NONE_TAKEN
+        ready = True
+    assert ("200 OK" if patience > 1 else "503") in await asyncio.wait_for(answer, 10)
+    stop.set()
+    await asyncio.wait_for(running, 10)
 
 
 async def test_what_waits_to_be_accepted_is_answered() -> None:

@@ -6,21 +6,10 @@ Used as ``python -m atalaia.guard COMMAND ...``; imports nothing heavy on purpos
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
-
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent(parent: int) -> None:
-    """Let the kernel send SIGTERM to this process when ``parent`` is gone (Linux; elsewhere nothing)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before the line above
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main(command: list[str]) -> int:

@@ -14,8 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from servicekit.errors import UserError
-
-from atalaia.guard import die_with_parent
+from servicekit.watchdog import die_with_parent
 
 Tick = Callable[[str], None]
 

@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     mlflow: str = Field("http://127.0.0.1:5000", description="MLflow tracking and registry server")
     host: str = Field("127.0.0.1", description="address the HTTP servers bind")
     predictor_port: int = Field(8000, description="port of the predictor")
+    workers: int = Field(
+        1, gt=0, description="processes of the predictor; more than one have a supervisor and share its port"
+    )
     feedback_port: int = Field(8001, description="port of feedback")
     drift_monitor_port: int = Field(8002, description="port of the drift-monitor")
     trainer_port: int = Field(8003, description="port of the trainer")

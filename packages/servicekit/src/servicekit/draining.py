@@ -13,9 +13,11 @@ import contextlib
 import select
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
+
+from servicekit.listening import Acceptor, SharedSocket
 
 LINGER_SECONDS = 1.0
 LAST_SECONDS = 0.25
@@ -24,7 +26,48 @@ _CLOSE = (b"connection", b"close")
 
 
 class DrainingServer(uvicorn.Server):
-    """Leaves signals to the program around it; set ``should_exit`` to end it."""
+    """Leaves signals to the program around it; set ``should_exit`` to end it.
+
+    With ``shared`` it takes connections from several workers' socket, from :meth:`open` on.
+    """
+
+    def __init__(self, config: uvicorn.Config, shared: SharedSocket | None = None) -> None:
+        super().__init__(config)
+        self.shared = shared
+        self._acceptor: Acceptor | None = None
+        self._opened = False
+
+    def open(self) -> None:
+        """Take connections, as soon as the server has started."""
+        self._opened = True
+        if self._acceptor is not None:
+            self._acceptor.open()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; the shared socket is accepted from in turn with the other workers."""
+        await super().startup(sockets if self.shared is None else [])
+        if self.shared is not None:
+            loop, state, config = asyncio.get_running_loop(), self.server_state, self.config
+
+            def protocol() -> asyncio.Protocol:
+                made: Any = config.http_protocol_class
+                return cast(
+                    asyncio.Protocol, made(config=config, server_state=state, app_state=self.lifespan.state)
+                )
+
+            async def connect(taken: socket.socket) -> None:
+                await loop.connect_accepted_socket(protocol, taken)
+
+            self._acceptor = Acceptor(self.shared, connect, lambda: len(state.connections))
+            self.servers = [cast(asyncio.Server, self._acceptor)]
+            if self._opened:
+                self._acceptor.open()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Now and then; the other workers learn of connections that have ended."""
+        if self._acceptor is not None:
+            self._acceptor.tell()
+        return await super().on_tick(counter)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -33,6 +76,8 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Say goodbye with each answer for a while, then close."""
+        if self._acceptor is not None:
+            self._acceptor.drain()
         state = self.server_state
         state.default_headers = [*state.default_headers, _CLOSE]
         for connection in state.connections:

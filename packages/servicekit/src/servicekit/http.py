@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import socket
 from collections.abc import Awaitable, Callable
@@ -10,17 +11,19 @@ from typing import Any
 
 import orjson
 import uvicorn
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 import servicekit.metrics  # noqa: F401  so that /metrics names every metric from the start
 from servicekit.draining import DrainingServer
-from servicekit.errors import UserError
+from servicekit.exposition import exposition
+from servicekit.listening import SharedSocket, bind
 
 Check = Callable[[], bool | Awaitable[bool]]
 CHECK_SECONDS = 5.0
+READY_SECONDS = 15.0
 
 
 class Health:
@@ -73,35 +76,18 @@ def make_ops_routes(health: Health) -> list[Route]:
         return json_response({"status": "live"})
 
     async def ready(_: Request) -> Response:
-        if health.draining:
+        checks = {} if health.draining else await health.get()
+        if health.draining:  # now, or meanwhile
             return json_response({"status": "draining"}, 503)
-        checks = await health.get()
         good = all(checks.values())
         return json_response(
             {"status": "ready" if good else "not ready", "checks": checks}, 200 if good else 503
         )
 
     async def metrics(_: Request) -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
     return [Route("/health/live", live), Route("/health/ready", ready), Route("/metrics", metrics)]
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A bound socket; raises :class:`UserError` naming the port where it is taken."""
-    # with its protocol named: else asyncio leaves Nagle on, and each answer on a kept connection waits 40 ms
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-        sock.listen(2048)  # bound sockets may share a port, listening ones may not
-    except OSError as error:
-        sock.close()
-        raise UserError(
-            f"Port {port} on {host} cannot be used ({error.strerror}). "
-            "Stop what holds it, or set another port."
-        ) from None
-    return sock
 
 
 async def serve(
@@ -110,20 +96,22 @@ async def serve(
     port: int,
     stop: asyncio.Event | None = None,
     *,
-    sock: socket.socket | None = None,
+    sock: socket.socket | SharedSocket | None = None,
     health: Health | None = None,
 ) -> None:
     """Serve an ASGI application in the running loop until cancelled or ``stop`` is set, then drain it.
 
-    With ``sock``, one that :func:`bind` made, ``host`` and ``port`` are not bound. ``health`` says ``draining`` from
-    the end's beginning on.
+    ``health`` says ``draining`` from the end's beginning on. With ``sock``, a listening one, nothing is bound. A worker
+    that shares it takes connections once ``health`` is good, at the latest after ``READY_SECONDS``: until then the others do.
     """
-    sock = sock or bind(host, port)
+    shared = sock if isinstance(sock, SharedSocket) else None
+    listening = sock.sock if isinstance(sock, SharedSocket) else sock or bind(host, port)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=10
     )
-    server = DrainingServer(config)
-    running = asyncio.create_task(server.serve(sockets=[sock]))
+    server = DrainingServer(config, shared)
+    running = asyncio.create_task(server.serve(sockets=[listening]))
+    opening = asyncio.create_task(_open_when_ready(server, health))
     try:
         if stop is None:
             await asyncio.shield(running)
@@ -134,6 +122,17 @@ async def serve(
     finally:
         if health is not None:
             health.draining = True
+        opening.cancel()
         server.should_exit = True
         await running
-        sock.close()
+        listening.close()
+
+
+async def _open_when_ready(server: DrainingServer, health: Health | None) -> None:
+    if server.shared is None:
+        return
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READY_SECONDS):
+            while health is not None and not all((await health.get()).values()):  # noqa: ASYNC110  it is asked anew
+                await asyncio.sleep(0.1)
+    server.open()

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, values
 
+OverWorkers = Literal["livesum", "livemax", "livemostrecent"]
 PREDICTOR, MONITOR, FEEDBACK, TRAINER = "predictor", "drift-monitor", "feedback", "trainer"
 
 
@@ -46,9 +48,31 @@ def _counter(
     return Counter(name, meaning, [label.name for label in labels])
 
 
-def _gauge(name: str, meaning: str, *labels: Label, by: Sequence[str], unit: str, field: str = "") -> Gauge:
+def _gauge(
+    name: str,
+    meaning: str,
+    *labels: Label,
+    by: Sequence[str],
+    unit: str,
+    field: str = "",
+    over_workers: OverWorkers = "livemostrecent",
+) -> Gauge:
+    """``over_workers``: what several workers' values come to. What is copied from an event is the last word."""
     ALL.append(Described(name, "gauge", meaning, labels, unit, tuple(by), field))
-    return Gauge(name, meaning, [label.name for label in labels])
+    made = InfoGauge if name.endswith("_info") else Gauge
+    return made(name, meaning, [label.name for label in labels], multiprocess_mode=over_workers)
+
+
+class InfoGauge(Gauge):
+    """A gauge whose labels say it all: a series is there, or is not."""
+
+    def clear(self) -> None:
+        """Remove all series. Among several workers a series cannot be removed: it becomes 0, which is not shown."""
+        if not values.ValueClass._multiprocess:
+            super().clear()
+            return
+        for series in list(self._metrics):
+            self.labels(*series).set(0)
 
 
 def _histogram(
@@ -110,10 +134,11 @@ SPOOL_ROWS = _gauge(
     "answered predictions in the spool, which Kafka has not yet",
     by=[PREDICTOR],
     unit="rows",
+    over_workers="livesum",
 )
 SPOOL_BYTES = _gauge(
     "atalaia_spool_bytes", "size of the records in the spool; the bound is ATALAIA_SPOOL_MAX_BYTES",
-    by=[PREDICTOR], unit="bytes",
+    by=[PREDICTOR], unit="bytes", over_workers="livesum",
 )  # fmt: skip
 SHADOW_ROWS = _counter(
     "atalaia_shadow_rows_total", "rows that a challenger was to score unseen",
@@ -131,9 +156,9 @@ SHADOW_SWAPS = _counter(
     by=[PREDICTOR], unit="attempts",
 )  # fmt: skip
 MODEL_INFO = _gauge(
-    "atalaia_model_info", "1 for the version that serves", MODEL,
-    Label("version", "the version that serves", "one: the one before is removed"),
-    by=[PREDICTOR], unit="1",
+    "atalaia_model_info", "how many workers serve the version", MODEL,
+    Label("version", "the version that serves", "one: the one before is removed; during a change both"),
+    by=[PREDICTOR], unit="workers", over_workers="livesum",
 )  # fmt: skip
 
 MODEL_SINCE = _gauge(

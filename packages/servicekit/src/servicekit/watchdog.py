@@ -20,14 +20,23 @@ _PR_SET_PDEATHSIG = 1
 _PATIENCE_SECONDS = 15
 
 
-def _die_with_watchdog() -> None:
+def die_with_parent(parent: int, number: int = signal.SIGTERM) -> None:
+    """Let the kernel send a signal to this process when ``parent`` is gone (Linux; elsewhere nothing)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it died before the line above
+            os.kill(os.getpid(), number)
 
 
 def main(folder: str, command: list[str]) -> int:
     """Run ``command`` until it ends, SIGTERM comes (it may say goodbye) or the parent goes (it may not)."""
-    watched = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=2, preexec_fn=_die_with_watchdog)
+    me = os.getpid()
+    watched = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=2,
+        preexec_fn=lambda: die_with_parent(me, signal.SIGKILL),
+    )
     told = orphaned = False
 
     def tell(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sys
 
@@ -9,18 +10,30 @@ import uvloop
 from servicekit.config import read_settings
 from servicekit.errors import UserError
 
-from predictor.bootstrap import run
+from predictor.workers import supervise, worker_of
 
 
 def main() -> int:
-    """Run; 2 where the user can mend what is wrong, said in one line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    """Run, as the supervisor, one of its workers, or alone; 2 where the user can mend what is wrong, said in one line."""
+    worker = worker_of(sys.argv[1:])
+    who = f"worker {worker.number} " if worker else ""
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {who}%(name)s: %(message)s")
     for noisy in ("aiokafka", "faust", "mode"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     try:
-        uvloop.run(run(read_settings()))
+        settings = read_settings()
+        if worker is None and settings.workers > 1:
+            return asyncio.run(supervise(settings))
+        from predictor.bootstrap import (
+            run,
+        )  # here, for it makes the metrics, and a supervisor has no need of it
+
+        uvloop.run(run(settings, sock=worker.sock if worker else None))
     except UserError as error:
-        print(error, file=sys.stderr)
+        if worker is None:
+            print(error, file=sys.stderr)
+        else:
+            worker.says(error)
         return 2
     return 0
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from servicekit.config import Settings
 from servicekit.http import Health, serve
 from servicekit.kafka import answers, make_producer, wait_for_kafka
+from servicekit.listening import SharedSocket
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
@@ -26,10 +26,10 @@ from predictor.spool import open_spool
 FLUSH_SECONDS = 10.0
 
 
-async def run(settings: Settings, sock: socket.socket | None = None) -> None:
+async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
     """Run until SIGTERM or SIGINT: what is under way is answered, then the producer is flushed.
 
-    ``sock`` is the bound socket of several workers; without one the port is bound here.
+    ``sock`` is the socket that several workers share; without one the port is bound here.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
