@@ -1,4 +1,4 @@
-"""``atalaia up`` runs the platform here; ``demo`` shows it on real data; ``drift`` is for who gets an alert."""
+"""``up`` runs the platform here; ``demo`` shows it on real data; ``drift`` is for who gets an alert, ``model`` for versions."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from servicekit.errors import UserError
 
 from atalaia.drift import commands as drift
+from atalaia.model import commands as model
 
 app = typer.Typer(
     help="Serve a model, watch it, retrain and replace it when the world drifts.",
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(drift.app, name="drift")
+app.add_typer(model.app, name="model")
 
 
 def _terminate(*_: object) -> NoReturn:

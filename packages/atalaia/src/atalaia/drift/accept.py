@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient
 from contracts.codec import derived_id
 from contracts.events import PaneCounted, ReferenceAccepted, TrainingDecided, WindowTested
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import publish
 from summaries.counts import unpack_sparse
 
+from atalaia import sending
 from atalaia.drift.explain import when
 from atalaia.drift.history import SHORT, Alert, reports_of
 from atalaia.drift.plots import share
@@ -128,25 +126,7 @@ def under_way(alert_id: str, decisions: Iterable[TrainingDecided]) -> Iterator[s
 
 async def send(settings: Settings, event: ReferenceAccepted) -> None:
     """Publish it; raises :class:`UserError` where no monitor has made the topic."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
-    await admin.start()
-    try:
-        if TOPIC not in await admin.list_topics():
-            raise UserError(
-                f"the broker at {settings.kafka} has no topic {TOPIC}: its drift-monitor is older. Restart it first."
-            )
-    finally:
-        await admin.close()
-    producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka,
-        client_id="atalaia",
-        acks="all",
-        enable_idempotence=True,
-        max_request_size=MAX_BYTES,
+    ce_id = derived_id("reference", event.alert_id)
+    await sending.send(
+        settings, TOPIC, event, key=event.model, ce_id=ce_id, reader="drift-monitor", max_bytes=MAX_BYTES
     )
-    await producer.start()
-    try:
-        ce_id = derived_id("reference", event.alert_id)
-        await publish(producer, TOPIC, event, source="atalaia", key=event.model, ce_id=ce_id)
-    finally:
-        await producer.stop()

@@ -1,0 +1,1 @@
+"""Which version serves, and which one shadows it."""

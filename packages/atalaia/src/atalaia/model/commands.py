@@ -1,0 +1,92 @@
+"""The commands under ``atalaia model``: parse, call, print."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(help="Which version serves; let another one shadow it.", no_args_is_help=True)
+MODEL = typer.Option(help="where the topics hold several")
+
+
+@app.command()
+def status(model: Annotated[str, MODEL] = "") -> None:
+    """Which version serves, since when and why, and which one shadows it; from the topics alone."""
+    from servicekit.config import read_settings
+    from servicekit.errors import UserError
+
+    from atalaia.drift.explain import say
+    from atalaia.drift.log import connect
+    from atalaia.model.standing import Standing, render, standings
+
+    async def read() -> dict[str, Standing]:
+        settings = read_settings()
+        await connect(settings)
+        return await standings(settings)
+
+    console = Console()
+    found = asyncio.run(read())
+    if model and model not in found:
+        raise UserError(f"the topics name no model {model}; they name {', '.join(found) or 'none'}.")
+    if not found:
+        say(console, "no model serves by model-events, and none shadows")
+    for standing in found.values():
+        if model in ("", standing.model):
+            render(console, standing)
+
+
+@app.command()
+def shadow(
+    version: Annotated[str, typer.Argument(help="the registered version that shadows")] = "",
+    stop: Annotated[bool, typer.Option("--stop", help="let none shadow any more")] = False,
+    model: Annotated[str, MODEL] = "",
+    reason: Annotated[str, typer.Option(help="why")] = "",
+    by: Annotated[str, typer.Option(help="who says so")] = "",
+) -> None:
+    """Let a version score the same rows as the one that serves, unseen; its answers go to shadow-predictions."""
+    from contracts.events import ChallengerChanged
+    from servicekit.config import read_settings
+    from servicekit.errors import UserError
+
+    from atalaia.drift.explain import say
+    from atalaia.drift.log import connect
+    from atalaia.model.shadow import announce, begin, end
+    from atalaia.model.standing import Standing, one_of, standings
+    from atalaia.registry import impatient
+
+    if bool(version) == stop:
+        raise UserError("say either a version that shadows, or --stop: see atalaia model shadow --help")
+    settings = read_settings()
+
+    async def read() -> Standing:
+        await connect(settings)
+        found = await standings(settings)
+        named = one_of(found, model, settings.model)
+        return found.get(named, Standing(named))
+
+    standing = asyncio.run(read())
+    now = int(time.time() * 1000)
+    event: ChallengerChanged = (
+        end(standing, now, reason, by)
+        if stop
+        else begin(standing, version, impatient(settings), now, reason, by)
+    )
+    asyncio.run(announce(settings, standing, event))
+    console = Console()
+    if event.version is None:
+        say(console, f"No version of {event.model} shadows any more.")
+        return
+    beside = f"version {standing.serves}" if standing.serves else "whichever version comes to serve"
+    say(
+        console,
+        f"Version {event.version} of {event.model} is to shadow {beside} (sha256 {event.sha256[:12]}).",
+    )
+    say(
+        console,
+        "Its answers go to shadow-predictions. Each predictor loads it and counts what came of it at /metrics, "
+        "atalaia_shadow_swaps_total; its log says why where it does not.",
+    )
