@@ -10,12 +10,14 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from contracts.events import ChallengerChanged
+from contracts.codec import decode, partition_of, split_prediction_id
+from contracts.events import ChallengerChanged, PredictionsMade
 from onnx import TensorProto, helper, numpy_helper
 from predictor import bootstrap
 from predictor.consumes import challengers
@@ -29,8 +31,11 @@ from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
 from servicekit.kafka import make_consumer, make_producer, publish
 from servicekit.registry import ModelBundle
+from servicekit.topic_log import read_whole
 from servicekit.topics import ensure_topics
 from summaries.profile import FieldSpec, Profile
+
+PARTITIONS = 3
 
 
 def times(factor: float, name: str = "a") -> bytes:
@@ -157,6 +162,11 @@ def counted(result: str) -> float:
     return REGISTRY.get_sample_value("atalaia_shadow_swaps_total", {"result": result}) or 0
 
 
+def rows_published() -> float:
+    """How many rows a challenger has scored, so far."""
+    return REGISTRY.get_sample_value("atalaia_shadow_rows_total", {"result": "published"}) or 0
+
+
 @pytest.mark.parametrize("bad", [announced("98"), announced("99"), announced("2", sha256="0" * 64)])
 async def test_a_challenger_that_will_never_do_is_refused_once(
     predictor: Predictor, bad: ChallengerChanged
@@ -219,6 +229,7 @@ async def test_the_version_that_serves_does_not_shadow(predictor: Predictor) -> 
         predictor.swap(version(number))
     assert await shadow.settle() is Result.TAKEN_UP
     assert predictor.challenger is not None
+    assert registry.asked == ["2"]  # the version that served before is at hand
 
 
 async def test_promoted_while_it_loads_it_is_no_refusal(predictor: Predictor) -> None:
@@ -267,7 +278,7 @@ async def test_what_goes_wrong_with_the_topic_is_tried_again(
 def kafka() -> Iterator[str]:
     """One broker with its topics, for the module."""
     with EmbeddedKafka() as broker:
-        asyncio.run(ensure_topics(broker.bootstrap, 1))
+        asyncio.run(ensure_topics(broker.bootstrap, PARTITIONS))
         yield broker.bootstrap
 
 
@@ -328,29 +339,69 @@ async def test_the_topic_says_who_shadows(
             await following
 
 
+async def events(kafka: str, topic: str) -> dict[str, tuple[Any, PredictionsMade]]:
+    """All records of a topic, with their events, by batch."""
+    found = {}
+    async for batch in read_whole(Settings(kafka=kafka), topic):
+        for record in batch:
+            event = decode(PredictionsMade, record.value, record.headers)
+            assert event.batch_id not in found
+            found[event.batch_id] = record, event
+    return found
+
+
 @pytest.mark.kafka
-async def test_the_service_follows_its_challenger(
-    kafka: str, announce: Any, monkeypatch: pytest.MonkeyPatch
+async def test_the_challenger_scores_what_was_answered(
+    kafka: str, announce: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """As it is put together, an announcement is taken up and counted at /metrics while requests are answered."""
+    """The service as it is put together: each answer comes from the champion, each batch is the challenger's as well.
+
+    Under the same id, key and partition, of the same rows; until it is stopped.
+    """
     monkeypatch.setattr(bootstrap, "Registry", Registry)
     await announce(announced("2"))
-    before = counted("taken up")
-    settings = Settings(kafka=kafka, model="m", predictor_port=free_port(), partitions=1)
+    taken_up, ended = counted("taken up"), counted("ended")
+    settings = Settings(
+        kafka=kafka, model="m", predictor_port=free_port(), partitions=PARTITIONS, data_dir=tmp_path
+    )
     task = asyncio.create_task(bootstrap.run(settings))
+    answers, before = [], rows_published()
     try:
-        await until(lambda: counted("taken up") == before + 1 or task.done())
+        await until(lambda: counted("taken up") == taken_up + 1 or task.done())
         async with httpx.AsyncClient(
             base_url=f"http://127.0.0.1:{settings.predictor_port}",
             transport=httpx.AsyncHTTPTransport(retries=6),  # it may not listen yet
         ) as client:
-            answer = await client.post("/api/v1.0/predict/", json={"features": {"a": 2.0}})
-            assert (answer.status_code, answer.json()["version"]) == (200, "1")
+
+            async def ask(value: float) -> None:
+                answer = await client.post("/api/v1.0/predict/", json={"features": {"a": value}})
+                assert answer.status_code == 200
+                answers.append((value, answer.json()))
+
+            for i in range(5):
+                await asyncio.gather(*(ask(float(10 * i + j)) for j in range(4)))
+            await until(lambda: rows_published() == before + 20)
             assert (
-                f'atalaia_shadow_swaps_total{{result="taken up"}} {before + 1}'
+                f'atalaia_shadow_swaps_total{{result="taken up"}} {taken_up + 1}'
                 in (await client.get("/metrics")).text
             )
-        await announce(announced(None))
+            await announce(announced(None))
+            await until(lambda: counted("ended") == ended + 1)
+            await ask(99.0)
     finally:
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait_for(task, 30)
+    seen, unseen = await events(kafka, "predictions"), await events(kafka, "shadow-predictions")
+    for value, answer in answers:
+        batch, row = split_prediction_id(answer["prediction_id"])
+        record, event = seen[batch]
+        assert (answer["version"], answer["y"], event.predictions[row]) == ("1", value, value)
+        if value == 99.0:
+            assert batch not in unseen
+            continue
+        shadowed, same = unseen[batch]
+        assert shadowed.key == record.key == batch.encode()
+        assert shadowed.partition == record.partition == partition_of(batch, PARTITIONS)
+        assert dict(shadowed.headers)["ce_id"] != dict(record.headers)["ce_id"]
+        assert (same.version, same.features, same.event_time) == ("2", event.features, event.event_time)
+        assert same.predictions == [2 * each for each in event.features["a"]]

@@ -45,7 +45,9 @@ class Shadow:
         if wanted is None or self._held or self._refused == (event, serving):
             return None
         try:
-            model = await load(self._fetch, event.model, wanted, event.sha256)
+            model = predictor.at_hand(wanted, event.sha256)  # it served before, and was rolled back
+            if model is None:
+                model = await load(self._fetch, event.model, wanted, event.sha256)
             if predictor.model.version == wanted:
                 return None  # promoted meanwhile
             predictor.shadow(model)
