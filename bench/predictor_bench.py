@@ -25,7 +25,7 @@ from servicekit.broker import EmbeddedKafka
 from servicekit.config import Settings
 
 
-async def measure(bench: Bench, broker: int) -> None:
+async def measure(bench: Bench) -> None:
     """Everything, in its order: what changes the version comes last."""
     with bench.server("bare") as bare, bench.server("fastapi") as fastapi, bench.server("ours") as ours:
         servers = {"bare": bare, "fastapi": fastapi, "ours": ours}
@@ -37,7 +37,7 @@ async def measure(bench: Bench, broker: int) -> None:
         await refusals(bench, ours)
         await ids(bench, ours)
         if "workers" in Settings.model_fields:
-            await workers(bench, broker)
+            await workers(bench)
         await swaps(bench, ours)
         memory["at the end"] = ours.resident()
     print("resident memory, MiB: " + ", ".join(f"{when} {mib:.0f}" for when, mib in memory.items()))
@@ -50,11 +50,12 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=4.0, help="measured seconds of each drive")
     parser.add_argument("--warm-up", type=float, default=1.0, help="seconds before them")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, in turn")
+    parser.add_argument("--tries", type=int, default=3, help="how often where other programs disturb it")
     given = parser.parse_args()
-    *others, core = sorted(os.sched_getaffinity(0))
-    if not others:
+    *rest, core = sorted(os.sched_getaffinity(0))
+    if not rest:
         sys.exit("bench-predictor needs two cores: one for the server, one for the broker and the load")
-    os.sched_setaffinity(0, others)  # the broker inherits it
+    os.sched_setaffinity(0, rest)  # the broker inherits it
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "bench"
         made = subprocess.run(
@@ -63,8 +64,8 @@ def main() -> int:
         if made.returncode:
             return made.returncode
         with EmbeddedKafka(Path(name) / "kafka") as broker:
-            bench = Bench(folder, Settings(kafka=broker.bootstrap), given, core, others)
-            asyncio.run(measure(bench, broker.pid))
+            bench = Bench(folder, broker, given, core, rest)
+            asyncio.run(measure(bench))
     write("predictor", bench.figures)
     return 0 if all(f.met is not False for f in bench.figures) else 1
 

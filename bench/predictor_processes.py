@@ -38,6 +38,12 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def processor(pids: list[int]) -> float:
+    """Seconds of processor time that processes have used so far."""
+    stats = [stat for pid in pids if (stat := _stat(pid))]
+    return sum(int(stat[11]) + int(stat[12]) for stat in stats) / TICKS
+
+
 class Server:
     """One of ``predictor_servers.py``; a context manager."""
 
@@ -87,8 +93,7 @@ class Server:
 
     def processor(self) -> float:
         """Seconds of processor time used so far, its children's too."""
-        stats = [stat for pid in family(self.process.pid) if (stat := _stat(pid))]
-        return sum(int(stat[11]) + int(stat[12]) for stat in stats) / TICKS
+        return processor(family(self.process.pid))
 
     def resident(self) -> float:
         """Resident memory, MiB, its children's too."""
@@ -133,21 +138,28 @@ def busy(cores: list[int]) -> float:
     return total / TICKS
 
 
-def load(folder: Path, server: Server, **spec: Any) -> dict[str, Any]:
+def load(folder: Path, server: Server, broker: int, **spec: Any) -> dict[str, Any]:
     """Drive ``server``. Beside what the load says:
 
-    ``core``, requests by second of the server's processor time, and shares of the whole drive: ``server``, ``others``, what
-    neither the server nor idleness had of the server's cores, and ``rest``, how busy the load's and the broker's cores were.
+    ``core``, requests by second of the server's processor time; ``server``, ``broker`` and ``others``, the shares of a core
+    that these had over the whole drive. Others are all but the server, the broker, the load and this process.
     """
-    used, own, rest = server.processor(), busy(server.cores), busy(spec["cores"])
-    began = time.monotonic()
+    cores = sorted({*server.cores, *spec["cores"]})
+
+    def used() -> dict[str, float]:
+        mine = os.times()  # the load's come to its children's when it has ended
+        own = mine.user + mine.system + mine.children_user + mine.children_system
+        return {"all": busy(cores), "own": own, "server": server.processor(), "broker": processor([broker])}
+
+    began, before = time.monotonic(), used()
     found = Running(folder, port=server.port, **spec).found()
-    took = time.monotonic() - began
-    used, own, rest = server.processor() - used, busy(server.cores) - own, busy(spec["cores"]) - rest
+    took, now = time.monotonic() - began, used()
+    of = {what: now[what] - before[what] for what in now}
+    others = of.pop("all") - sum(of.values())
     answered = sum(n for statuses in found["answered"].values() for n in statuses.values())
     return found | {
-        "core": answered / max(used, 1 / TICKS), "server": used / took / len(server.cores),
-        "others": max(0.0, own - used) / took / len(server.cores), "rest": rest / took / len(spec["cores"]),
+        "core": answered / max(of["server"], 1 / TICKS), "server": of["server"] / took, "broker": of["broker"] / took,
+        "others": max(0.0, others) / took,
     }  # fmt: skip
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from statistics import median
 
-from predictor_processes import Server, good
-from predictor_run import BATCHES, HEAD, ROWS, SHARES, Bench, Found, line, middle, sent
+from predictor_processes import Server
+from predictor_run import BATCHES, DISTURBED, HEAD, ROWS, SHARES, Bench, Found, line, middle
 from results import at_least, at_most, seen
 
 CONNECTIONS = (1, 10, 64, 256)
-DISTURBED = 0.05  # of a core, by what has no part in the bench
 UNITS = {"rate": "requests/s", "p50": "ms", "p99": "ms", "core": "requests a core-second"}
 
 
@@ -21,7 +20,7 @@ async def single(bench: Bench, servers: dict[str, Server]) -> None:
         await bench.driven(servers[which], **bench.spec(64))
     for _ in range(bench.given.rounds):
         for (n, which), each in found.items():
-            each.append(await bench.driven(servers[which], **bench.spec(n)))
+            each.append(await bench.undisturbed(servers[which], **bench.spec(n)))
     print(f"\none row a request, by connections\n{HEAD}")
     for (n, which), each in found.items():
         print(line(f"{n} {which}", each), flush=True)
@@ -63,9 +62,7 @@ async def single(bench: Bench, servers: dict[str, Server]) -> None:
     everything = [f for each in found.values() for f in each]
     others = median(f["others"] for f in everything)
     if others > DISTURBED:
-        print(
-            f"Not alone: other programs had {others:.2f} of the server's core. Rates and latencies say little."
-        )
+        print(f"Other programs had {others:.2f} of a core meanwhile: rates and latencies say little.")
     _as_promised(bench, "one row a request", everything)
 
 
@@ -74,7 +71,7 @@ async def batches(bench: Bench, servers: dict[str, Server]) -> None:
     found: dict[str, list[Found]] = {"bare": [], "ours": []}
     for _ in range(bench.given.rounds):
         for which, each in found.items():
-            each.append(await bench.driven(servers[which], ROWS, **bench.spec(BATCHES, batch=True)))
+            each.append(await bench.undisturbed(servers[which], ROWS, **bench.spec(BATCHES, batch=True)))
     print(f"\n{ROWS:,} rows a request, {BATCHES} connections\n{HEAD}")
     for which, each in found.items():
         print(line(which, each), flush=True)
@@ -88,10 +85,10 @@ async def batches(bench: Bench, servers: dict[str, Server]) -> None:
     _as_promised(bench, what, [f for each in found.values() for f in each])
 
 
-async def workers(bench: Bench, broker: int) -> None:
+async def workers(bench: Bench) -> None:
     """One and two worker processes, every core open to everybody: what one more adds here."""
-    cores = sorted(bench.core + bench.others)
-    for thread in os.listdir(f"/proc/{broker}/task"):
+    cores = sorted(bench.core + bench.rest)
+    for thread in os.listdir(f"/proc/{bench.broker}/task"):
         os.sched_setaffinity(int(thread), cores)
     print(f"\nworkers, all of {len(cores)} cores open to all\n{HEAD}")
     alone: dict[str, float] = {}
@@ -101,7 +98,7 @@ async def workers(bench: Bench, broker: int) -> None:
                 ("64 connections", 1, bench.spec(64, cores=cores)),
                 (f"{ROWS:,} rows a request", ROWS, bench.spec(BATCHES, batch=True, cores=cores)),
             ):
-                found = await bench.driven(ours, rows, **spec)
+                found = await bench.undisturbed(ours, rows, **spec)
                 print(line(f"{n}, {what}", [found]), flush=True)
                 name = f"{n} worker{'s' * (n > 1)}, {what}"
                 bench.figures.append(seen(name, rows * found["rate"], "rows/s", alone.get(what)))
@@ -111,11 +108,11 @@ async def workers(bench: Bench, broker: int) -> None:
                 seen(f"{n} worker{'s' * (n > 1)}, resident memory", ours.resident(), "MiB", alone.get("MiB"))
             )
             alone.setdefault("MiB", ours.resident())
-    for thread in os.listdir(f"/proc/{broker}/task"):
-        os.sched_setaffinity(int(thread), bench.others)
+    for thread in os.listdir(f"/proc/{bench.broker}/task"):
+        os.sched_setaffinity(int(thread), bench.rest)
 
 
 def _as_promised(bench: Bench, what: str, each: list[Found]) -> None:
-    bench.none(f"{what}: answers that are not 200", sum(sent(f) - good(f) for f in each), "answers")
-    wrong = sum(f.get("wrong", 0) for f in each)
+    bench.none(f"{what}: answers that are not 200", sum(f["failed"] for f in each), "answers")
+    wrong = sum(f["wrong"] for f in each)
     bench.none(f"{what}: rows that only the answers or only the topic has, or has twice", wrong, "rows")
