@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -55,6 +56,9 @@ def main() -> int:
     *rest, core = sorted(os.sched_getaffinity(0))
     if not rest:
         sys.exit("bench-predictor needs two cores: one for the server, one for the broker and the load")
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(1)
+    )  # so that broker and servers end, and the folder goes
     os.sched_setaffinity(0, rest)  # the broker inherits it
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "bench"

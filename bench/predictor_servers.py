@@ -8,15 +8,17 @@ ONNX Runtime runs fastest, one input [N, fields]; ours takes the version as the 
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 FOLDER = Path(sys.argv[2])
-CLASSES: list[str]
+PR_SET_PDEATHSIG = 1
 
 
 def session() -> Any:
@@ -126,14 +128,17 @@ def main() -> int:
     """Serve until SIGTERM."""
     which, port, cores = sys.argv[1], int(sys.argv[3]), sys.argv[4]
     os.sched_setaffinity(0, [int(core) for core in cores.split(",")])
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # no server outlives its bench
     if which == "ours":
-        sys.path = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).parent]
-        import predictor.__main__
-        from predictor import bootstrap
+        import servicekit.registry
 
-        bootstrap.Registry = FolderRegistry  # type: ignore[assignment,attr-defined]
+        # before bootstrap has it, and without importing that: a worker sets its number before there are metrics
+        servicekit.registry.Registry = FolderRegistry  # type: ignore[assignment,misc]
         os.environ["ATALAIA_PREDICTOR_PORT"] = str(port)
-        return predictor.__main__.main()
+        from predictor.__main__ import main as run
+
+        sys.argv[1:] = sys.argv[5:]  # a worker's own
+        return run()
     import uvicorn
 
     app = {"bare": bare, "fastapi": fastapi}[which]()

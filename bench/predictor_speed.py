@@ -10,6 +10,7 @@ from predictor_run import BATCHES, DISTURBED, HEAD, ROWS, SHARES, Bench, Found, 
 from results import at_least, at_most, seen
 
 CONNECTIONS = (1, 10, 64, 256)
+WORKERS_SECONDS = 4.0  # until the second serves too
 UNITS = {"rate": "requests/s", "p50": "ms", "p99": "ms", "core": "requests a core-second"}
 
 
@@ -94,6 +95,7 @@ async def workers(bench: Bench) -> None:
     alone: dict[str, float] = {}
     for n in (1, 2):
         with bench.server("ours", cores, ATALAIA_WORKERS=str(n)) as ours:
+            await bench.driven(ours, **bench.spec(64, seconds=WORKERS_SECONDS, cores=cores))
             for what, rows, spec in (
                 ("64 connections", 1, bench.spec(64, cores=cores)),
                 (f"{ROWS:,} rows a request", ROWS, bench.spec(BATCHES, batch=True, cores=cores)),
