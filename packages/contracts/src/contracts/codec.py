@@ -40,15 +40,19 @@ def derived_id(*parts: object) -> str:
 
 def encode(event: Event, *, source: str, ce_id: str | None = None) -> tuple[bytes, Headers]:
     """The value and the headers of a Kafka record. ``source`` is the service's name."""
-    headers: Headers = [
+    return _encoder.encode(event), attributes(type(event), source=source, ce_id=ce_id)
+
+
+def attributes(kind: type[Event], *, source: str, ce_id: str | None = None) -> Headers:
+    """The headers alone, for who writes the value by other means."""
+    return [
         ("ce_specversion", b"1.0"),
         ("ce_id", (ce_id or str(uuid.uuid4())).encode()),
-        ("ce_type", event_type(type(event)).encode()),
+        ("ce_type", event_type(kind).encode()),
         ("ce_source", f"/atalaia/{source}".encode()),
         ("ce_time", datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()),
         ("content-type", b"application/json"),
     ]
-    return _encoder.encode(event), headers
 
 
 def decode(kind: type[E], value: bytes | None, headers: Iterable[tuple[str, bytes]] | None = None) -> E:

@@ -64,6 +64,10 @@ class OnnxModel:
         if not self._matrix and set(self._inputs) != set(self.fields):
             odd = sorted(set(self._inputs) ^ set(self.fields))
             raise Unusable(f"its inputs and its profile differ in {', '.join(odd)}")
+        self._by_kind: dict[str, list[str]] = {}
+        for name, kind in self._inputs.items():
+            self._by_kind.setdefault(kind, []).append(name)
+        self._deep = any(len(shape) > 1 for shape in self._shapes.values())
         unknown = {kind for kind in self._inputs.values() if kind not in _DTYPES and kind != _TEXT}
         if unknown or (self._matrix and _TEXT in self._inputs.values()):
             raise Unusable(f"an input of type {', '.join(sorted(unknown) or [_TEXT])} is not supported")
@@ -94,17 +98,34 @@ class OnnxModel:
     def _feed(self, columns: Mapping[str, Column], n: int) -> dict[str, NDArray[Any]]:
         if self._matrix:
             ((name, kind),) = self._inputs.items()
+            together = self._together(self.fields, columns, _DTYPES[kind])
+            if together is not None:
+                return {name: self._shaped(name, together.T)}
             parts = [_two_dimensional(_numbers(columns[f], _DTYPES[kind])) for f in self.fields]
             return {name: self._shaped(name, np.concatenate(parts, axis=1))}
-        return {
-            name: self._shaped(
-                name,
-                _two_dimensional(
-                    _texts(columns[name]) if kind == _TEXT else _numbers(columns[name], _DTYPES[kind])
-                ),
-            )
-            for name, kind in self._inputs.items()
-        }
+        feed: dict[str, NDArray[Any]] = {}
+        for kind, names in self._by_kind.items():
+            if kind == _TEXT:
+                feed |= {name: _two_dimensional(_texts(columns[name])) for name in names}
+                continue
+            together = self._together(names, columns, _DTYPES[kind])
+            if together is not None:
+                feed |= zip(names, together.reshape(len(names), n, 1), strict=True)
+            else:
+                feed |= {name: _two_dimensional(_numbers(columns[name], _DTYPES[kind])) for name in names}
+        return {name: self._shaped(name, values) for name, values in feed.items()} if self._deep else feed
+
+    @staticmethod
+    def _together(names: Sequence[str], columns: Mapping[str, Column], dtype: Any) -> NDArray[Any] | None:
+        """All columns in one array [names, n], which is made in half the time; None where one is no list of numbers."""
+        lists = [columns[name] for name in names]
+        if any(type(column) is not list for column in lists):
+            return None
+        try:
+            found = np.array(lists, dtype=dtype)  # None becomes NaN, and no whole number
+        except (TypeError, ValueError):
+            return None
+        return found if found.ndim == 2 else None
 
     def _shaped(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
         """[N, d], or as an image's input declares: an image comes flat."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import Coroutine
 from functools import partial
@@ -24,6 +25,7 @@ from predictor.produces.shadow_predictions import ShadowScorer, make_publish
 from predictor.spool import open_spool
 
 FLUSH_SECONDS = 10.0
+GC_THRESHOLDS = 20_000, 20, 50  # a request of a thousand rows makes thousands of objects, none of them a cycle
 
 
 async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
@@ -31,6 +33,7 @@ async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
 
     ``sock`` is the socket that several workers share; without one the port is bound here.
     """
+    gc.set_threshold(*GC_THRESHOLDS)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

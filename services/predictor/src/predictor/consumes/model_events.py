@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from typing import Any, Protocol
@@ -41,7 +42,10 @@ async def take_up(predictor: Predictor, versions: Versions, event: ModelChanged)
         model = predictor.at_hand(event.version, event.sha256)
         if model is None:
             model = await load(versions.bundle, event.model, event.version, event.sha256)
+        first = not predictor.ready
         predictor.swap(model)
+        if first:  # what is here by now stays: the collector need not walk over it with every few requests
+            gc.freeze()
     except (Unusable, UserError) as error:
         return _not_taken_up(predictor, event, error, Result.REFUSED)
     except Exception as error:  # noqa: BLE001  whatever stands in the way, the old version serves on

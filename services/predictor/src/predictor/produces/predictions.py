@@ -17,9 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+import orjson
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from contracts.codec import encode
+from contracts.codec import attributes
 from contracts.events import PredictionsMade
+from msgspec.structs import asdict
 from servicekit import metrics
 
 from predictor.spool import Record, Spool, SpoolFailed
@@ -103,7 +105,8 @@ class PredictionLog:
 
     async def publish(self, event: PredictionsMade) -> None:
         """Return once Kafka has acknowledged ``event`` or the spool has it on disk; raises :class:`NotPublished`."""
-        value, headers = encode(event, source="predictor", ce_id=event.batch_id)
+        headers = attributes(PredictionsMade, source="predictor", ce_id=event.batch_id)
+        value = orjson.dumps(asdict(event))  # half the time of the codec's own, for columns of floats
         record = Record(event.batch_id.encode(), value, headers, event.version, len(event.event_time))
         metrics.BATCH_ROWS.observe(record.rows)
         if self._spooling:
