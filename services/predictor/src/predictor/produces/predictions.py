@@ -92,12 +92,14 @@ class PredictionLog:
         self._spooling = spool.records > 0
         self._unsettled: dict[int, tuple[Record, asyncio.Future[Any]]] = {}
         self._said = ""
+        self._full = False
         self._show()
 
     # -- what the domain sees ----------------------------------------------------------------------
     def admit(self, size: int) -> None:
         """Raises :class:`NotPublished` where the spool is in use and has no room for ``size`` bytes more."""
-        if self._spooling and self._spool.bytes + self._coming + size > self._max_bytes:
+        self._full = self._spooling and self._spool.bytes + self._coming + size > self._max_bytes
+        if self._full:
             raise NotPublished(
                 "Kafka does not answer and the spool is full "
                 f"({self._spool.bytes:,} of {self._max_bytes:,} bytes, ATALAIA_SPOOL_MAX_BYTES)"
@@ -160,8 +162,8 @@ class PredictionLog:
 
     @property
     def has_room(self) -> bool:
-        """Whether the spool takes more."""
-        return self._spool.bytes + self._coming < self._max_bytes
+        """Whether what was asked for last found room."""
+        return not self._full
 
     # -- to Kafka ------------------------------------------------------------------------------------
     async def _send(self, number: int, flight: _Flight) -> None:
@@ -255,7 +257,7 @@ class PredictionLog:
         head = await self._on_disk(self._spool.head, _REPLAY_RECORDS, _REPLAY_BYTES)
         if not head:
             if not self._coming and not self._spool.records:
-                self._spooling, self._said = False, ""
+                self._spooling, self._full, self._said = False, False, ""
                 log.info("the spool is empty: predictions go to Kafka again")
             else:
                 await asyncio.sleep(0)
