@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from predictor.domain.model import Model
 from predictor.domain.request import check
 from predictor.domain.service import Predictor
-from predictor.openapi import _feature
+from predictor.openapi.fields import features_schema
 from scoring import Unscorable, Unusable
 from summaries.profile import FieldSpec, Profile
 
@@ -124,7 +124,8 @@ async def test_a_vector_is_scored_and_published_apart_from_the_features() -> Non
     ).to_dict()  # fmt: skip
     model = Model("m", "1", regression(TensorProto.FLOAT), profile)
     assert model.examples == {"image": [1.0, 1.0]}
-    assert _feature(model)["properties"]["image"]["items"] == {"type": "number", "minimum": 1, "maximum": 9}
+    numbers = {"type": "number", "format": "float", "minimum": 1, "maximum": 9}
+    assert features_schema(model)["properties"]["image"]["items"] == numbers
     log = Kept()
     columns = check(
         [{"image": [1, 2]}, {"image": [8.5, 1]}], None, model.fields, now=0, required=False, single=False

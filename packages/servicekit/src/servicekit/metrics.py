@@ -109,7 +109,7 @@ REQUEST_SECONDS = _histogram(
 REQUESTS_REFUSED = _counter(
     "atalaia_requests_refused_total", "HTTP requests that were not answered with a prediction", ROUTE,
     Label("cause", "why", "`invalid`, `too_large`, `no_model`, `not_recorded` (no Kafka and no room in the spool), "
-          "`not_scored` (the model failed), `error`"),
+          "`not_scored` (the model failed), `not_served` (another model or version), `error`"),
     by=[PREDICTOR], unit="requests",
 )  # fmt: skip
 BATCH_ROWS = _histogram(

@@ -40,10 +40,11 @@ def make_app(
             return problem(503, "No model", "no model is loaded yet", headers={"Retry-After": "5"})
         return json_response({"model": predictor.model.name, "version": predictor.model.version})
 
-    async def refused(_: Request, error: Exception) -> Response:
+    async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        headers = dict(error.headers or {})
-        return problem(error.status_code, error.detail, f"{error.detail}: see /docs.", headers=headers)
+        headers, detail = dict(error.headers or {}), f"{error.detail}: see /docs."
+        protocols = {"error": detail} if request.url.path.startswith("/v2") else {}
+        return problem(error.status_code, error.detail, detail, headers=headers, **protocols)
 
     endpoints = Endpoints(
         predictor,

@@ -6,34 +6,29 @@ error is an RFC 9457 problem that also has the protocol's own member, ``error``.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from importlib.metadata import version as version_of
-from typing import Any
 
 import orjson
-from scoring import Unscorable
 from servicekit import metrics
 from servicekit.http import Health, json_response, problem
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import Route
 
-from predictor.consumes.body import UnknownEncoding, parse_json, read_body
+from predictor.consumes.body import parse_json, read_body
+from predictor.consumes.predict import refusal
 from predictor.domain.inference import answered, check_outputs, describe, parse
 from predictor.domain.inputs import rows
 from predictor.domain.model import Model
-from predictor.domain.request import Invalid, TooLarge, check
-from predictor.domain.service import NoModel, Predictor
-from predictor.produces.predictions import NotPublished
+from predictor.domain.request import Invalid, check
+from predictor.domain.service import Predictor
 
 HEADER = "Inference-Header-Content-Length"
 INFER = "/v2/models/{name}/infer"
 EXTENSIONS = ["binary_tensor_data", "parameters"]
-log = logging.getLogger(__name__)
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 class NotServed(LookupError):
@@ -47,8 +42,8 @@ def make_routes(
     max_body_bytes: int,
     event_time_required: bool,
     clock: Callable[[], float] = time.time,
-) -> list[BaseRoute]:
-    """The protocol's routes, to stand before others that take the same paths."""
+) -> list[Route]:
+    """The protocol's routes."""
 
     def asked_for(request: Request) -> Model:
         model = predictor.model
@@ -60,15 +55,36 @@ def make_routes(
             )  # fmt: skip
         return model
 
-    async def infer(request: Request) -> Response:
-        started = time.perf_counter()
-        try:
-            response = await scored(request)
-        except Exception as error:  # noqa: BLE001  what is not known is raised again
-            response = refusal(error)
-        metrics.REQUESTS.labels(INFER, response.status_code).inc()
-        metrics.REQUEST_SECONDS.labels(INFER).observe(time.perf_counter() - started)
-        return response
+    def answering(work: Endpoint, counted: bool = False) -> Endpoint:
+        async def endpoint(request: Request) -> Response:
+            started = time.perf_counter()
+            try:
+                response = await work(request)
+            except ClientDisconnect:
+                return Response()  # nobody hears it
+            except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer
+                cause, response = refused(error)
+                if counted:
+                    metrics.REQUESTS_REFUSED.labels(INFER, cause).inc()
+            if counted:
+                metrics.REQUESTS.labels(INFER, response.status_code).inc()
+                metrics.REQUEST_SECONDS.labels(INFER).observe(time.perf_counter() - started)
+            return response
+
+        return endpoint
+
+    def refused(error: Exception) -> tuple[str, Response]:
+        if isinstance(error, NotServed):
+            model = predictor.model
+            detail = f"{error} Version {model.version} of {model.name} does."
+            return "not_served", problem(404, "Not served", detail, error=detail)
+        cause, (status, headers, body) = refusal(error)
+        content = orjson.loads(body)
+        response = Response(orjson.dumps(content | {"error": content["detail"]}), status)
+        for name, value in headers:
+            if name != b"content-length":
+                response.headers[name.decode()] = value.decode()
+        return cause, response
 
     async def scored(request: Request) -> Response:
         body = await read_body(request.scope, request.receive, max_body_bytes)
@@ -95,11 +111,16 @@ def make_routes(
     async def live(_: Request) -> Response:
         return json_response({"live": True})
 
+    def away(detail: str) -> Response:
+        return problem(503, "Not ready", detail, headers={"Retry-After": "5"}, error=detail)
+
     async def ready(_: Request) -> Response:
+        if health.draining:
+            return away("the service is about to end")
         checks = await health.get()
-        away = [name for name, there in checks.items() if not there]
-        if away:
-            return _problem(503, "Not ready", f"not there: {', '.join(away)}", {"Retry-After": "5"})
+        absent = [name for name, there in checks.items() if not there]
+        if absent:
+            return away(f"not there: {', '.join(absent)}")
         return json_response({"live": True, "ready": True})
 
     async def model_ready(request: Request) -> Response:
@@ -110,53 +131,22 @@ def make_routes(
         named = {"name": model.name, "versions": [model.version], "platform": "onnx_onnxv1"}
         return json_response(named | describe(model))
 
-    def refusal(error: Exception) -> Response:
-        """The problem that an error is; raises what is none of ours."""
-        if isinstance(error, Invalid):
-            return _problem(422, "Invalid input", str(error), errors=error.errors)
-        if isinstance(error, NotServed):
-            model = predictor.model
-            return _problem(404, "Not served", f"{error} Version {model.version} of {model.name} does.")
-        if isinstance(error, TooLarge):
-            return _problem(413, "Too large", str(error))
-        if isinstance(error, UnknownEncoding):
-            return _problem(415, "Unsupported encoding", str(error), {"Accept-Encoding": "gzip, deflate"})
-        if isinstance(error, NoModel):
-            return _problem(503, "No model", str(error), {"Retry-After": "5"})
-        if isinstance(error, NotPublished):
-            said = f"{error}; no prediction was promised. Try again."
-            return _problem(503, "Not recorded", said, {"Retry-After": "5"})
-        if isinstance(error, Unscorable):
-            log.error("a request was not scored: %s", error)
-            return _problem(500, "Not scored", "The model failed on these rows; no prediction was promised.")
-        raise error
-
-    async def refused(_: Request, error: Exception) -> Response:
-        if isinstance(error, HTTPException):
-            detail = f"{error.detail}: see /docs."
-            return _problem(error.status_code, error.detail, detail, error.headers)
-        return refusal(error)
-
-    model_routes = [
-        Route(f"/models/{{name}}{version}{path}", endpoint, methods=[method])
+    per_model = [
+        Route(f"/v2/models/{{name}}{version}{path}", endpoint, methods=[method])
         for version in ("", "/versions/{version}")
         for path, endpoint, method in (
-            ("", metadata, "GET"),
-            ("/ready", model_ready, "GET"),
-            ("/infer", infer, "POST"),
+            ("", answering(metadata), "GET"),
+            ("/ready", answering(model_ready), "GET"),
+            ("/infer", answering(scored, counted=True), "POST"),
         )
     ]
-    # an application of its own, so that what no route answers has the protocol's member too
-    protocol = Starlette(
-        routes=[
-            Route("/", server, methods=["GET"]),
-            Route("/health/live", live, methods=["GET"]),
-            Route("/health/ready", ready, methods=["GET"]),
-            *model_routes,
-        ],
-        exception_handlers=dict.fromkeys((HTTPException, NotServed, NoModel), refused),
-    )
-    return [Route("/v2", server, methods=["GET"]), Mount("/v2", protocol)]
+    return [
+        Route("/v2", server, methods=["GET"]),
+        Route("/v2/", server, methods=["GET"]),  # the specification has it both ways
+        Route("/v2/health/live", live, methods=["GET"]),
+        Route("/v2/health/ready", ready, methods=["GET"]),
+        *per_model,
+    ]
 
 
 def _head(request: Request, size: int) -> int:
@@ -168,9 +158,3 @@ def _head(request: Request, size: int) -> int:
         said = f"must be the number of bytes of the JSON object that a body of {size} begins with"
         raise Invalid([{"field": HEADER, "message": said}])
     return int(given)
-
-
-def _problem(
-    status: int, title: str, detail: str, headers: Mapping[str, str] | None = None, **extensions: Any
-) -> Response:
-    return problem(status, title, detail, headers=dict(headers or {}), error=detail, **extensions)

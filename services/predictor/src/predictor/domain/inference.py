@@ -35,7 +35,10 @@ class Inference:
 
 
 def parse(content: Any, binary: bytes = b"") -> Inference:
-    """A request's JSON object and the bytes behind it; raises :class:`Invalid`. Unknown parameters are left alone."""
+    """A request's JSON object and the bytes behind it; raises :class:`Invalid`.
+
+    What is null is taken for absent, and parameters that are not known here are left alone.
+    """
     if not isinstance(content, dict):
         raise invalid("body", "must be a JSON object")
     name = content.get("id")
@@ -62,17 +65,17 @@ def parse(content: Any, binary: bytes = b"") -> Inference:
 
 
 def _parameters(of: dict[str, Any]) -> dict[str, Any]:
-    parameters = of.get("parameters", {})
-    if not isinstance(parameters, dict):
+    parameters = of.get("parameters")
+    if not isinstance(parameters, dict | None):
         raise invalid("parameters", "must be an object")
-    return parameters
+    return parameters or {}
 
 
 def _list(content: dict[str, Any]) -> list[Any]:
-    outputs = content.get("outputs", [])
-    if not isinstance(outputs, list):
+    outputs = content.get("outputs")
+    if not isinstance(outputs, list | None):
         raise invalid("outputs", "must be an array")
-    return outputs
+    return outputs or []
 
 
 def _flag(parameters: dict[str, Any], name: str) -> bool | None:

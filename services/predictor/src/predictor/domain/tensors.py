@@ -82,13 +82,14 @@ def write(tensors: Sequence[Tensor], as_bytes: Collection[str] = ()) -> tuple[li
 
 
 def _size(name: str, given: dict[str, Any]) -> int | None:
-    parameters = given.get("parameters", {})
-    if not isinstance(parameters, dict):
+    parameters = given.get("parameters")
+    if not isinstance(parameters, dict | None):
         raise invalid(name, "has parameters that are no object")
+    parameters = parameters or {}
     if "shared_memory_region" in parameters:
         raise invalid(name, "lies in shared memory, which is not supported: send the data")
     size = parameters.get("binary_data_size")
-    if (size is None) == ("data" not in given):
+    if (size is None) == (given.get("data") is None):
         raise invalid(name, "must have either data or the parameter binary_data_size")
     if size is not None and (type(size) is not int or size < 0):
         raise invalid(name, "has a binary_data_size that is no number of bytes")
