@@ -137,6 +137,7 @@ def serving(
     *,
     limit: int = 100_000,
     required: bool = False,
+    now: float = NOW,
     **checks: Any,
 ) -> tuple[Any, Predictor]:
     """The outermost ASGI application, and the predictor behind it."""
@@ -144,7 +145,7 @@ def serving(
     if model is not None:
         predictor.swap(model)
     health = Health(model=lambda: predictor.ready, **checks)
-    app = make_app(predictor, health, max_body_bytes=limit, event_time_required=required, clock=lambda: NOW)
+    app = make_app(predictor, health, max_body_bytes=limit, event_time_required=required, clock=lambda: now)
     return app, predictor
 
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
+from contracts.events import Label
 
 from predictor.domain.answer import Answer
 from predictor.domain.inputs import DATATYPES
@@ -86,17 +87,17 @@ def _flag(parameters: dict[str, Any], name: str) -> bool | None:
 
 
 @lru_cache(maxsize=2)
-def example_of(model: Model) -> tuple[type, bool]:
-    """What the model says of its own example: the prediction's type, and whether there are probabilities."""
-    predictions, probabilities = model.score({name: [value] for name, value in model.examples.items()}, 1)
-    return type(predictions[0]), probabilities is not None
+def example_of(model: Model) -> tuple[Label, dict[str, float] | None]:
+    """What the model says of its own example: a prediction, and the probabilities by class where there are any."""
+    labels, chances = model.score({name: [value] for name, value in model.examples.items()}, 1)
+    return labels[0], None if chances is None else {name: column[0] for name, column in chances.items()}
 
 
 def describe(model: Model) -> dict[str, list[dict[str, Any]]]:
     """The model's tensors, ``inputs`` and ``outputs``, as its metadata names them; -1 is the number of rows."""
-    label, has_probabilities = example_of(model)
-    outputs: list[dict[str, Any]] = [{"name": model.target, "datatype": OF_TYPE[label], "shape": [-1]}]
-    if has_probabilities:
+    label, chances = example_of(model)
+    outputs: list[dict[str, Any]] = [{"name": model.target, "datatype": OF_TYPE[type(label)], "shape": [-1]}]
+    if chances is not None:
         outputs.append({"name": PROBABILITIES, "datatype": "FP32", "shape": [-1, len(model.classes or ())]})
     outputs.append({"name": PREDICTION_ID, "datatype": "BYTES", "shape": [-1]})
     inputs = [

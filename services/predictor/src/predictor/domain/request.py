@@ -203,7 +203,7 @@ def times_of(
         at = parse_time(value)
         if at is None:
             wrong(i, "event_time", "must be an ISO 8601 time with offset, or milliseconds since 1970")
-        elif at < SECONDS_BELOW and type(value) is int:
+        elif at < SECONDS_BELOW and type(value) is not str:
             wrong(i, "event_time", "looks like seconds since 1970; milliseconds are expected")
         elif at > now + FUTURE_MS:
             wrong(i, "event_time", "is more than five minutes in the future")
@@ -213,9 +213,9 @@ def times_of(
 
 
 def parse_time(value: Any) -> int | None:
-    """Milliseconds of an ISO 8601 text with offset or of a number of ms; None where it is neither."""
-    if type(value) is int and 0 <= value < 2**53:
-        return value
+    """Milliseconds of an ISO 8601 text with offset or of a whole number of ms; None where it is neither."""
+    if (type(value) is int or _whole(value)) and 0 <= value < 2**53:
+        return int(value)
     if isinstance(value, str):
         try:
             at = datetime.fromisoformat(value)

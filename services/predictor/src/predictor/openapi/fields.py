@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from contracts.codec import prediction_id
 from summaries.categories import Categories
 from summaries.profile import Field, FieldSpec
 
@@ -73,7 +74,7 @@ def features_schema(model: Model) -> dict[str, Any]:
 
 def label_schema(model: Model) -> dict[str, Any]:
     """A prediction: one of the classes, or a number."""
-    label = example_of(model)[0]
+    label = type(example_of(model)[0])
     schema = {bool: _TYPES["bool"], int: _TYPES["int64"], float: {"type": "number"}, str: _TYPES["string"]}[
         label
     ]
@@ -91,7 +92,7 @@ def prediction_schema(model: Model, more: Mapping[str, Any] | None = None) -> di
         },
         model.target: label_schema(model) | {"description": "the prediction"},
     }
-    if example_of(model)[1]:
+    if example_of(model)[1] is not None:
         names = model.classes or []
         # sums of 32-bit floats may end a little above 1
         chance = {"type": "number", "minimum": 0, "maximum": 1.000001}
@@ -108,3 +109,10 @@ def prediction_schema(model: Model, more: Mapping[str, Any] | None = None) -> di
         "additionalProperties": False,
         "properties": properties,
     }
+
+
+def prediction_example(model: Model) -> dict[str, Any]:
+    """What the model answers to its own example."""
+    label, chances = example_of(model)
+    row = {"prediction_id": prediction_id("0123456789abcdef" * 2, 0), model.target: label}
+    return row | ({} if chances is None else {"probabilities": chances})

@@ -6,7 +6,7 @@ from typing import Any
 
 from predictor.domain.model import Model
 from predictor.domain.request import SECONDS_BELOW
-from predictor.openapi.fields import features_schema, prediction_schema
+from predictor.openapi.fields import features_schema, prediction_example, prediction_schema
 from predictor.openapi.problems import answered, problems
 
 _TIMES: list[dict[str, Any]] = [
@@ -28,19 +28,20 @@ def schemas(model: Model) -> dict[str, Any]:
 
 
 def _operation(
-    name: str, summary: str, body: dict[str, Any], answer: dict[str, Any], example: dict[str, Any]
+    name: str, summary: str, body: dict[str, Any], answer: dict[str, Any], examples: tuple[Any, Any]
 ) -> dict[str, Any]:
     return {
         "operationId": name,
         "tags": ["Predict"],
         "summary": summary,
+        "description": "A body may be compressed: Content-Encoding gzip or deflate.",
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": body, "example": example}},
+            "content": {"application/json": {"schema": body, "example": examples[0]}},
         },
         "responses": {
-            "200": answered("scored and recorded", answer),
-            **problems("405", "413", "422", "500", "503"),
+            "200": answered("scored and recorded", answer, examples[1]),
+            **problems("405", "413", "415", "422", "500", "503"),
         },
     }
 
@@ -82,17 +83,19 @@ def paths(model: Model, event_time_required: bool) -> dict[str, Any]:
         "properties": _NAMED
         | {"predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}},
     }
+    row = prediction_example(model)
+    by = {"model": model.name, "version": model.version}
     at = {"event_time": _EXAMPLE_TIME}
     return {
         "/api/v1.0/predict/": {
             "post": _operation(
-                "predict", "One row", single, prediction_schema(model, _NAMED), {"features": model.examples} | at
+                "predict", "One row", single, prediction_schema(model, _NAMED), ({"features": model.examples} | at, by | row),
             )
         },
         "/api/v1.0/predict/batch": {
             "post": _operation(
                 "predict_batch", "Many rows, scored and recorded together", batch, many,
-                {"rows": [model.examples, model.examples]} | at,
+                ({"rows": [model.examples] * 2} | at, by | {"predictions": [row, row]}),
             )
         },
     }  # fmt: skip
