@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, ProducerClosed
+from contracts import codec
 from contracts.codec import decode
 from contracts.events import PredictionsMade
 from hypothesis import HealthCheck, given, settings
@@ -137,6 +138,44 @@ async def test_what_kafka_has_is_not_spooled(tmp_path: Path) -> None:
         assert spool.records == 0
         assert not log.spooling
     assert kept("sent") == before + 6
+
+
+values = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(values | st.text(), st.text(), st.floats(0, 1)), min_size=1, max_size=5))
+def test_the_record_is_the_event(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, str, float]]
+) -> None:
+    """What is written by another encoder than the codec's reads back as the same event, under its own id."""
+    sent = PredictionsMade(
+        batch_id="a" * 32, model="m", version="1", event_time=[1] * len(rows), predictions=[b for _, b, _ in rows],
+        features={"x": [a for a, _, _ in rows]}, probabilities={"yes": [c for _, _, c in rows]},
+        vectors={"v": [[c, 1.0] for _, _, c in rows]},
+    )  # fmt: skip
+
+    class Sent(Kafka):
+        async def send(self, topic: str, value: bytes, *, key: bytes, headers: Any) -> asyncio.Future[Any]:
+            assert decode(PredictionsMade, value, headers) == sent
+            assert codec.encode(sent, source="predictor")[1][2:4] == headers[2:4]
+            self.log.append(0)
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            future.set_result(None)
+            return future
+
+    async def story() -> list[int]:
+        kafka = Sent()
+        async with running(kafka, open_spool(tmp_path_factory.mktemp("spool"))) as log:
+            await log.publish(sent)
+        return kafka.log
+
+    assert asyncio.run(story()) == [0]
 
 
 async def test_while_kafka_is_away_the_spool_answers_and_all_comes_in_order_and_once(tmp_path: Path) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 
 from servicekit.config import read_settings
 from servicekit.errors import UserError
+from servicekit.logs import set_up
 
 from drift_monitor.bootstrap import run
 
@@ -23,9 +23,7 @@ async def _until_signal() -> None:
 
 def main() -> None:
     """Exit 0 when asked to stop, 2 with one clear line where the user can mend it."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("faust", "mode", "aiokafka"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    set_up()
     try:
         asyncio.run(_until_signal())
     except UserError as error:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 
 from servicekit.config import read_settings
 from servicekit.errors import UserError
+from servicekit.logs import set_up
 
 from feedback.bootstrap import run
 
 
 def main() -> int:
     """Run; 2 where the user can mend what is wrong, said in one line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("aiokafka", "faust", "mode"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    set_up()
     try:
         asyncio.run(run(read_settings()))
     except UserError as error:

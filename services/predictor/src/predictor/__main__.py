@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 
 import uvloop
 from servicekit.config import read_settings
 from servicekit.errors import UserError
+from servicekit.logs import set_up
 
 from predictor.workers import supervise, worker_of
 
@@ -16,10 +16,7 @@ from predictor.workers import supervise, worker_of
 def main() -> int:
     """Run, as the supervisor, one of its workers, or alone; 2 where the user can mend what is wrong, said in one line."""
     worker = worker_of(sys.argv[1:])
-    who = f"worker {worker.number} " if worker else ""
-    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s %(levelname)s {who}%(name)s: %(message)s")
-    for noisy in ("aiokafka", "faust", "mode"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    set_up(f"worker {worker.number}" if worker else "")
     try:
         settings = read_settings()
         if worker is None and settings.workers > 1:

@@ -25,11 +25,8 @@ from predictor.produces.shadow_predictions import ShadowScorer, make_publish
 from predictor.spool import open_spool
 
 FLUSH_SECONDS = 10.0
-GC_THRESHOLDS = (
-    20_000,
-    20,
-    50,
-)  # a request of a thousand rows makes thousands of objects, none of them a cycle
+# A request of a thousand rows makes thousands of objects, none of them a cycle.
+GC_THRESHOLDS = 20_000, 20, 50
 
 
 async def run(settings: Settings, sock: SharedSocket | None = None) -> None:

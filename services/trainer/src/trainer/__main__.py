@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 
 from servicekit.config import read_settings
 from servicekit.errors import UserError
+from servicekit.logs import set_up
 
 from trainer.bootstrap import run
 
 
 def main() -> int:
     """The process's exit code: 0 when told to stop, 2 for what the user can mend."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    set_up()
     try:
         asyncio.run(run(read_settings()))
     except UserError as error:
