@@ -85,8 +85,9 @@ class DrainingServer(uvicorn.Server):
             if cycle is not None and not cycle.response_complete:
                 connection.shutdown()  # under way: it ends its connection with its answer
         listening = sockets or []
-        await self._while(lambda: bool(state.connections) or _waiting(listening), LINGER_SECONDS)
-        await self._while(lambda: _waiting(listening), LAST_SECONDS, 0)  # a turn of the loop accepts one
+        taking = listening if self._acceptor is None or self._acceptor.state == "draining" else []
+        await self._while(lambda: bool(state.connections) or _waiting(taking), LINGER_SECONDS)
+        await self._while(lambda: _waiting(taking), LAST_SECONDS, 0)  # a turn of the loop accepts one
         for server in self.servers:
             server.close()
         for sock in listening:

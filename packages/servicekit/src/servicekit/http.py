@@ -24,6 +24,9 @@ from servicekit.listening import SharedSocket, bind
 Check = Callable[[], bool | Awaitable[bool]]
 CHECK_SECONDS = 5.0
 READY_SECONDS = 15.0
+# Whoever closes an idle connection first may cut off a request that is on its way: callers and what stands in front
+# (60 s, mostly) shall be first.
+KEEP_ALIVE_SECONDS = 75
 
 
 class Health:
@@ -107,7 +110,12 @@ async def serve(
     shared = sock if isinstance(sock, SharedSocket) else None
     listening = sock.sock if isinstance(sock, SharedSocket) else sock or bind(host, port)
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", timeout_graceful_shutdown=10
+        app,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=10,
     )
     server = DrainingServer(config, shared)
     running = asyncio.create_task(server.serve(sockets=[listening]))

@@ -96,10 +96,12 @@ class Acceptor:
             self.tell()
 
     def drain(self) -> None:
-        """Accept only what no other worker does."""
+        """Accept no more where another worker does; the last one goes on."""
         if self.state == "open":
             self.state = "draining"
-        self.tell()
+            self.tell()
+            if self._shared.loads.least() != NONE_TAKEN:
+                self.close()
 
     def close(self) -> None:
         """Accept no more; the socket stays open."""
