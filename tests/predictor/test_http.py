@@ -237,7 +237,17 @@ async def test_a_bad_row_of_a_batch_is_named_with_its_row(served: Served) -> Non
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "3", '{"rows": 3}', '{"features": 3}', '{"features": {}, "x": 1}']
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "3",
+        '{"features": {"\\ud800": NaN}, "rows": [{"\\ud800": NaN}]}',
+        '{"rows": 3}',
+        '{"features": 3}',
+        '{"features": {}, "x": 1}',
+    ],
 )
 async def test_a_malformed_body_is_a_problem(served: Served, content: str) -> None:
     """Whatever is sent, the answer is a 422 problem that names a field."""

@@ -214,6 +214,15 @@ async def test_a_single_matrix_of_numbers_is_taken_whole() -> None:
     ).json()["error"]  # fmt: skip
 
 
+async def test_whole_numbers_may_come_as_floats(client: Client) -> None:
+    """As a matrix of floats has them beside others; a fraction is no integer."""
+    inputs = [tensor(n, [v], "FP64" if n == "children" else None) for n, v in PERSON.items()]
+    assert (await client.post({"inputs": inputs})).status_code == 200
+    assert client.kafka.published.pop().features["children"] == [1]
+    inputs[1]["data"] = [1.5]
+    assert "children: must be an integer" in await refused(client, {"inputs": inputs})
+
+
 async def test_an_image_is_taken_in_its_shape() -> None:
     """A vector comes as its declared shape or flat; integers are labels of INT64."""
     client = Client(pictures())

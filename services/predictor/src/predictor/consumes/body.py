@@ -66,7 +66,11 @@ def _inflated(body: bytes, form: int, limit: int) -> bytes:
 
 
 def parse_json(body: bytes) -> Any:
-    """JSON, where NaN and the infinities may stand for numbers, as numpy's users send them; raises :class:`Invalid`."""
+    """JSON, where NaN and the infinities may stand for numbers; raises :class:`Invalid`.
+
+    Python's own json writes them, which JSON has not, and 1e999 is no double: read all the same, so that the field which
+    holds one is named.
+    """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -5,10 +5,7 @@ The same for every way a request comes in: through FastAPI, or past it (:mod:`pr
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -19,7 +16,7 @@ from servicekit import metrics
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope
 
-from predictor.consumes.body import UnknownEncoding, read_body
+from predictor.consumes.body import UnknownEncoding, parse_json, read_body
 from predictor.domain.model import Model
 from predictor.domain.request import Columns, Invalid, TooLarge, check
 from predictor.domain.service import NoModel, Predictor
@@ -85,31 +82,10 @@ def refusal(error: Exception) -> tuple[str, Reply]:
 
 def parsed(body: bytes) -> dict[str, Any]:
     """The JSON object in ``body``; raises :class:`Invalid`."""
-    content = _json(body)
+    content = parse_json(body)
     if not isinstance(content, dict):
         raise Invalid([{"field": "body", "message": "must be a JSON object"}])
     return content
-
-
-def _json(body: bytes) -> Any:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        # Python's own json writes NaN and Infinity, which JSON has not, and 1e999 is no double: read all the same, so
-        # that the field which holds one is named. None of them passes the check.
-        odd: list[float] = []
-
-        def number(text: str) -> float:
-            value = float(text)
-            if not math.isfinite(value):
-                odd.append(value)
-            return value
-
-        with contextlib.suppress(ValueError, RecursionError):
-            content = json.loads(body, parse_float=number, parse_constant=number)
-            if odd:
-                return content
-        raise Invalid([{"field": "body", "message": f"is not JSON: {error}"}]) from None
 
 
 def _only(content: dict[str, Any], *names: str) -> None:
