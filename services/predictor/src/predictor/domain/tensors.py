@@ -160,8 +160,6 @@ def _texts(name: str, count: int, content: bytes) -> list[Any]:
         if start > len(content):
             break
         at = start + _LENGTH.unpack_from(content, at)[0]
-        if at > len(content):
-            break
         try:
             texts.append(content[start:at].decode())
         except UnicodeDecodeError:
