@@ -25,7 +25,7 @@ def document(model: Model | None, event_time_required: bool) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     if model is not None:
         schemas |= predict.schemas(model) | protocol.schemas(model)
-        paths |= predict.paths(model, event_time_required) | protocol.paths(model)
+        paths |= predict.paths(model, event_time_required) | protocol.paths(model, event_time_required)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Atalaia predictor", "version": "1.0.0", "description": served},

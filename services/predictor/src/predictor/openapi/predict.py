@@ -15,7 +15,7 @@ _TIMES: list[dict[str, Any]] = [
 ]  # fmt: skip
 _WHEN = "When it happened, five minutes ahead of now at the most; that of the request where it is left out."
 _REQUIRED = "When it happened, five minutes ahead of now at the most. This project requires it."
-_EXAMPLE_TIME = "2024-05-01T12:00:00+00:00"
+EXAMPLE_TIME = "2000-01-01T00:00:00+00:00"  # early: sent as it is, the example moves no window on
 _NAMED = {
     "model": {"type": "string", "description": "name of the model"},
     "version": {"type": "string", "description": "the version that scored"},
@@ -85,7 +85,7 @@ def paths(model: Model, event_time_required: bool) -> dict[str, Any]:
     }
     row = prediction_example(model)
     by = {"model": model.name, "version": model.version}
-    at = {"event_time": _EXAMPLE_TIME}
+    at = {"event_time": EXAMPLE_TIME} if event_time_required else {}
     return {
         "/api/v1.0/predict/": {
             "post": _operation(

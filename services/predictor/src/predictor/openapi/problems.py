@@ -50,17 +50,25 @@ _SAID = {
     "500": "the model failed on these rows: no prediction was promised",
     "503": "no model yet, or the prediction could not be recorded: nothing was promised",
 }
+_TITLES = {
+    "404": "Not served", "405": "Method Not Allowed", "413": "Too large", "415": "Unsupported encoding",
+    "422": "Invalid input", "500": "Not scored", "503": "No model",
+}  # fmt: skip
 
 
 def problems(*codes: str, schema: str = "Problem", **said: str) -> dict[str, Any]:
     """The responses of ``codes``; ``said`` (``_503="…"``) describes one otherwise."""
-    content = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     found: dict[str, Any] = {}
     for code in codes:
-        found[code] = {"description": said.get(f"_{code}", _SAID[code]), "content": content}
+        text = said.get(f"_{code}", _SAID[code])
+        example = {"type": "about:blank", "title": _TITLES[code], "status": int(code), "detail": text}
+        if schema == "ProtocolProblem":
+            example["error"] = text
+        media = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
+        found[code] = {"description": text, "content": {"application/problem+json": media}}
         if code in _HEADERS:
-            name, text, kind = _HEADERS[code]
-            found[code]["headers"] = {name: {"description": text, "required": True, "schema": kind}}
+            name, meaning, kind = _HEADERS[code]
+            found[code]["headers"] = {name: {"description": meaning, "required": True, "schema": kind}}
     return found
 
 

@@ -13,6 +13,7 @@ from predictor.domain.inputs import DATATYPES
 from predictor.domain.model import Model
 from predictor.domain.tensors import DATATYPES as ALL_DATATYPES
 from predictor.openapi.operations import get
+from predictor.openapi.predict import EXAMPLE_TIME
 from predictor.openapi.problems import answered, problems
 
 TAG = "Open Inference Protocol"
@@ -125,16 +126,17 @@ def schemas(model: Model) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _example(model: Model) -> dict[str, Any]:
+def _example(model: Model, event_time_required: bool) -> dict[str, Any]:
     inputs = [
         {"name": f.name, "datatype": DATATYPES[f.dtype], "shape": [1, *(f.shape or ())],
          "data": model.examples[f.name] if f.dtype == "vector" else [model.examples[f.name]]}
         for f in model.fields
     ]  # fmt: skip
-    return {"id": "1", "parameters": {"event_time": "2024-05-01T12:00:00+00:00"}, "inputs": inputs}
+    parameters = {"parameters": {"event_time": EXAMPLE_TIME}} if event_time_required else {}
+    return {"id": "1", **parameters, "inputs": inputs}
 
 
-def _infer(model: Model, name: str) -> dict[str, Any]:
+def _infer(model: Model, name: str, event_time_required: bool) -> dict[str, Any]:
     header = {key: value for key, value in _HEADER.items() if key not in ("name", "in")}
     request, binary = (
         {"$ref": "#/components/schemas/InferenceRequest"},
@@ -154,7 +156,7 @@ def _infer(model: Model, name: str) -> dict[str, Any]:
             "requestBody": {
                 "required": True,
                 "content": {
-                    "application/json": {"schema": request, "example": _example(model)},
+                    "application/json": {"schema": request, "example": _example(model, event_time_required)},
                     "application/octet-stream": {"schema": binary},
                 },
             },
@@ -168,7 +170,7 @@ def _path(name: str, value: str) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": {"type": "string", "enum": [value]}}
 
 
-def paths(model: Model) -> dict[str, Any]:
+def paths(model: Model, event_time_required: bool) -> dict[str, Any]:
     """All of ``/v2``."""
     flag = {"type": "boolean"}
     server = _object(
@@ -203,5 +205,5 @@ def paths(model: Model) -> dict[str, Any]:
         base = f"/v2/models/{{name}}{suffix}"
         found[base] = got(f"model{name}", "Inputs and outputs", metadata, others) | given
         found[f"{base}/ready"] = got(f"model_ready{name}", "Whether it serves", ready, others) | given
-        found[f"{base}/infer"] = _infer(model, f"infer{name}") | given
+        found[f"{base}/infer"] = _infer(model, f"infer{name}", event_time_required) | given
     return found
