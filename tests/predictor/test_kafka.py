@@ -150,6 +150,11 @@ async def test_answers_are_records_and_versions_change_under_load(running: Runni
     await producer.send_and_wait("model-events", b"nonsense", key=b"m")
     await publish(producer, "model-events", changed("2", "1"), source="test", key="m")
     await running.serves("2")
+
+    async def answered() -> bool:
+        return any(answer["version"] == "2" for answer in answers)
+
+    await until(answered)  # before the next comes, which may be at once
     await publish(producer, "model-events", changed("99", "2"), source="test", key="m")
     foreign = msgspec.structs.replace(changed("5", None), model="other")
     await publish(producer, "model-events", foreign, source="test", key="other")
