@@ -123,6 +123,9 @@ class Kafka:
     def admit(self, size: int) -> None:
         """There is room."""
 
+    def release(self, size: int) -> None:
+        """There is more again."""
+
     async def publish(self, event: PredictionsMade) -> None:
         """Kafka, as far as the predictor sees it."""
         await asyncio.sleep(0)

@@ -72,6 +72,9 @@ class Nowhere:
     def admit(self, size: int) -> None:
         """There is room."""
 
+    def release(self, size: int) -> None:
+        """There is more again."""
+
     async def publish(self, event: object) -> None:
         """Gone."""
 

@@ -127,6 +127,9 @@ class Served:
     def admit(self, size: int) -> None:
         """There is room."""
 
+    def release(self, size: int) -> None:
+        """There is more again."""
+
     async def publish(self, event: PredictionsMade) -> None:
         """Kafka, as far as the predictor sees it."""
         await asyncio.sleep(0)

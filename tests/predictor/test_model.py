@@ -53,6 +53,9 @@ class Kept:
     def admit(self, size: int) -> None:
         """There is room."""
 
+    def release(self, size: int) -> None:
+        """There is more again."""
+
     async def publish(self, event: PredictionsMade) -> None:
         """Safe at once."""
         self.events.append(event)

@@ -239,3 +239,45 @@ async def test_a_full_spool_refuses_and_what_it_took_comes(kafka: EmbeddedKafka,
     route = "/api/v1.0/predict/batch"
     assert counted["atalaia_requests_total", route, "200"] == load.statuses[200]
     assert counted["atalaia_requests_refused_total", "not_recorded", route] == load.statuses[503]
+
+
+async def test_a_worker_killed_without_kafka_takes_nothing_with_it(
+    kafka: EmbeddedKafka, tmp_path: Path
+) -> None:
+    """The other goes on answering for as long as Kafka is away, and the dead one's spool comes too."""
+    service = Service(kafka.bootstrap, tmp_path / "data", ATALAIA_WORKERS="2")
+    try:
+        await service.ready()
+        load = Load(service)
+        clients = [asyncio.create_task(load.client(which)) for which in range(CLIENTS)]
+        await load.during(1)
+        await asyncio.to_thread(kafka.kill)
+        await service.until("atalaia_spool_rows", lambda rows: rows > 0)
+        await load.during(3)
+        children = (
+            Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
+        )
+        assert len(children) == 2
+        os.kill(int(children[0]), signal.SIGKILL)
+        await load.during(45)  # longer than the new worker waits for Kafka, and than anybody looks for spools
+        cut_off = [client for client in clients if client.done()]
+        assert all(isinstance(client.exception(), httpx.TransportError) for client in cut_off)
+        assert len(cut_off) < CLIENTS
+        before = len(load.rows)
+        await load.during(1)
+        assert len(load.rows) > before, "answers go on"
+        await asyncio.to_thread(kafka.start)
+        await service.until("atalaia_spool_rows", lambda rows: rows == 0)
+        load.stopped = True
+        await asyncio.gather(*clients, return_exceptions=True)
+        deadline = time.monotonic() + 90
+        rows: dict[str, float] = {}
+        while (
+            not load.rows.items() <= rows.items()
+        ):  # the dead one's are replayed by its successor, or by the other
+            assert time.monotonic() < deadline
+            rows, _ = await on_topic(service.settings)
+        assert service.stop() == 0
+    finally:
+        service.process.kill()
+    assert load.statuses.keys() == {200}

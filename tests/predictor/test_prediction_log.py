@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, ProducerClosed
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed
 from contracts import codec
 from contracts.codec import decode
 from contracts.events import PredictionsMade
@@ -19,6 +19,7 @@ from predictor.adopted import replay_orphans
 from predictor.produces.predictions import NotPublished, PredictionLog
 from predictor.spool import Spool, open_spool
 from prometheus_client import REGISTRY
+from servicekit.errors import UserError
 
 
 def event(n: int, rows: int = 2) -> PredictionsMade:
@@ -37,6 +38,7 @@ class Kafka:
         self.metadata = asyncio.Event()
         self.metadata.set()
         self.log: list[int] = []
+        self.too_large: set[int] = set()
         self.held: list[tuple[bytes, asyncio.Future[None]]] = []
         self.asked = self.connected = 0
         self.most_held = 0
@@ -45,7 +47,7 @@ class Kafka:
         """One more producer."""
         self.asked += 1
         if not self.reachable:
-            raise KafkaConnectionError("nobody there")
+            raise UserError("No Kafka broker answers")  # as make_producer does
         self.connected += 1
         self.dead = False
         return self
@@ -58,6 +60,8 @@ class Kafka:
         assert topic == "predictions"
         sent = decode(PredictionsMade, value, headers)
         assert key == sent.batch_id.encode() == dict(headers)["ce_id"]
+        if int(sent.batch_id, 16) in self.too_large:
+            raise MessageSizeTooLargeError("too large")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.held.append((value, future))
         self.most_held = max(self.most_held, len(self.held))
@@ -245,33 +249,120 @@ async def test_what_the_producer_did_not_take_yet_is_sent_by_the_replay_alone(tm
 
 
 async def test_a_full_spool_refuses_before_anything_is_scored(tmp_path: Path) -> None:
-    """``admit`` says so, with the bound and its setting; what was admitted before still finds room."""
+    """``admit`` says so, with the bound and its setting; what is under way counts, and gives its room back."""
     kafka, spool = Kafka(), open_spool(tmp_path)
     async with running(kafka, spool, max_bytes=1000) as log:
-        log.admit(10**9)  # with Kafka there the spool is not asked
+        log.admit(10_000)  # with Kafka there the spool is not asked
+        log.release(10_000)
         kafka.up = False
         await log.publish(event(0))
-        log.admit(100)
+        log.admit(400)
+        assert log.has_room
         with pytest.raises(NotPublished, match=r"spool is full.*ATALAIA_SPOOL_MAX_BYTES"):
-            log.admit(1000)
+            log.admit(400)
+        assert log.has_room, "one that asked for too much says nothing of the next"
+        log.release(400)
+        log.admit(400)
+        log.release(400)
         kafka.come_back()
         await until(lambda: not log.spooling)
-        log.admit(10**9)
+        log.admit(10_000)
 
 
-async def test_a_disk_that_fails_promises_nothing(tmp_path: Path) -> None:
-    """Neither Kafka nor disk: the caller hears of it, and what was spooled before still comes."""
+async def test_the_bound_holds_for_all_that_ask_at_once(tmp_path: Path) -> None:
+    """However many requests wait, the spool never holds more than its bound."""
     kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool, max_bytes=20_000) as log:
+        kafka.up = False
+        await log.publish(event(0))
+
+        async def ask(n: int) -> bool:
+            try:
+                log.admit(1_000)
+            except NotPublished:
+                return False
+            try:
+                await log.publish(event(n))
+            finally:
+                log.release(1_000)
+            return True
+
+        answered = await asyncio.gather(*[ask(n) for n in range(1, 400)])
+        assert 10 < sum(answered) < 20
+        assert spool.bytes <= 20_000
+        kafka.come_back()
+        await until(lambda: not log.spooling)
+        assert len(kafka.log) == 1 + sum(answered)
+
+
+async def test_what_is_under_way_is_bounded_with_kafka_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that is slow does not pile up requests without end."""
+    monkeypatch.setattr("predictor.produces.predictions._UNDER_WAY_BYTES", 1000)
+    async with running(Kafka(), open_spool(tmp_path)) as log:
+        log.admit(600)
+        with pytest.raises(NotPublished, match="under way"):
+            log.admit(600)
+        log.release(600)
+        log.admit(600)
+
+
+async def test_a_disk_that_fails_promises_nothing_and_refuses_at_once(tmp_path: Path) -> None:
+    """Neither Kafka nor disk: the first hears of it, the next are not even scored, until one of the two is back."""
+    kafka, spool, late = Kafka(), open_spool(tmp_path), kept("late")
+    async with running(kafka, spool) as log:
+        (pages,) = spool._db.execute("PRAGMA page_count").fetchone()
+        spool._db.execute(f"PRAGMA max_page_count = {pages}")
+        kafka.up = False
+        with pytest.raises(NotPublished, match=r"spool failed.*may still"):
+            await log.publish(event(0, rows=10_000))
+        await asyncio.sleep(0.1)
+        assert (log.spooling, log.has_room) == (True, False)
+        with pytest.raises(NotPublished, match="cannot be written"):
+            log.admit(1)
+        spool._db.execute("PRAGMA max_page_count = 100000")
+        await until(lambda: log.has_room)
+        log.admit(1)
+        await log.publish(event(1))
+        kafka.come_back()
+        await until(lambda: not log.spooling)
+        assert kafka.log == [0, 1]
+    assert kept("late") == late + 10_000, "what came though it was refused is counted"
+
+
+async def test_with_a_broken_disk_kafka_alone_is_enough(tmp_path: Path) -> None:
+    """Once Kafka is back it is used again, though the spool still fails."""
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool) as log:
+        (pages,) = spool._db.execute("PRAGMA page_count").fetchone()
+        spool._db.execute(f"PRAGMA max_page_count = {pages}")
+        kafka.up = False
+        with pytest.raises(NotPublished):
+            await log.publish(event(0, rows=10_000))
+        kafka.come_back()
+        await until(lambda: not log.spooling)
+        log.admit(1)
+        await log.publish(event(1))
+        assert kafka.log == [0, 1]
+
+
+async def test_a_record_that_kafka_never_takes_is_set_aside(tmp_path: Path) -> None:
+    """In the spool it would stand before all others for ever; it is kept, said aloud and counted."""
+    kafka, spool, before = Kafka(), open_spool(tmp_path), kept("set aside")
     async with running(kafka, spool) as log:
         kafka.up = False
         await log.publish(event(0))
-        (pages,) = spool._db.execute("PRAGMA page_count").fetchone()
-        spool._db.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(NotPublished, match="spool failed"):
-            await log.publish(event(1, rows=10_000))
+        await log.publish(event(1))
+        kafka.too_large.add(0)
+        kafka.fail(KafkaError("gone"))
         kafka.come_back()
         await until(lambda: not log.spooling)
-        assert kafka.log == [0]
+        assert kafka.log == [1]
+        ((why, rows),) = spool._db.execute("SELECT why, rows FROM set_aside").fetchall()
+        assert "refuses its size" in why
+        assert rows == 2
+    assert kept("set aside") == before + 2
 
 
 async def test_a_record_the_topic_does_not_take_holds_up_nobody(tmp_path: Path) -> None:
@@ -347,15 +438,68 @@ async def test_a_spool_that_nobody_uses_is_replayed_by_who_is_alive(tmp_path: Pa
     kafka = Kafka()
     beside = asyncio.create_task(replay_orphans(tmp_path, kafka.connect))
     await until(lambda: kafka.log == [0, 1, 2])
-    again: list[Spool] = []
-
-    def free() -> bool:
-        again.append(open_spool(tmp_path))
-        return again[-1].path == gone.path and again[-1].records == 0
-
-    await until(free)
+    await free(tmp_path, gone)
     beside.cancel()
     own.close()
+
+
+async def free(folder: Path, spool: Spool) -> None:
+    """Wait until somebody may have ``spool``'s file, and nothing is in it."""
+    again: list[Spool] = []
+
+    def fact() -> bool:
+        again.append(open_spool(folder))
+        return again[-1].path == spool.path and again[-1].records == 0
+
+    await until(fact)
+
+
+async def test_what_is_wrong_with_anothers_spool_ends_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No broker, or a file that cannot be read: it is tried again, and the others are replayed meanwhile."""
+    monkeypatch.setattr("predictor.adopted.LOOK_SECONDS", 0.02)
+    kafka, own, gone = Kafka(), open_spool(tmp_path), open_spool(tmp_path)
+    (tmp_path / "7.sqlite").write_bytes(b"something else" * 1000)
+    (tmp_path / "1.lock").touch()
+    async with running(kafka, gone) as log:
+        kafka.up = False
+        await log.publish(event(0))
+    kafka = Kafka()
+    kafka.reachable = False
+    beside = asyncio.create_task(replay_orphans(tmp_path, kafka.connect))
+    await until(lambda: kafka.asked > 3)
+    kafka.reachable = True
+    await until(lambda: kafka.log == [0])
+    await until(lambda: "7.sqlite cannot be used" in caplog.text)
+    assert not beside.done()
+    await free(tmp_path, gone)
+    beside.cancel()
+    own.close()
+
+
+async def test_the_gauges_are_of_all_spools_of_a_process(tmp_path: Path) -> None:
+    """One that is adopted and emptied takes nothing away from what the own one shows."""
+
+    def shown() -> float:
+        return REGISTRY.get_sample_value("atalaia_spool_rows") or 0.0
+
+    before = shown()
+    away, there = Kafka(), Kafka()
+    away.up = False
+    async with running(away, open_spool(tmp_path)) as own:
+        await own.publish(event(0))
+        assert shown() == before + 2
+        async with running(away, open_spool(tmp_path)) as gone:
+            await gone.publish(event(1))
+            assert shown() == before + 4
+        beside = asyncio.create_task(replay_orphans(tmp_path, there.connect))
+        await until(lambda: there.log == [1])
+        await until(lambda: shown() == before + 2)
+        beside.cancel()
+        away.come_back()
+        await until(lambda: not own.spooling)
+    assert shown() == before
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

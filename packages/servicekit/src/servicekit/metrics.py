@@ -126,7 +126,8 @@ ROWS_PUBLISHED = _counter(
 ROWS_KEPT = _counter(
     "atalaia_rows_kept_total", "predictions by what keeps them",
     Label("how", "what became of them", "`sent` (acknowledged by Kafka at once), `spooled` (on disk first), `replayed` (from "
-          "there to Kafka)"),
+          "there to Kafka), `late` (refused, since the disk failed, and brought to Kafka by the producer all the same), "
+          "`set aside` (larger than the topic takes), `lost` (answered in mode accept, and neither took it)"),
     by=[PREDICTOR], unit="rows",
 )  # fmt: skip
 SPOOL_ROWS = _gauge(

@@ -57,7 +57,7 @@ async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
     predictor = Predictor(predictions, shadow)
 
     async def kept() -> bool:
-        return predictions.has_room if predictions.spooling else await answers(settings.kafka)
+        return predictions.has_room or await answers(settings.kafka)
 
     health = Health(log=kept, model=lambda: predictor.ready)
     app = http.make_app(
@@ -70,20 +70,22 @@ async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
         serve(app, settings.host, settings.predictor_port, stop, sock=sock, health=health),
         model_events.follow(settings, predictor, Registry(settings.mlflow)),
         challengers.follow(settings, predictor, Registry(settings.mlflow).bundle),
-        predictions.run(),
         shadow.run(),
         replay_orphans(folder, connect),
     ]
+    keeping = asyncio.create_task(predictions.run())
     serving, *beside = [asyncio.create_task(each) for each in work]
     try:
-        await asyncio.wait({serving, *beside}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({keeping, serving, *beside}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         await asyncio.gather(serving, return_exceptions=True)
         await predictor.drain()
+        predictions.end()
+        await asyncio.wait({keeping}, timeout=FLUSH_SECONDS)  # a round of a replay is not cut off
     finally:
-        for task in beside:
+        for task in (keeping, *beside):
             task.cancel()
-        results = await asyncio.gather(serving, *beside, return_exceptions=True)
+        results = await asyncio.gather(keeping, serving, *beside, return_exceptions=True)
         await predictions.close(FLUSH_SECONDS)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(unseen.stop(), 1.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,16 @@ from typing import IO
 import msgspec
 from servicekit.errors import UserError
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS record (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL, value BLOB NOT NULL, headers BLOB NOT NULL,
-    version TEXT NOT NULL, rows INTEGER NOT NULL)
-"""
+log = logging.getLogger(__name__)
+
+_TABLES = [
+    """CREATE TABLE IF NOT EXISTS record (
+        number INTEGER PRIMARY KEY AUTOINCREMENT, key BLOB NOT NULL, value BLOB NOT NULL, headers BLOB NOT NULL,
+        version TEXT NOT NULL, rows INTEGER NOT NULL)""",
+    "CREATE TABLE IF NOT EXISTS set_aside AS SELECT *, '' AS why FROM record WHERE false",
+    "CREATE TABLE IF NOT EXISTS probe (content BLOB)",
+]
+_PROBE_BYTES = 65_536
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,8 @@ class Spool:
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.execute(_TABLE)
+            for table in _TABLES:
+                self._db.execute(table)
             counted = "SELECT count(*), coalesce(sum(length(key) + length(value)), 0), coalesce(sum(rows), 0) FROM record"
             self.records: int
             self.bytes: int
@@ -87,33 +94,53 @@ class Spool:
         return numbers
 
     def head(self, records: int, size: int) -> list[tuple[int, Record]]:
-        """The oldest with their numbers: at most ``records``, and no more than brings them to ``size`` bytes."""
+        """The oldest with their numbers: at most ``records``, and no more than brings them to ``size`` bytes.
+
+        Raises :class:`SpoolFailed` where the disk does not give them.
+        """
         found: list[tuple[int, Record]] = []
-        rows = self._db.execute(
-            "SELECT number, key, value, headers, version, rows FROM record ORDER BY number LIMIT ?",
-            (records,),
-        )
         total = 0
-        with contextlib.closing(rows):
-            for number, key, value, headers, version, count in rows:
-                pairs = [(name, text.encode()) for name, text in msgspec.json.decode(headers)]
-                found.append((number, Record(key, value, pairs, version, count)))
-                total += found[-1][1].size
-                if total >= size:
-                    break
+        query = "SELECT number, key, value, headers, version, rows FROM record ORDER BY number LIMIT ?"
+        try:
+            with contextlib.closing(self._db.execute(query, (records,))) as rows:
+                for number, key, value, headers, version, count in rows:
+                    pairs = [(name, text.encode()) for name, text in msgspec.json.decode(headers)]
+                    found.append((number, Record(key, value, pairs, version, count)))
+                    total += found[-1][1].size
+                    if total >= size:
+                        break
+        except sqlite3.Error as error:
+            raise SpoolFailed(f"{self.path}: {error}") from error
         return found
+
+    def probe(self) -> None:
+        """Raise :class:`SpoolFailed` where the disk takes nothing."""
+        with self._writing():
+            self._db.execute("INSERT INTO probe VALUES (zeroblob(?))", (_PROBE_BYTES,))
+        with self._writing():
+            self._db.execute("DELETE FROM probe")
+
+    def set_aside(self, number: int, record: Record, why: str) -> None:
+        """Keep a record that Kafka will never take where it holds up nobody: in the table ``set_aside``."""
+        with self._writing():
+            self._db.execute("INSERT INTO set_aside SELECT *, ? FROM record WHERE number = ?", (why, number))
+            self._db.execute("DELETE FROM record WHERE number = ?", (number,))
+        self._gone([(number, record)])
 
     def drop(self, gone: Sequence[tuple[int, Record]]) -> None:
         """Forget records that Kafka has. An emptied spool gives its disk space back."""
         with self._writing():
             self._db.executemany("DELETE FROM record WHERE number = ?", [(number,) for number, _ in gone])
-        self.records -= len(gone)
-        self.bytes -= sum(r.size for _, r in gone)
-        self.rows -= sum(r.rows for _, r in gone)
+        self._gone(gone)
         if not self.records:
             with contextlib.suppress(sqlite3.Error):  # it is only space
                 self._db.execute("VACUUM")
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _gone(self, gone: Sequence[tuple[int, Record]]) -> None:
+        self.records -= len(gone)
+        self.bytes -= sum(r.size for _, r in gone)
+        self.rows -= sum(r.rows for _, r in gone)
 
     def close(self) -> None:
         """Let go of the file; what is in it stays."""
@@ -150,12 +177,20 @@ def open_spool(folder: Path) -> Spool:
 
 
 def adopt(folder: Path) -> Spool | None:
-    """A spool that nobody uses although there are records in it: those of a worker that no longer starts."""
+    """A spool that nobody uses although there are records in it: those of a worker that no longer starts.
+
+    One that cannot be read is said so of, and left as it is.
+    """
     for path in sorted(folder.glob("*.sqlite")):
         lock = _locked(path.with_suffix(".lock"))
         if lock is None:
             continue
-        spool = Spool(path, lock)
+        try:
+            spool = Spool(path, lock)
+        except UserError as error:
+            lock.close()
+            log.error("%s", error)
+            continue
         if spool.records:
             return spool
         spool.close()

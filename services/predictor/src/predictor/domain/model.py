@@ -46,7 +46,12 @@ class Model:
         self.vectors = [field.name for field in self.fields if field.dtype == "vector"]
         numbers = sum(max(1, field.length) for field in self.fields) + len(self.classes or ()) + 2
         longest = max((len(name.encode()) for name in self.classes or ()), default=0)
-        self.row_bytes = numbers * _BYTES_A_NUMBER + 6 * longest  # of a record, without its texts
+        self.record_bytes = 500 + sum(
+            6 * len(n) + 6 for n in (*(f.name for f in self.fields), *(self.classes or ()))
+        )
+        self.row_bytes = (
+            numbers * _BYTES_A_NUMBER + 6 * longest
+        )  # of a record, without its texts and what stands around the rows
         self._onnx = OnnxModel(onnx, [f.name for f in self.fields], threads)
         try:  # warms it up, and proves that it runs
             self.score({f.name: [self.examples[f.name]] for f in self.fields}, 1)

@@ -16,6 +16,7 @@ from predictor.domain.model import Model
 from predictor.domain.request import Columns
 from predictor.domain.size import pieces
 
+LARGE_UNDER_WAY = 2  # requests of several records
 IN_LOOP_SECONDS = 0.002  # a batch that takes longer is scored in a thread: other requests are read meanwhile
 
 
@@ -27,7 +28,10 @@ class Log(Protocol):
     """Where predictions are kept before anybody gets them: Kafka, or the spool until Kafka is back."""
 
     def admit(self, size: int) -> None:
-        """Raise where ``size`` more bytes would find no place, before anything is scored."""
+        """Keep room for ``size`` more bytes; raise where there is none, before anything is scored."""
+
+    def release(self, size: int) -> None:
+        """What was admitted is answered, one way or the other."""
 
     async def publish(self, event: PredictionsMade) -> None:
         """Return once ``event`` is safe; raise where it is not, and nothing may be promised."""
@@ -54,6 +58,7 @@ class Predictor:
         self.challenger: Model | None = None
         self._gatherer: Gatherer[Model, Columns, Part] = Gatherer(self._work)
         self._scoring = asyncio.Lock()
+        self._large_requests = asyncio.Semaphore(LARGE_UNDER_WAY)
 
     @property
     def model(self) -> Model:
@@ -103,19 +108,18 @@ class Predictor:
 
         The model is the one the request was checked against, so it ends on the version it began with. Raises
         :class:`TooLarge` for a row that fits into no record, :class:`scoring.Unscorable`, and what the log raises;
-        in each case nothing was promised.
+        in each case nothing was promised. Of a request of several records the log may hold some where it raises.
         """
         parts = pieces(columns, model)
-        self._log.admit(sum(size for _, size in parts))
-        if len(parts) == 1:
-            ((part, size),) = parts
-            return Answer(model.form, [await self._gatherer.add(model, part, len(part.event_time), size)])
-        given = [self._gatherer.add(model, part, len(part.event_time), size) for part, size in parts]
-        found = await asyncio.gather(*given, return_exceptions=True)
-        for outcome in found:
-            if isinstance(outcome, BaseException):
-                raise outcome
-        return Answer(model.form, [part for part in found if isinstance(part, Part)])
+        size = sum(each for _, each in parts)
+        self._log.admit(size)
+        try:
+            if len(parts) == 1:
+                rows = len(columns.event_time)
+                return Answer(model.form, [await self._gatherer.add(model, columns, rows, size)])
+            return Answer(model.form, await self._large(model, [part for part, _ in parts]))
+        finally:
+            self._log.release(size)
 
     async def drain(self) -> None:
         """Return once nothing is under way."""
@@ -123,41 +127,87 @@ class Predictor:
 
     async def _work(self, model: Model, waiting: Sequence[Waiting[Columns, Part]]) -> None:
         """Score and record what has gathered. A request that the model cannot score fails alone."""
+        async with self._scoring:  # one at a time: records go out in the order in which requests came
+            good, columns, scored = await self._scored(model, waiting)
+        if scored is None:
+            return
+        event = _event(model, columns, scored)
+        await self._log.publish(event)
+        first = 0
+        for each in good:
+            each.done(Part(scored, first, each.rows))
+            first += each.rows
+        self._unseen(event, columns)
+
+    async def _large(self, model: Model, parts: list[Columns]) -> list[Part]:
+        """A request of several records: all of it is scored before any of it is recorded."""
+        async with self._large_requests:
+            scored = []
+            for part in parts:
+                async with self._scoring:
+                    scored.append(await self._score(model, part))
+            events = [_event(model, part, of) for part, of in zip(parts, scored, strict=True)]
+            outcomes = await asyncio.gather(*map(self._log.publish, events), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+        for event, part in zip(events, parts, strict=True):
+            self._unseen(event, part)
+        return [Part(of, 0, len(of.predictions)) for of in scored]
+
+    async def _scored(
+        self, model: Model, waiting: Sequence[Waiting[Columns, Part]]
+    ) -> tuple[Sequence[Waiting[Columns, Part]], Columns, Scored | None]:
+        """Those that could be scored, together. Where the model fails on all, each is tried alone, once."""
         columns = Columns.merged([each.content for each in waiting])
         try:
-            scored = await self._score(model, columns)
+            return waiting, columns, await self._score(model, columns)
         except Unscorable:
             if len(waiting) == 1:
                 raise
-            for each in waiting:
-                try:
-                    await self._work(model, [each])
-                except Exception as error:  # noqa: BLE001  it is raised where the request waits
-                    each.fail(error)
-            return
-        event = PredictionsMade(
-            batch_id=scored.batch_id,
-            model=model.name,
-            version=model.version,
-            event_time=columns.event_time,
-            features={name: of for name, of in columns.features.items() if name not in model.vectors},
-            predictions=scored.predictions,
-            probabilities=scored.probabilities,
-            vectors={name: columns.features[name] for name in model.vectors} or None,
-        )
-        await self._log.publish(event)
-        first = 0
-        for each in waiting:
-            each.done(Part(scored, first, each.rows))
-            first += each.rows
-        if self._shadow is not None and self.challenger is not None:
-            self._shadow.take(self.challenger, event, columns)
+        alone = await asyncio.to_thread(_each_alone, model, [each.content for each in waiting])
+        for each, error in zip(waiting, alone, strict=True):
+            if error is not None:
+                each.fail(error)
+        good = [each for each, error in zip(waiting, alone, strict=True) if error is None]
+        if not good:
+            return [], columns, None
+        columns = Columns.merged([each.content for each in good])
+        return good, columns, await self._score(model, columns)
 
     async def _score(self, model: Model, columns: Columns) -> Scored:
         rows = len(columns.event_time)
-        async with self._scoring:  # one at a time: records go out in the order in which requests came
-            if rows * model.seconds_a_row > IN_LOOP_SECONDS:
-                found = await asyncio.to_thread(model.score, columns.features, rows)
-            else:
-                found = model.score(columns.features, rows)
+        if rows * model.seconds_a_row > IN_LOOP_SECONDS:
+            found = await asyncio.to_thread(model.score, columns.features, rows)
+        else:
+            found = model.score(columns.features, rows)
         return Scored(secrets.token_hex(16), *found)
+
+    def _unseen(self, event: PredictionsMade, columns: Columns) -> None:
+        if self._shadow is not None and self.challenger is not None:
+            self._shadow.take(self.challenger, event, columns)
+
+
+def _event(model: Model, columns: Columns, scored: Scored) -> PredictionsMade:
+    return PredictionsMade(
+        batch_id=scored.batch_id,
+        model=model.name,
+        version=model.version,
+        event_time=columns.event_time,
+        features={name: of for name, of in columns.features.items() if name not in model.vectors},
+        predictions=scored.predictions,
+        probabilities=scored.probabilities,
+        vectors={name: columns.features[name] for name in model.vectors} or None,
+    )
+
+
+def _each_alone(model: Model, requests: Sequence[Columns]) -> list[Unscorable | None]:
+    """What the model says against each request; None where it scores it."""
+    found: list[Unscorable | None] = []
+    for columns in requests:
+        try:
+            model.score(columns.features, len(columns.event_time))
+            found.append(None)
+        except Unscorable as error:
+            found.append(error)
+    return found

@@ -21,7 +21,7 @@ def pieces(columns: Columns, model: Model) -> list[tuple[Columns, int]]:
     Raises :class:`TooLarge` for a row that fits into none.
     """
     n = len(columns.event_time)
-    size = n * model.row_bytes
+    size = n * model.row_bytes + model.record_bytes
     if n <= MAX_RECORD_ROWS and size <= MAX_RECORD_BYTES:
         texts = sum(len(_encoder.encode(columns.features[name])) for name in model.texts)
         if size + texts <= MAX_RECORD_BYTES:
@@ -39,7 +39,7 @@ def pieces(columns: Columns, model: Model) -> list[tuple[Columns, int]]:
         end = start + 1
         while end < n and end - start < MAX_RECORD_ROWS and ends[end + 1] - ends[start] <= MAX_RECORD_BYTES:
             end += 1
-        found.append((columns.part(start, end), ends[end] - ends[start]))
+        found.append((columns.part(start, end), ends[end] - ends[start] + model.record_bytes))
         start = end
     return found
 

@@ -15,7 +15,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from contracts.codec import derived_id
 from contracts.events import PredictionsMade
-from scoring import Unscorable
 from servicekit import metrics
 from servicekit.kafka import publish
 
@@ -67,7 +66,7 @@ class ShadowScorer:
     async def _one(self, challenger: Model, event: PredictionsMade, columns: Columns) -> str:
         try:
             scored = await asyncio.to_thread(challenger.score, columns.features, len(columns.event_time))
-        except Unscorable as error:
+        except Exception as error:  # noqa: BLE001  whatever a challenger does, it does not touch who serves
             log.warning("version %s, unseen, did not score a batch: %s", challenger.version, error)
             return "not scored"
         shadow = msgspec.structs.replace(
