@@ -148,6 +148,8 @@ async def test_a_required_event_time_is_asked_for() -> None:
         ({"inputs": INPUTS[:1]}, "children: is missing"),
         ({"inputs": [*INPUTS, tensor("age", [1.0])]}, "age: is given twice"),
         ({"inputs": [*INPUTS, tensor("x", [1.0, 2.0], "FP32")]}, "x: is not an input"),
+        ({"inputs": [*INPUTS, *INPUTS]}, "inputs: holds 10 tensors, and the model has 5 features"),
+        ({"inputs": [INPUTS[0] | {"shape": [10**18] * 300}, *INPUTS[1:]]}, "age: must have a shape: an array of at most 8"),
         ({"inputs": [tensor(name, []) for name in PERSON]}, "at least one row"),
         ({"inputs": [tensor("all", [1.0], "FP32")]}, "age: is missing"),
         ({"id": 3}, "id: must be a string"),
@@ -170,6 +172,14 @@ async def test_a_malformed_request_is_refused(client: Client, change: dict[str, 
 async def test_a_body_that_is_no_json_object_is_refused(client: Client, body: bytes) -> None:
     """Whatever the bytes are."""
     assert "body:" in await refused(client, body)
+
+
+async def test_a_value_is_told_however_deep_it_goes(client: Client) -> None:
+    """A value that JSON can nest and Python cannot print is one that is no number."""
+    inputs = json.dumps({"inputs": [tensor("age", ["deep"])]})
+    nested = b'{"x":' * 1000 + b"1" + b"}" * 1000
+    said = await refused(client, inputs.encode().replace(b'"deep"', nested))
+    assert "age: has a value that is no FP32: {'x': {'x':" in said
 
 
 async def test_outputs_come_in_the_order_asked_for(client: Client) -> None:
@@ -307,6 +317,15 @@ async def test_a_compressed_body_is_inflated(client: Client, encoding: str, pack
     """As the clients of Triton send it."""
     body = packed(json.dumps({"inputs": INPUTS}).encode())
     assert (await client.post(body, **{"Content-Encoding": encoding})).status_code == 200
+
+
+@pytest.mark.parametrize(("members", "status"), [(16, 200), (17, 422)])
+async def test_a_gzip_body_has_a_few_members(client: Client, members: int, status: int) -> None:
+    """Thousands of them, each empty, would hold up everybody else for minutes: they are refused unread."""
+    body = gzip.compress(b"") * (members - 1) + gzip.compress(json.dumps({"inputs": INPUTS}).encode())
+    answer = await client.post(body, **{"Content-Encoding": "gzip"})
+    assert answer.status_code == status, answer.text
+    assert status == 200 or "body: is compressed in more than 16 members" in answer.json()["error"]
 
 
 async def test_a_body_over_the_limit_is_413_however_it_comes() -> None:

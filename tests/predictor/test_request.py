@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -78,6 +79,17 @@ def test_every_wrong_field_of_every_row_is_named() -> None:
 def test_the_list_of_errors_is_bounded() -> None:
     """A thousand bad rows do not make a megabyte of answer."""
     assert len(errors_of([{}] * 1000)) == MAX_ERRORS
+
+
+def test_after_the_last_error_that_is_told_nothing_is_read() -> None:
+    """A body of millions of bad rows costs what its first ones do."""
+
+    class Rows(list[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            yield from [{}] * MAX_ERRORS
+            raise AssertionError("read on")
+
+    assert len(errors_of(Rows([{}]))) == MAX_ERRORS
 
 
 @given(

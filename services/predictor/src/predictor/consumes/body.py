@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope
 from predictor.domain.request import Invalid, TooLarge
 
 ENCODINGS = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+MAX_MEMBERS = 16  # of gzip: what follows one is copied with each, so that many in one body take minutes
 
 
 class UnknownEncoding(ValueError):
@@ -52,7 +53,7 @@ def _inflated(body: bytes, form: int, limit: int) -> bytes:
     """Never holds more than ``limit`` bytes and one: a small body may unfold to a huge one."""
     content = b""
     try:
-        while body:  # gzip may have several members
+        for _ in range(MAX_MEMBERS):
             stream = zlib.decompressobj(form)
             content += stream.decompress(body, limit + 1 - len(content))
             if len(content) > limit:
@@ -60,9 +61,12 @@ def _inflated(body: bytes, form: int, limit: int) -> bytes:
             if not stream.eof:
                 raise Invalid([{"field": "body", "message": "is compressed and ends too early"}])
             body = stream.unused_data
+            if not body:
+                return content
     except zlib.error as error:
         raise Invalid([{"field": "body", "message": f"is not what Content-Encoding says: {error}"}]) from None
-    return content
+    said = f"is compressed in more than {MAX_MEMBERS} members: compress it in one"
+    raise Invalid([{"field": "body", "message": said}])
 
 
 def parse_json(body: bytes) -> Any:

@@ -90,7 +90,7 @@ def make_routes(
         body = await read_body(request.scope, request.receive, max_body_bytes)
         head = _head(request, len(body))
         model = asked_for(request)
-        asked = parse(parse_json(body[:head]), body[head:])
+        asked = parse(parse_json(body[:head]), body[head:], model)
         check_outputs(asked, model)
         columns = check(
             rows(asked.tensors, model.fields), asked.event_time, model.fields,

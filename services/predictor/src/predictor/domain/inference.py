@@ -35,7 +35,7 @@ class Inference:
     all_as_bytes: bool
 
 
-def parse(content: Any, binary: bytes = b"") -> Inference:
+def parse(content: Any, binary: bytes, model: Model) -> Inference:
     """A request's JSON object and the bytes behind it; raises :class:`Invalid`.
 
     What is null is taken for absent, and parameters that are not known here are left alone.
@@ -46,6 +46,11 @@ def parse(content: Any, binary: bytes = b"") -> Inference:
     if name is not None and not isinstance(name, str):
         raise invalid("id", "must be a string")
     parameters = _parameters(content)
+    inputs = content.get("inputs")
+    if isinstance(inputs, list) and len(inputs) > len(model.fields) + 1:  # one that is not known is named
+        raise invalid(
+            "inputs", f"holds {len(inputs)} tensors, and the model has {len(model.fields)} features"
+        )
     outputs: dict[str, bool | None] = {}
     for i, wanted in enumerate(_list(content)):
         output = wanted.get("name") if isinstance(wanted, dict) else None
@@ -58,7 +63,7 @@ def parse(content: Any, binary: bytes = b"") -> Inference:
     return Inference(
         id=name,
         event_time=parameters.get("event_time"),
-        tensors=read(content.get("inputs"), binary),
+        tensors=read(inputs, binary),
         outputs=list(outputs) or None,
         as_bytes={output: flag for output, flag in outputs.items() if flag is not None},
         all_as_bytes=_flag(parameters, "binary_data_output") or False,

@@ -29,7 +29,7 @@ class Invalid(ValueError):
     def __init__(self, errors: list[dict[str, Any]]) -> None:
         first = errors[0]
         super().__init__(f"{first['field']}: {first['message']}")
-        self.errors = errors
+        self.errors = errors[:MAX_ERRORS]
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,9 @@ def check(
     errors: list[dict[str, Any]] = []
 
     def wrong(row: int, field: str, message: str) -> None:
-        if len(errors) < MAX_ERRORS:
-            errors.append({"field": field, "message": message} | ({} if single else {"row": row}))
+        errors.append({"field": field, "message": message} | ({} if single else {"row": row}))
+        if len(errors) == MAX_ERRORS:  # no more are told: a body of millions is not read to its end for them
+            raise Invalid(errors)
 
     if not rows:
         raise Invalid([{"field": "rows", "message": "must hold at least one row"}])

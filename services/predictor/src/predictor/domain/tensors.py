@@ -8,6 +8,7 @@ is null in JSON and NaN among the bytes of a float type; the other types have no
 from __future__ import annotations
 
 import math
+import reprlib
 import struct
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,8 @@ _JSON: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(NUMBERS, (int,)), **dict.fromkeys(FLOATS, (float, int)), "BOOL": (bool,), "BYTES": (str,)
 }  # fmt: skip
 _LENGTH = struct.Struct("<I")
+MAX_DIMENSIONS = 8
+MAX_SIZE = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -50,20 +53,20 @@ def read(inputs: Any, binary: bytes = b"") -> list[Tensor]:
     """The tensors of a request's ``inputs``, whose bytes follow each other in ``binary``; raises :class:`Invalid`."""
     if not isinstance(inputs, list) or not inputs:
         raise invalid("inputs", "must be an array of at least one tensor")
-    tensors: list[Tensor] = []
+    tensors: dict[str, Tensor] = {}
     start = 0
     for i, given in enumerate(inputs):
         name = given.get("name") if isinstance(given, dict) else None
         if not isinstance(name, str):
             raise invalid(f"inputs[{i}]", "must be an object with a name")
-        if any(tensor.name == name for tensor in tensors):
+        if name in tensors:
             raise invalid(name, "is given twice")
         size = _size(name, given)
-        tensors.append(_tensor(name, given, None if size is None else binary[start : start + size]))
+        tensors[name] = _tensor(name, given, None if size is None else binary[start : start + size])
         start += size or 0
     if start < len(binary):
         raise invalid("body", f"has {len(binary) - start} bytes more than its tensors")
-    return tensors
+    return list(tensors.values())
 
 
 def write(tensors: Sequence[Tensor], as_bytes: Collection[str] = ()) -> tuple[list[dict[str, Any]], bytes]:
@@ -100,8 +103,9 @@ def _tensor(name: str, given: dict[str, Any], content: bytes | None) -> Tensor:
     datatype, shape = given.get("datatype"), given.get("shape")
     if datatype not in DATATYPES:
         raise invalid(name, f"must have a datatype out of {', '.join(DATATYPES)}")
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
-        raise invalid(name, "must have a shape: an array of whole numbers from 0")
+    if not isinstance(shape, list) or len(shape) > MAX_DIMENSIONS or not all(map(_is_size, shape)):
+        said = f"must have a shape: an array of at most {MAX_DIMENSIONS} whole numbers from 0 to {MAX_SIZE}"
+        raise invalid(name, said)
     if content is None:
         values = _from_json(name, datatype, shape, given["data"])
     else:
@@ -109,6 +113,10 @@ def _tensor(name: str, given: dict[str, Any], content: bytes | None) -> Tensor:
     if datatype in FLOATS:
         values = [None if value != value else value for value in values]
     return Tensor(name, datatype, tuple(shape), values)
+
+
+def _is_size(size: Any) -> bool:
+    return type(size) is int and 0 <= size <= MAX_SIZE
 
 
 def _from_json(name: str, datatype: str, shape: list[int], data: Any) -> list[Any]:
@@ -123,7 +131,7 @@ def _from_json(name: str, datatype: str, shape: list[int], data: Any) -> list[An
         if value is None:
             continue
         if type(value) not in kinds or (limits and not limits.min <= value <= limits.max):
-            raise invalid(name, f"has a value that is no {datatype}: {str(value)[:40]!r}")
+            raise invalid(name, f"has a value that is no {datatype}: {reprlib.repr(value)}")
     return values
 
 
