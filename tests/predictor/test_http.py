@@ -229,6 +229,29 @@ async def test_a_number_that_is_not_finite_is_refused(served: Served, text: str)
     assert served.published == []
 
 
+@pytest.mark.parametrize(
+    ("features", "field", "said"),
+    [
+        ('"age": NaN, "age": 1' + "0" * 400, "age", "is too large for a 32-bit float"),
+        ('"children": NaN, "children": 1' + "0" * 400, "children", "is too large for a 64-bit integer"),
+        ('"age": NaN, "age": 1, "town": "\\ud800"', "town", "must be text: half a surrogate pair is none"),
+        ('"town": "\\udfff"', "town", "must be text: half a surrogate pair is none"),
+        ('"age": NaN, "age": 1, "\\ud800": 1', "\\ud800", "is not a feature of this model"),
+    ],
+)
+async def test_what_only_pythons_json_reads_is_named(
+    served: Served, features: str, field: str, said: str
+) -> None:
+    """A number of any length and half a surrogate pair, which get in beside a NaN, are refused by the field's name."""
+    body = json.dumps(GOOD)[:-1] + ", " + features + "}"
+    for route, content in (("", f'{{"features": {body}}}'), ("batch", f'{{"rows": [{body}]}}')):
+        answer = await served.client.post(f"/api/v1.0/predict/{route}", content=content)
+        assert answer.status_code == 422, answer.text
+        (error,) = answer.json()["errors"]
+        assert (error["field"], error["message"]) == (field, said)
+    assert served.published == []
+
+
 async def test_a_bad_row_of_a_batch_is_named_with_its_row(served: Served) -> None:
     """The error says which row, and no row of the batch is scored."""
     rows = [GOOD, GOOD | {"age": "x"}]

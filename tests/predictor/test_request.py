@@ -43,7 +43,9 @@ def test_rows_become_columns_in_order() -> None:
     assert columns.event_time == [NOW] * 3
 
 
-@pytest.mark.parametrize("value", [True, "1", None, [], {}, float("nan"), float("inf"), 3.5e38, -1e300])
+@pytest.mark.parametrize(
+    "value", [True, "1", None, [], {}, float("nan"), float("inf"), 3.5e38, -1e300, 10**400, -(10**400)]
+)
 def test_what_is_no_float32_is_refused(value: Any) -> None:
     """A boolean is not a number, and a number has to be finite as a 32-bit float."""
     assert value_error(NUMBER, value)
@@ -141,7 +143,22 @@ def test_a_required_event_time_may_not_be_missing() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["2020-01-01", "2020-01-01T00:00:00", "", "x", 1.5, True, -1, None, {}, 2**60]
+    "value",
+    [
+        "2020-01-01",
+        "2020-01-01T00:00:00",
+        "1970-01-01T00:00+01:00",
+        "0001-01-01T00:00+01:00",
+        "",
+        "x",
+        "\ud800",
+        1.5,
+        True,
+        -1,
+        None,
+        {},
+        2**60,
+    ],
 )
 def test_what_is_no_moment_is_no_time(value: Any) -> None:
     """A text needs its offset, a number is whole milliseconds since 1970."""
@@ -173,4 +190,5 @@ def test_a_vector_is_so_many_numbers_in_range(value: Any, said: str | None) -> N
 def test_a_text_is_a_string() -> None:
     """Of any length; no number."""
     assert value_error(FieldSpec("note", "text"), "a b" * 1000) is None
+    assert value_error(FieldSpec("note", "text"), "é \U0001f600") is None
     assert value_error(FieldSpec("note", "text"), 5) == "must be a string, not an integer"

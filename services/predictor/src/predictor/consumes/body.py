@@ -72,14 +72,12 @@ def _inflated(body: bytes, form: int, limit: int) -> bytes:
 def parse_json(body: bytes) -> Any:
     """JSON, where NaN and the infinities may stand for numbers; raises :class:`Invalid`.
 
-    Python's own json writes them, which JSON has not, and 1e999 is no double: read all the same, so that the field which
-    holds one is named.
+    Python's own json writes them, which JSON has not, and 1e999 is no double, nor half a surrogate pair text: read all the
+    same, so that the field which holds one is named.
     """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         with contextlib.suppress(ValueError, RecursionError):
-            content = json.loads(body.decode())
-            json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair is no text
-            return content
+            return json.loads(body.decode())
         raise Invalid([{"field": "body", "message": f"is not JSON: {error}"}]) from None

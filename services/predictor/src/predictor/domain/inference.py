@@ -16,6 +16,7 @@ from contracts.events import Label
 from predictor.domain.answer import Answer
 from predictor.domain.inputs import DATATYPES
 from predictor.domain.model import Model
+from predictor.domain.request import is_text
 from predictor.domain.tensors import Tensor, invalid, read, write
 
 PROBABILITIES, PREDICTION_ID = "probabilities", "prediction_id"
@@ -43,7 +44,7 @@ def parse(content: Any, binary: bytes, model: Model) -> Inference:
     if not isinstance(content, dict):
         raise invalid("body", "must be a JSON object")
     name = content.get("id")
-    if name is not None and not isinstance(name, str):
+    if name is not None and not (isinstance(name, str) and is_text(name)):
         raise invalid("id", "must be a string")
     parameters = _parameters(content)
     inputs = content.get("inputs")

@@ -24,12 +24,12 @@ class TooLarge(ValueError):
 
 
 class Invalid(ValueError):
-    """A request that is refused whole; ``errors`` names each field and what is wrong with it."""
+    """A request that is refused whole; ``errors`` names each field and what is wrong with it, the first 20."""
 
     def __init__(self, errors: list[dict[str, Any]]) -> None:
-        first = errors[0]
+        self.errors = [error | {"field": _written(error["field"])} for error in errors[:MAX_ERRORS]]
+        first = self.errors[0]
         super().__init__(f"{first['field']}: {first['message']}")
-        self.errors = errors[:MAX_ERRORS]
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def value_error(field: FieldSpec, value: Any) -> str | None:
     if field.dtype == "float32":
         if kind is not float and kind is not int:
             return f"must be a number, not {_called(value)}"
-        if not math.isfinite(value):
+        if kind is float and not math.isfinite(value):  # an integer may be too large to be asked
             return "must be finite"
         if abs(value) > FLOAT32_MAX:
             return "is too large for a 32-bit float"
@@ -81,12 +81,28 @@ def value_error(field: FieldSpec, value: Any) -> str | None:
             return f"must be true or false, not {_called(value)}"
     elif kind is not str:
         return f"must be a string, not {_called(value)}"
+    elif not value.isascii() and not is_text(value):
+        return "must be text: half a surrogate pair is none"
     if field.kind == "numeric":
         if field.min is not None and value < field.min:
             return f"must be at least {field.min:g}{_unit(field)}"
         if field.max is not None and value > field.max:
             return f"must be at most {field.max:g}{_unit(field)}"
     return None
+
+
+def is_text(value: str) -> bool:
+    """Whether a string can be written: Python's json reads half a surrogate pair, which is no character."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _written(name: str) -> str:
+    """A name that the answer can hold, whatever the request called it."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _vector_error(field: FieldSpec, value: Any) -> str | None:
@@ -222,6 +238,6 @@ def parse_time(value: Any) -> int | None:
             at = datetime.fromisoformat(value)
         except ValueError:
             return None
-        if at.tzinfo is not None and at.year >= 1970:
+        if at.tzinfo is not None and at.timestamp() >= 0:
             return round(at.timestamp() * 1000)
     return None
