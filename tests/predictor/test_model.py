@@ -13,6 +13,7 @@ from predictor.domain.model import Model
 from predictor.domain.request import check
 from predictor.domain.service import Predictor
 from predictor.openapi.fields import features_schema
+from predictor_models import people
 from scoring import Unscorable, Unusable
 from summaries.profile import FieldSpec, Profile
 
@@ -92,6 +93,16 @@ def test_an_input_the_profile_does_not_know_is_unusable() -> None:
     content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     with pytest.raises(Unusable, match="b, c"):
         Model("m", "1", bytes(content.SerializeToString()), PROFILE)
+
+
+def test_an_optional_boolean_that_the_model_takes_as_a_boolean_is_unusable() -> None:
+    """It would be scored as false where it is missing: the version is refused, and what to do is said."""
+    fields = [FieldSpec("a", "float32"), FieldSpec("member", "bool")]
+    assert people(fields=fields).name == "m"
+    with pytest.raises(
+        Unusable, match=r"member is optional, and its input, a tensor\(bool\), has no missing value"
+    ):
+        people(fields=[fields[0], FieldSpec("member", "bool", optional=True)])
 
 
 def test_the_example_is_the_references_own() -> None:

@@ -8,7 +8,7 @@ of dicts that scikit-learn's converters write unless told otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,12 +43,16 @@ class Scores(NamedTuple):
 
 
 class OnnxModel:
-    """Scores columns. ``fields`` are their names, in the order of a matrix's columns.
+    """Scores columns. ``fields`` are their names, in the order of a matrix's columns; ``optional`` those of them that may
+    be missing in a row.
 
-    Raises :class:`Unusable` for what ONNX Runtime cannot load, or whose inputs are not the fields.
+    Raises :class:`Unusable` for what ONNX Runtime cannot load, whose inputs are not the fields, or where an optional one's
+    input has no way to say that it is missing.
     """
 
-    def __init__(self, content: bytes, fields: Sequence[str], threads: int = 1) -> None:
+    def __init__(
+        self, content: bytes, fields: Sequence[str], threads: int = 1, *, optional: Collection[str] = ()
+    ) -> None:
         try:
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = threads
@@ -71,6 +75,13 @@ class OnnxModel:
         unknown = {kind for kind in self._inputs.values() if kind not in _DTYPES and kind != _TEXT}
         if unknown or (self._matrix and _TEXT in self._inputs.values()):
             raise Unusable(f"an input of type {', '.join(sorted(unknown) or [_TEXT])} is not supported")
+        for name in optional:
+            kind = next(iter(self._inputs.values())) if self._matrix else self._inputs[name]
+            if kind != _TEXT and np.dtype(_DTYPES[kind]).kind != "f":
+                raise Unusable(
+                    f"{name} is optional, and its input, a {kind}, has no missing value: let the model take a float or a "
+                    f"string there, or declare {name} required"
+                )
         self._outputs = [output.name for output in self._session.get_outputs()]
 
     def score(self, columns: Mapping[str, Column], n: int) -> Scores:
@@ -80,18 +91,19 @@ class OnnxModel:
         """
         try:
             label, *rest = self._session.run(self._outputs, self._feed(columns, n))
-        except Exception as error:  # as above; and a value that does not fit its input
-            raise Unscorable(f"onnxruntime failed: {error}") from error
-        predictions = np.asarray(label).reshape(-1)
+            predictions = np.asarray(label).reshape(-1)
+            probabilities = _probabilities(rest[0]) if rest else None
+        except (
+            Exception
+        ) as error:  # as above; a value that does not fit its input, an output that is no array
+            raise Unscorable(f"the model failed: {error}") from error
         if len(predictions) != n or (predictions.dtype.kind == "f" and not np.isfinite(predictions).all()):
             raise Unscorable(
                 f"the model gave {len(predictions)} predictions for {n} rows, or one that is not finite"
             )
-        if not rest:
-            return Scores(predictions, None)
-        given = [list(row.values()) for row in rest[0]] if isinstance(rest[0], list) else rest[0]
-        probabilities = np.asarray(given, dtype=np.float32)
-        if probabilities.ndim != 2 or len(probabilities) != n or not np.isfinite(probabilities).all():
+        if probabilities is not None and not (
+            probabilities.ndim == 2 and len(probabilities) == n and np.isfinite(probabilities).all()
+        ):
             raise Unscorable(f"the model's probabilities are not {n} rows of finite numbers")
         return Scores(predictions, probabilities)
 
@@ -121,11 +133,11 @@ class OnnxModel:
         lists = [columns[name] for name in names]
         if any(type(column) is not list for column in lists):
             return None
-        try:
-            found = np.array(lists, dtype=dtype)  # None becomes NaN, and no whole number
+        try:  # None becomes NaN, and no whole number
+            found = np.array(lists, dtype=None if dtype is np.bool_ else dtype)
         except (TypeError, ValueError):
             return None
-        return found if found.ndim == 2 else None
+        return found if found.ndim == 2 and found.dtype == dtype else None
 
     def _shaped(self, name: str, values: NDArray[Any]) -> NDArray[Any]:
         """[N, d], or as an image's input declares: an image comes flat."""
@@ -134,17 +146,28 @@ class OnnxModel:
         return values.reshape(len(values), *shape) if deeper else values
 
 
+def _probabilities(output: Any) -> NDArray[np.float32]:
+    """[N, C], of a tensor or of a list of dicts."""
+    rows = [list(row.values()) for row in output] if isinstance(output, list) else output
+    return np.asarray(rows, dtype=np.float32)
+
+
 def _two_dimensional(column: NDArray[Any]) -> NDArray[Any]:
     return column[:, None] if column.ndim == 1 else column
 
 
 def _numbers(column: Column, dtype: Any) -> NDArray[Any]:
-    """A missing number is NaN where the type has one."""
-    if isinstance(column, np.ndarray) and column.dtype != object:
-        if column.dtype.kind == "f" and np.dtype(dtype).kind != "f" and not np.isfinite(column).all():
-            raise ValueError("a missing value in a column of whole numbers")  # astype would invent one
-        return column.astype(dtype)
-    return np.array(column, dtype=dtype)  # None becomes NaN, and no whole number
+    """A missing number is NaN where the type has one; raises ``ValueError`` where it has none."""
+    if not isinstance(column, np.ndarray) or column.dtype == object:
+        if dtype is not np.bool_:
+            return np.array(column, dtype=dtype)  # None becomes NaN, and no whole number
+        column = np.array(list(column))  # of its own type: as booleans None would be false and NaN true
+    missing = column.dtype.kind == "f" and np.dtype(dtype).kind != "f" and not np.isfinite(column).all()
+    if missing or column.dtype.kind not in "biuf":
+        raise ValueError(
+            "a missing value in a column of whole numbers or booleans"
+        )  # astype would invent one
+    return column.astype(dtype)
 
 
 def _texts(column: Column) -> NDArray[np.object_]:

@@ -52,7 +52,8 @@ class Model:
         self.row_bytes = (
             numbers * _BYTES_A_NUMBER + 6 * longest
         )  # of a record, without its texts and what stands around the rows
-        self._onnx = OnnxModel(onnx, [f.name for f in self.fields], threads)
+        optional = [field.name for field in self.fields if field.optional]
+        self._onnx = OnnxModel(onnx, [f.name for f in self.fields], threads, optional=optional)
         try:  # warms it up, and proves that it runs
             self.score({f.name: [self.examples[f.name]] for f in self.fields}, 1)
             self.seconds_a_row = self._probe()
