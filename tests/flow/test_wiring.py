@@ -7,7 +7,15 @@ from servicekit.topics import load_topics
 
 ROOT = Path(__file__).parents[2]
 TOPICS = load_topics()
-NO_TOPIC = {"__init__", "http", "hot", "predict", "body", "inference_protocol"}  # HTTP comes in too
+NO_TOPIC = {
+    "__init__",
+    "http",
+    "hot",
+    "predict",
+    "problems",
+    "body",
+    "inference_protocol",
+}  # HTTP comes in too
 SERVICES = {path.name: path for path in (ROOT / "services").iterdir() if (path / "src").is_dir()}
 
 

@@ -141,13 +141,14 @@ def serving(
     limit: int = 100_000,
     required: bool = False,
     now: float = NOW,
+    health: Health | None = None,
     **checks: Any,
 ) -> tuple[Any, Predictor]:
     """The outermost ASGI application, and the predictor behind it."""
     predictor = Predictor(kafka or Kafka())
     if model is not None:
         predictor.swap(model)
-    health = Health(model=lambda: predictor.ready, **checks)
+    health = health or Health(model=lambda: predictor.ready, **checks)
     app = make_app(predictor, health, max_body_bytes=limit, event_time_required=required, clock=lambda: now)
     return app, predictor
 

@@ -14,6 +14,7 @@ import pytest
 from contracts.codec import split_prediction_id
 from predictor_models import NOW, PERSON, Kafka, people, pictures, serving, sums
 from prometheus_client import REGISTRY
+from servicekit.http import Health
 from summaries.profile import FieldSpec
 
 INFER = "/v2/models/m/infer"
@@ -297,6 +298,20 @@ async def test_live_and_ready() -> None:
     assert "broker" in (await without.get("/v2/health/ready")).json()["error"]
 
 
+async def test_a_service_that_is_about_to_end_is_not_ready() -> None:
+    """Whoever asks before the next request goes elsewhere; what comes all the same is answered."""
+    health = Health()
+    client = Client(people(), health=health)
+    assert (await client.get("/v2/models/m/ready")).status_code == 200
+    health.draining = True
+    for path in ("/v2/health/ready", "/v2/models/m/ready", "/v2/models/m/versions/1/ready"):
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert answer.json()["error"] == "the service is about to end"
+    assert (await client.get("/v2/health/live")).json() == {"live": True}
+    assert (await client.post({"inputs": INPUTS})).status_code == 200
+
+
 async def test_another_model_or_version_is_404_saying_which_serves(client: Client) -> None:
     """Also the one that served before."""
     client.predictor.swap(people("2"))
@@ -386,15 +401,18 @@ async def test_names_with_odd_characters_go_through() -> None:
 
 
 async def test_requests_are_counted_by_route_and_status(client: Client) -> None:
-    """One label for the route, whatever model, version or nonsense stands in the path."""
+    """One label for the route, whatever model, version or nonsense stands in the path; a refusal by its cause too."""
 
     def count(status: str) -> float:
-        labels = {"route": "/v2/models/{name}/infer", "status": status}
-        return REGISTRY.get_sample_value("atalaia_requests_total", labels) or 0.0
+        route = {"route": "/v2/models/{name}/infer"}
+        if status.isdigit():
+            return REGISTRY.get_sample_value("atalaia_requests_total", route | {"status": status}) or 0.0
+        return REGISTRY.get_sample_value("atalaia_requests_refused_total", route | {"cause": status}) or 0.0
 
-    before = {status: count(status) for status in ("200", "422", "404")}
+    expected = {"200": 2, "422": 1, "404": 1, "invalid": 1, "not_served": 1}
+    before = {status: count(status) for status in expected}
     await client.post({"inputs": INPUTS})
     await client.post({"inputs": INPUTS}, "/v2/models/m/versions/1/infer")
     await client.post({})
     await client.post({"inputs": INPUTS}, "/v2/models/m/versions/x/infer")
-    assert {status: count(status) - before[status] for status in before} == {"200": 2, "422": 1, "404": 1}
+    assert {status: count(status) - before[status] for status in before} == expected

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from servicekit.docs import make_docs_routes
 from servicekit.http import Health, json_response, make_ops_routes, problem
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -16,7 +16,8 @@ from starlette.types import ASGIApp
 from predictor.consumes.hot import Hot
 from predictor.consumes.inference_protocol import make_routes as make_protocol_routes
 from predictor.consumes.predict import Clock, Endpoints, Handler
-from predictor.domain.service import Predictor
+from predictor.consumes.problems import refusal
+from predictor.domain.service import NoModel, Predictor
 from predictor.openapi import document
 
 
@@ -36,9 +37,10 @@ def make_app(
     """
 
     async def serving(_: Request) -> Response:
-        if not predictor.ready:
-            return problem(503, "No model", "no model is loaded yet", headers={"Retry-After": "5"})
-        return json_response({"model": predictor.model.name, "version": predictor.model.version})
+        try:
+            return json_response({"model": predictor.model.name, "version": predictor.model.version})
+        except NoModel as error:
+            return refusal(error).response()
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -73,7 +75,10 @@ def make_app(
 
 def _through(handler: Handler):  # type: ignore[no-untyped-def]
     async def endpoint(request: Request) -> Response:
-        status, headers, body = await handler(request.scope, request.receive)
+        try:
+            status, headers, body = await handler(request.scope, request.receive)
+        except ClientDisconnect:
+            return Response()  # nobody hears it
         response = Response(body, status)
         response.raw_headers = list(headers)
         return response

@@ -18,8 +18,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from predictor.consumes.body import parse_json, read_body
-from predictor.consumes.predict import refusal
-from predictor.domain.inference import answered, check_outputs, describe, parse
+from predictor.consumes.problems import AGAIN, refusal
+from predictor.domain.inference import answered, check_outputs, check_served, describe, parse
 from predictor.domain.inputs import rows
 from predictor.domain.model import Model
 from predictor.domain.request import Invalid, check
@@ -27,12 +27,9 @@ from predictor.domain.service import Predictor
 
 HEADER = "Inference-Header-Content-Length"
 INFER = "/v2/models/{name}/infer"
+ENDING = "the service is about to end"
 EXTENSIONS = ["binary_tensor_data", "parameters"]
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-class NotServed(LookupError):
-    """Another model or version than the one that serves; the message says which does."""
 
 
 def make_routes(
@@ -47,12 +44,7 @@ def make_routes(
 
     def asked_for(request: Request) -> Model:
         model = predictor.model
-        name, version = request.path_params["name"], request.path_params.get("version", model.version)
-        if (name, version) != (model.name, model.version):
-            raise NotServed(
-                f"Version {version} of {name} does not serve here." if version != model.version
-                else f"Model {name} does not serve here."
-            )  # fmt: skip
+        check_served(model, request.path_params["name"], request.path_params.get("version"))
         return model
 
     def answering(work: Endpoint, counted: bool = False) -> Endpoint:
@@ -63,28 +55,16 @@ def make_routes(
             except ClientDisconnect:
                 return Response()  # nobody hears it
             except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer
-                cause, response = refused(error)
+                refused = refusal(error)
+                response = refused.response(error=refused.detail)
                 if counted:
-                    metrics.REQUESTS_REFUSED.labels(INFER, cause).inc()
+                    metrics.REQUESTS_REFUSED.labels(INFER, refused.cause).inc()
             if counted:
                 metrics.REQUESTS.labels(INFER, response.status_code).inc()
                 metrics.REQUEST_SECONDS.labels(INFER).observe(time.perf_counter() - started)
             return response
 
         return endpoint
-
-    def refused(error: Exception) -> tuple[str, Response]:
-        if isinstance(error, NotServed):
-            model = predictor.model
-            detail = f"{error} Version {model.version} of {model.name} does."
-            return "not_served", problem(404, "Not served", detail, error=detail)
-        cause, (status, headers, body) = refusal(error)
-        content = orjson.loads(body)
-        response = Response(orjson.dumps(content | {"error": content["detail"]}), status)
-        for name, value in headers:
-            if name != b"content-length":
-                response.headers[name.decode()] = value.decode()
-        return cause, response
 
     async def scored(request: Request) -> Response:
         body = await read_body(request.scope, request.receive, max_body_bytes)
@@ -112,11 +92,11 @@ def make_routes(
         return json_response({"live": True})
 
     def away(detail: str) -> Response:
-        return problem(503, "Not ready", detail, headers={"Retry-After": "5"}, error=detail)
+        return problem(503, "Not ready", detail, headers=AGAIN, error=detail)
 
     async def ready(_: Request) -> Response:
         if health.draining:
-            return away("the service is about to end")
+            return away(ENDING)
         checks = await health.get()
         absent = [name for name, there in checks.items() if not there]
         if absent:
@@ -124,6 +104,8 @@ def make_routes(
         return json_response({"live": True, "ready": True})
 
     async def model_ready(request: Request) -> Response:
+        if health.draining:
+            return away(ENDING)
         return json_response({"name": asked_for(request).name, "ready": True})
 
     async def metadata(request: Request) -> Response:

@@ -5,27 +5,23 @@ The same for every way a request comes in: through FastAPI, or past it (:mod:`pr
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-import orjson
-from scoring import Unscorable
 from servicekit import metrics
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from predictor.consumes.body import UnknownEncoding, parse_json, read_body
+from predictor.consumes.body import parse_json, read_body
+from predictor.consumes.problems import refusal
 from predictor.domain.model import Model
-from predictor.domain.request import Columns, Invalid, TooLarge, check
-from predictor.domain.service import NoModel, Predictor
-from predictor.produces.predictions import NotPublished
+from predictor.domain.request import Columns, Invalid, check
+from predictor.domain.service import Predictor
 
 SINGLE, BATCH = "/api/v1.0/predict/", "/api/v1.0/predict/batch"
-RETRY_SECONDS = b"5"
 Clock = Callable[[], float]
-log = logging.getLogger(__name__)
 Header = tuple[bytes, bytes]
 
 
@@ -46,38 +42,9 @@ def json_reply(body: bytes) -> Reply:
     return Reply(200, [(b"content-length", length), (b"content-type", b"application/json")], body)
 
 
-def problem_reply(
-    status: int, title: str, detail: str, *, retry: bool = False, members: dict[str, Any] | None = None
-) -> Reply:
-    """An RFC 9457 problem; ``members`` are its own, ``retry`` says when to come again."""
-    content = {"type": "about:blank", "title": title, "status": status, "detail": detail, **(members or {})}
-    body = orjson.dumps(content)
-    headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/problem+json")]
-    return Reply(status, [*headers, (b"retry-after", RETRY_SECONDS)] if retry else headers, body)
-
-
-def refusal(error: Exception) -> tuple[str, Reply]:
-    """The cause, as ``atalaia_requests_refused_total`` names it, and the answer to what could not be done."""
-    if isinstance(error, Invalid):
-        return "invalid", problem_reply(422, "Invalid input", str(error), members={"errors": error.errors})
-    if isinstance(error, TooLarge):
-        return "too_large", problem_reply(413, "Too large", str(error))
-    if isinstance(error, UnknownEncoding):
-        reply = problem_reply(415, "Unsupported encoding", str(error))
-        return "invalid", reply._replace(headers=[*reply.headers, (b"accept-encoding", b"gzip, deflate")])
-    if isinstance(error, NoModel):
-        return "no_model", problem_reply(503, "No model", str(error), retry=True)
-    if isinstance(error, NotPublished):
-        detail = f"{error}; no prediction was promised. Try again."
-        return "not_recorded", problem_reply(503, "Not recorded", detail, retry=True)
-    if isinstance(error, Unscorable):
-        log.error("a request was not scored: %s", error)
-        detail = "The model failed on these rows; no prediction was promised."
-        return "not_scored", problem_reply(500, "Not scored", detail)
-    log.error("a request failed", exc_info=error)
-    return "error", problem_reply(
-        500, "Internal error", "The service's log says more; no prediction was promised."
-    )
+def as_reply(response: Response) -> Reply:
+    """What a response of Starlette's would send."""
+    return Reply(response.status_code, response.raw_headers, bytes(response.body))
 
 
 def parsed(body: bytes) -> dict[str, Any]:
@@ -126,9 +93,10 @@ class Endpoints:
             except ClientDisconnect:
                 raise
             except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer
-                cause, reply = refusal(error)
+                refused = refusal(error)
+                reply = as_reply(refused.response())
                 metrics.REQUESTS.labels(route, reply.status).inc()
-                metrics.REQUESTS_REFUSED.labels(route, cause).inc()
+                metrics.REQUESTS_REFUSED.labels(route, refused.cause).inc()
             seconds.observe(clock() - started)
             return reply
 

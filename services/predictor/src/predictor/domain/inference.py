@@ -24,6 +24,10 @@ OF_TYPE: dict[type, str] = {bool: "BOOL", int: "INT64", float: "FP64", str: "BYT
 _UNSUPPORTED = {"classification", "shared_memory_region"}
 
 
+class NotServed(LookupError):
+    """Another model or version than the one that serves; the message says which does."""
+
+
 @dataclass(frozen=True)
 class Inference:
     """What is asked: tensors in; names of the outputs wanted (None: all), and of those wanted as bytes."""
@@ -111,6 +115,14 @@ def describe(model: Model) -> dict[str, list[dict[str, Any]]]:
         for field in model.fields
     ]
     return {"inputs": inputs, "outputs": outputs}
+
+
+def check_served(model: Model, name: str, version: str | None) -> None:
+    """Raises :class:`NotServed` where another model is asked for, or another version; None: whichever serves."""
+    version = version or model.version
+    if (name, version) != (model.name, model.version):
+        asked = f"Version {version} of {name}" if version != model.version else f"Model {name}"
+        raise NotServed(f"{asked} does not serve here. Version {model.version} of {model.name} does.")
 
 
 def check_outputs(asked: Inference, model: Model) -> None:
