@@ -13,6 +13,7 @@ NO_TOPIC = {
     "hot",
     "predict",
     "problems",
+    "beside",
     "body",
     "inference_protocol",
 }  # HTTP comes in too

@@ -17,12 +17,14 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from predictor.consumes.beside import LARGE_BYTES, beside
 from predictor.consumes.body import parse_json, read_body
 from predictor.consumes.problems import AGAIN, refusal
-from predictor.domain.inference import answered, check_outputs, check_served, describe, parse
+from predictor.domain.answer import Answer
+from predictor.domain.inference import Inference, answered, check_outputs, check_served, describe, parse
 from predictor.domain.inputs import rows
 from predictor.domain.model import Model
-from predictor.domain.request import Invalid, check
+from predictor.domain.request import Columns, Invalid, check
 from predictor.domain.service import Predictor
 
 HEADER = "Inference-Header-Content-Length"
@@ -68,21 +70,19 @@ def make_routes(
 
     async def scored(request: Request) -> Response:
         body = await read_body(request.scope, request.receive, max_body_bytes)
-        head = _head(request, len(body))
-        model = asked_for(request)
+        head, model, large = _head(request, len(body)), asked_for(request), len(body) > LARGE_BYTES
+        asked, columns = await beside(read, body, head, model) if large else read(body, head, model)
+        answer = await predictor.predict(columns, model)
+        return await beside(_written, asked, answer, model) if large else _written(asked, answer, model)
+
+    def read(body: bytes, head: int, model: Model) -> tuple[Inference, Columns]:
         asked = parse(parse_json(body[:head]), body[head:], model)
         check_outputs(asked, model)
         columns = check(
             rows(asked.tensors, model.fields), asked.event_time, model.fields,
             now=int(clock() * 1000), required=event_time_required, single=False,
         )  # fmt: skip
-        content, binary = answered(asked, await predictor.predict(columns, model), model)
-        if not binary:
-            return json_response(content)
-        text = orjson.dumps(content)
-        return Response(
-            text + binary, media_type="application/octet-stream", headers={HEADER: str(len(text))}
-        )
+        return asked, columns
 
     async def server(_: Request) -> Response:
         version = version_of("atalaia-predictor")
@@ -129,6 +129,14 @@ def make_routes(
         Route("/v2/health/ready", ready, methods=["GET"]),
         *per_model,
     ]
+
+
+def _written(asked: Inference, answer: Answer, model: Model) -> Response:
+    content, binary = answered(asked, answer, model)
+    if not binary:
+        return json_response(content)
+    text = orjson.dumps(content)
+    return Response(text + binary, media_type="application/octet-stream", headers={HEADER: str(len(text))})
 
 
 def _head(request: Request, size: int) -> int:

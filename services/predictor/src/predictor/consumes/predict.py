@@ -14,10 +14,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
+from predictor.consumes.beside import LARGE_BYTES, beside
 from predictor.consumes.body import parse_json, read_body
 from predictor.consumes.problems import refusal
 from predictor.domain.model import Model
-from predictor.domain.request import Columns, Invalid, check
+from predictor.domain.request import MAX_ERRORS, Columns, Invalid, check
 from predictor.domain.service import Predictor
 
 SINGLE, BATCH = "/api/v1.0/predict/", "/api/v1.0/predict/batch"
@@ -59,7 +60,7 @@ def _only(content: dict[str, Any], *names: str) -> None:
     odd = [name for name in content if name not in names]
     if odd or names[0] not in content:
         errors = [{"field": names[0], "message": "is missing"}] if names[0] not in content else []
-        raise Invalid(errors + [{"field": name, "message": "is not known here"} for name in odd])
+        raise Invalid(errors + [{"field": name, "message": "is not known here"} for name in odd[:MAX_ERRORS]])
 
 
 class Endpoints:
@@ -103,18 +104,25 @@ class Endpoints:
         return handler
 
     async def _single(self, body: bytes) -> bytes:
-        model = self._predictor.model
-        now = int(self._clock() * 1000)
+        model, now, large = self._predictor.model, int(self._clock() * 1000), len(body) > LARGE_BYTES
+        columns = await beside(self._row, body, model, now) if large else self._row(body, model, now)
+        return (await self._predictor.predict(columns, model)).single()
+
+    async def _batch(self, body: bytes) -> bytes:
+        model, now, large = self._predictor.model, int(self._clock() * 1000), len(body) > LARGE_BYTES
+        columns = await beside(self._rows, body, model, now) if large else self._rows(body, model, now)
+        answer = await self._predictor.predict(columns, model)
+        return await beside(answer.batch) if large else answer.batch()
+
+    def _row(self, body: bytes, model: Model, now: int) -> Columns:
         columns = model.reader.single(body, now, self._required) if self._quick else None
         if columns is None:
             content = parsed(body)
             _only(content, "features", "event_time")
             columns = self._checked([content["features"]], content, model, now, single=True)
-        return (await self._predictor.predict(columns, model)).single()
+        return columns
 
-    async def _batch(self, body: bytes) -> bytes:
-        model = self._predictor.model
-        now = int(self._clock() * 1000)
+    def _rows(self, body: bytes, model: Model, now: int) -> Columns:
         columns = model.reader.batch(body, now, self._required) if self._quick else None
         if columns is None:
             content = parsed(body)
@@ -122,7 +130,7 @@ class Endpoints:
             if not isinstance(content["rows"], list):
                 raise Invalid([{"field": "rows", "message": "must be an array of objects"}])
             columns = self._checked(content["rows"], content, model, now, single=False)
-        return (await self._predictor.predict(columns, model)).batch()
+        return columns
 
     def _checked(
         self, rows: list[Any], content: dict[str, Any], model: Model, now: int, *, single: bool
