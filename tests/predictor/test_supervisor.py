@@ -15,7 +15,7 @@ from predictor.workers import Supervisor
 from servicekit.broker import free_port
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.listening import bind
+from servicekit.listening import UNREADY, bind
 
 ARGUMENTS = "import os, signal, sys, time\n_, number, _, _, folder, _ = sys.argv[1:]\n"
 
@@ -78,7 +78,7 @@ async def test_what_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.M
     assert not any(Path(f"/proc/{pid}").exists() for pid in (tmp_path / "pids").read_text().split())
 
 
-async def test_a_users_error_ends_all_unless_another_worker_serves(
+async def test_a_users_error_ends_all_unless_another_worker_is_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """At the start it is the service's end; later it is a worker's that is tried again, with its message."""
@@ -88,6 +88,7 @@ async def test_a_users_error_ends_all_unless_another_worker_serves(
         "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\nwhile True: time.sleep(0.01)"
     )
     its = supervisor(tmp_path, monkeypatch, script, 2)
+    its._loads.set(1, UNREADY)
     with pytest.raises(UserError, match=r"^Mend it\.$"):
         await asyncio.wait_for(its.run(), 20)
     monkeypatch.setattr(workers, "PAUSE_SECONDS", 0.01)

@@ -13,7 +13,7 @@ from servicekit.broker import free_port
 from servicekit.draining import DrainingServer
 from servicekit.errors import UserError
 from servicekit.http import Health, json_response, make_ops_routes, problem, serve
-from servicekit.listening import NONE_TAKEN, Loads, SharedSocket, bind
+from servicekit.listening import NONE_TAKEN, UNREADY, Loads, SharedSocket, bind
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -112,31 +112,23 @@ async def test_the_end_cuts_nobody_off(shared: bool, tmp_path: Path) -> None:
     await asyncio.wait_for(running, 5)
 
 
-@pytest.mark.parametrize("patience", [60.0, 0.3])
-async def test_a_worker_takes_connections_once_it_is_ready(
-    patience: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One of several leaves them to the others until its model is there, or for so long; then it answers what waits."""
-    monkeypatch.setattr("servicekit.http.READY_SECONDS", patience)
-    port, stop, ready, asked = free_port(), asyncio.Event(), False, 0
-
-    def model() -> bool:
-        nonlocal asked
-        asked += 1
-        return ready
-
-    health = Health(model=model)
+async def test_a_worker_is_ready_once_its_health_is_good(tmp_path: Path) -> None:
+    """One of several answers at once where no other is ready, and says that it takes its share once its checks pass."""
+    port, stop, ready = free_port(), asyncio.Event(), False
+    health = Health(model=lambda: ready)
     sock = SharedSocket(bind("127.0.0.1", port), Loads(tmp_path / "loads", 1), 0)
     app = Starlette(routes=make_ops_routes(health))
     running = asyncio.create_task(serve(app, "127.0.0.1", port, stop, sock=sock, health=health))
-    answer = asyncio.create_task(get(*await connect(port), "/health/ready"))
-    if patience > 1:
-        while asked < 2:
-            assert not answer.done()
-            await asyncio.sleep(0.01)
-        assert sock.loads.least() == NONE_TAKEN
-        ready = True
-    assert ("200 OK" if patience > 1 else "503") in await asyncio.wait_for(answer, 10)
+    connection = await connect(port)
+    assert "503" in await get(*connection, "/health/ready")
+    assert "200 OK" in await get(*connection, "/health/live")
+    assert sock.loads.least() == UNREADY
+    ready = True
+    deadline = time.monotonic() + 10
+    while sock.loads.least() != 1:
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+    assert "200 OK" in await get(*connection, "/health/ready")
     stop.set()
     await asyncio.wait_for(running, 10)
 

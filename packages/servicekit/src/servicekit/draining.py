@@ -28,20 +28,20 @@ _CLOSE = (b"connection", b"close")
 class DrainingServer(uvicorn.Server):
     """Leaves signals to the program around it; set ``should_exit`` to end it.
 
-    With ``shared`` it takes connections from several workers' socket, from :meth:`open` on.
+    With ``shared`` it takes connections from several workers' socket, in turn with them once :meth:`ready` was called.
     """
 
     def __init__(self, config: uvicorn.Config, shared: SharedSocket | None = None) -> None:
         super().__init__(config)
         self.shared = shared
         self._acceptor: Acceptor | None = None
-        self._opened = False
+        self._ready = False
 
-    def open(self) -> None:
-        """Take connections, as soon as the server has started."""
-        self._opened = True
+    def ready(self) -> None:
+        """What is answered is good."""
+        self._ready = True
         if self._acceptor is not None:
-            self._acceptor.open()
+            self._acceptor.ready()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; the shared socket is accepted from in turn with the other workers."""
@@ -60,8 +60,8 @@ class DrainingServer(uvicorn.Server):
 
             self._acceptor = Acceptor(self.shared, connect, lambda: len(state.connections))
             self.servers = [cast(asyncio.Server, self._acceptor)]
-            if self._opened:
-                self._acceptor.open()
+            if self._ready:
+                self._acceptor.ready()
 
     async def on_tick(self, counter: int) -> bool:
         """Now and then; the other workers learn of connections that have ended."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import socket
 from collections.abc import Awaitable, Callable
@@ -23,7 +22,7 @@ from servicekit.listening import SharedSocket, bind
 
 Check = Callable[[], bool | Awaitable[bool]]
 CHECK_SECONDS = 5.0
-READY_SECONDS = 15.0
+CHECK_AGAIN_SECONDS = 0.25
 # Whoever closes an idle connection first may cut off a request that is on its way: callers and what stands in front
 # (60 s, mostly) shall be first.
 KEEP_ALIVE_SECONDS = 75
@@ -105,7 +104,7 @@ async def serve(
     """Serve an ASGI application in the running loop until cancelled or ``stop`` is set, then drain it.
 
     ``health`` says ``draining`` from the end's beginning on. With ``sock``, a listening one, nothing is bound. A worker
-    that shares it takes connections once ``health`` is good, at the latest after ``READY_SECONDS``: until then the others do.
+    that shares it leaves connections to those whose ``health`` is good, until its own is.
     """
     shared = sock if isinstance(sock, SharedSocket) else None
     listening = sock.sock if isinstance(sock, SharedSocket) else sock or bind(host, port)
@@ -119,7 +118,7 @@ async def serve(
     )
     server = DrainingServer(config, shared)
     running = asyncio.create_task(server.serve(sockets=[listening]))
-    opening = asyncio.create_task(_open_when_ready(server, health))
+    checking = asyncio.create_task(_ready(server, health))
     try:
         if stop is None:
             await asyncio.shield(running)
@@ -130,17 +129,14 @@ async def serve(
     finally:
         if health is not None:
             health.draining = True
-        opening.cancel()
+        checking.cancel()
         server.should_exit = True
         await running
         listening.close()
 
 
-async def _open_when_ready(server: DrainingServer, health: Health | None) -> None:
-    if server.shared is None:
-        return
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(READY_SECONDS):
-            while health is not None and not all((await health.get()).values()):  # noqa: ASYNC110  it is asked anew
-                await asyncio.sleep(0.1)
-    server.open()
+async def _ready(server: DrainingServer, health: Health | None) -> None:
+    if server.shared is not None and health is not None:
+        while not all((await health.get()).values()):  # noqa: ASYNC110  nobody tells, it has to be asked
+            await asyncio.sleep(CHECK_AGAIN_SECONDS)
+    server.ready()

@@ -21,9 +21,12 @@ from pathlib import Path
 from servicekit.errors import UserError
 
 START_SECONDS = 0.001
+UNREADY_SECONDS = 0.05
 RETRY_SECONDS = 1.0
 NONE_TAKEN = 0xFFFFFFFF
 """Stands for the connections of a worker that takes none."""
+UNREADY = NONE_TAKEN - 1
+"""Stands for those of a worker that takes none while another is ready."""
 log = logging.getLogger(__name__)
 
 
@@ -72,7 +75,8 @@ class SharedSocket:
 class Acceptor:
     """Takes connections from a shared socket, the fewer the worker has the sooner; stands in for ``asyncio.Server``.
 
-    ``connect`` makes a protocol for an accepted socket; ``connections`` says how many there are.
+    ``connect`` makes a protocol for an accepted socket; ``connections`` says how many there are. A worker that is not
+    ready takes none where another is; where none is, somebody has to say so.
     """
 
     def __init__(
@@ -85,30 +89,33 @@ class Acceptor:
         self._sock, self._loop = shared.sock, asyncio.get_running_loop()
         self._connecting: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
-        self.state = "new"
+        self._ready = False
+        self.state = "open"
+        self._sock.setblocking(False)
+        self._loop.add_reader(self._sock.fileno(), self._look)
+        self.tell()
 
-    def open(self) -> None:
-        """Begin to accept."""
-        if self.state == "new":
-            self.state = "open"
-            self._sock.setblocking(False)
-            self._loop.add_reader(self._sock.fileno(), self._look)
-            self.tell()
+    def ready(self) -> None:
+        """Take a share of the connections."""
+        self._ready = True
+        self.tell()
+        if self._pause is not None:
+            self._pause.cancel()
+            self._resume(then=None)
 
     def drain(self) -> None:
         """Accept no more where another worker does; the last one goes on."""
-        if self.state == "open":
-            self.state = "draining"
-            self.tell()
-            if self._shared.loads.least() != NONE_TAKEN:
-                self.close()
+        self.state = "draining"
+        self.tell()
+        if self._shared.loads.least() != NONE_TAKEN:
+            self.close()
 
     def close(self) -> None:
         """Accept no more; the socket stays open."""
-        if self.state in ("open", "draining") and self._pause is None:
-            self._loop.remove_reader(self._sock.fileno())
         if self._pause is not None:
             self._pause.cancel()
+        elif self.state != "closed":
+            self._loop.remove_reader(self._sock.fileno())
         self.state = "closed"
         self.tell()
 
@@ -117,24 +124,30 @@ class Acceptor:
 
     def tell(self) -> int:
         """Tell the other workers how many connections this one has, and say it."""
-        mine = len(self._connecting) + self._connections() if self.state == "open" else NONE_TAKEN
+        mine = NONE_TAKEN
+        if self.state == "open":
+            mine = len(self._connecting) + self._connections() if self._ready else UNREADY
         self._shared.loads.set(self._shared.worker, mine)
         return mine
 
     def _look(self) -> None:
-        if self.tell() > self._shared.loads.least(without=self._shared.worker):
-            self._wait(START_SECONDS)
+        mine, least = self.tell(), self._shared.loads.least(without=self._shared.worker)
+        if mine == UNREADY and least < UNREADY:
+            self._wait(UNREADY_SECONDS, then=None)
+        elif mine > least:
+            self._wait(START_SECONDS, then=self._accept)  # unless somebody else has taken it
         else:
             self._accept()
 
-    def _wait(self, seconds: float) -> None:
+    def _wait(self, seconds: float, then: Callable[[], None] | None) -> None:
         self._loop.remove_reader(self._sock.fileno())
-        self._pause = self._loop.call_later(seconds, self._resume)
+        self._pause = self._loop.call_later(seconds, self._resume, then)
 
-    def _resume(self) -> None:
+    def _resume(self, then: Callable[[], None] | None) -> None:
         self._pause = None
         self._loop.add_reader(self._sock.fileno(), self._look)
-        self._accept()  # nobody else has taken it
+        if then is not None:
+            then()
 
     def _accept(self) -> None:
         try:
@@ -143,7 +156,7 @@ class Acceptor:
             return  # another worker has
         except OSError as error:
             log.error("no connection can be accepted for a moment: %s", error)
-            self._wait(RETRY_SECONDS)
+            self._wait(RETRY_SECONDS, then=None)
             return
         taken.setblocking(False)
         taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -2,10 +2,10 @@
 
 The workers are ordinary processes of the same command, not forks of a running one. They inherit the listening socket and
 share the connections (:mod:`servicekit.listening`) and their metrics (:mod:`servicekit.exposition`); a model event reaches
-each of them. One that takes a dead worker's place takes connections once a model is loaded; until then the others do.
+each of them. One that is not ready leaves the connections to those that are.
 
 - A worker that dies soon after its start is started anew after a pause, twice as long each time, up to half a minute.
-- One that ends with code 2, which the user can mend, ends the service with its message; unless other workers serve.
+- One that ends with code 2, which the user can mend, ends the service with its message, unless another is ready.
 - SIGTERM or SIGINT goes to all; those that have not ended by ``PATIENCE_SECONDS`` are killed.
 - Workers of a supervisor that was killed are killed by the kernel, so that the port is free for the next.
 
@@ -29,7 +29,7 @@ from prometheus_client import values
 from prometheus_client.multiprocess import mark_process_dead
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.listening import NONE_TAKEN, Loads, SharedSocket, bind
+from servicekit.listening import NONE_TAKEN, UNREADY, Loads, SharedSocket, bind
 from servicekit.shared_folder import shared_folder
 from servicekit.watchdog import die_with_parent
 
@@ -92,7 +92,7 @@ class Supervisor:
             if code == USER_ERROR:
                 with contextlib.suppress(FileNotFoundError):
                     reason = self._said(number).read_text(encoding="utf-8")
-                if self._loads.least() == NONE_TAKEN:
+                if self._loads.least() >= UNREADY:
                     self._error = UserError(reason)
                     return code
             short = clock() - begun < SHORT_LIFE_SECONDS
