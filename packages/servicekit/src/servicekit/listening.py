@@ -5,8 +5,8 @@ none is lost with one. Left to the kernel, whoever wakes first takes all: of 64 
 two idle workers of uvloop, one took 44 to 53 (means of 12 bursts; at worst all 64), one after the other 56 to 59.
 ``SO_REUSEPORT``, a socket for each worker, spreads by chance (36, at worst 41; of 8 connections 5, at worst 8), and resets
 what waits at a worker that dies. So the workers tell each other how many connections they have, in memory they share, and
-one that has more than another leaves it a moment's start: at most 35 of 64, 5 of 8, however they come; and one that takes
-a dead worker's place gets the next.
+one that has more than another leaves it a moment's start: 32 to 33 (at worst 38; of 8 connections 4, at worst 5), however
+they come; and one that takes a dead worker's place gets the next.
 """
 
 from __future__ import annotations
