@@ -11,6 +11,7 @@ NO_TOPIC = {
     "__init__",
     "http",
     "hot",
+    "quick",
     "predict",
     "problems",
     "beside",

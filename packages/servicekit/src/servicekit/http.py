@@ -110,6 +110,8 @@ async def serve(
     listening = sock.sock if isinstance(sock, SharedSocket) else sock or bind(host, port)
     config = uvicorn.Config(
         app,
+        http=getattr(app, "protocol", "auto"),
+        proxy_headers=False,
         log_level="warning",
         access_log=False,
         lifespan="off",

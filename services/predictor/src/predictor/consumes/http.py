@@ -70,7 +70,7 @@ def make_app(
         ),
     ]
     app.openapi = lambda: document(predictor.model if predictor.ready else None, event_time_required)  # type: ignore[method-assign]
-    return Hot(app, endpoints.routes()) if hot else app
+    return Hot(app, endpoints.routes(), endpoints.begin) if hot else app
 
 
 def _through(handler: Handler):  # type: ignore[no-untyped-def]

@@ -5,6 +5,7 @@ The same for every way a request comes in: through FastAPI, or past it (:mod:`pr
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -17,9 +18,11 @@ from starlette.types import Receive, Scope
 from predictor.consumes.beside import LARGE_BYTES, beside
 from predictor.consumes.body import parse_json, read_body
 from predictor.consumes.problems import refusal
+from predictor.domain.answer import Answer, Part
 from predictor.domain.model import Model
-from predictor.domain.request import MAX_ERRORS, Columns, Invalid, check
+from predictor.domain.request import MAX_ERRORS, Columns, Invalid, TooLarge, check
 from predictor.domain.service import Predictor
+from predictor.produces.predictions import NotPublished
 
 SINGLE, BATCH = "/api/v1.0/predict/", "/api/v1.0/predict/batch"
 Clock = Callable[[], float]
@@ -77,10 +80,49 @@ class Endpoints:
     ) -> None:
         self._predictor, self._limit, self._clock = predictor, max_body_bytes, clock
         self._required, self._quick = event_time_required, quick
+        self._good, self._seconds = (
+            metrics.REQUESTS.labels(SINGLE, 200),
+            metrics.REQUEST_SECONDS.labels(SINGLE),
+        )
 
     def routes(self) -> dict[str, Handler]:
         """Path and handler; the method is POST."""
         return {SINGLE: self._counted(SINGLE, self._single), BATCH: self._counted(BATCH, self._batch)}
+
+    def begin(self, body: bytes, done: Callable[[Reply], None]) -> bool:
+        """Start on ``/predict/`` without a coroutine; ``done`` is called once it is answered.
+
+        False, and nothing has begun, for all that a handler has to look at: what is not well-formed, or is refused.
+        """
+        started = time.perf_counter()
+        if len(body) > self._limit or not self._predictor.ready:
+            return False
+        model = self._predictor.model
+        columns = model.reader.single(body, int(self._clock() * 1000), self._required)
+        if columns is None:
+            return False
+
+        def then(found: asyncio.Future[Part]) -> None:
+            try:
+                reply = json_reply(Answer(model.form, [found.result()]).single())
+                self._good.inc()
+            except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer
+                reply = self._refused(SINGLE, error)
+            self._seconds.observe(time.perf_counter() - started)
+            done(reply)
+
+        try:
+            return self._predictor.begin(columns, model, then)
+        except (TooLarge, NotPublished):
+            return False
+
+    @staticmethod
+    def _refused(route: str, error: Exception) -> Reply:
+        refused = refusal(error)
+        reply = as_reply(refused.response())
+        metrics.REQUESTS.labels(route, reply.status).inc()
+        metrics.REQUESTS_REFUSED.labels(route, refused.cause).inc()
+        return reply
 
     def _counted(self, route: str, work: Callable[[bytes], Awaitable[bytes]]) -> Handler:
         good, seconds = metrics.REQUESTS.labels(route, 200), metrics.REQUEST_SECONDS.labels(route)
@@ -94,10 +136,7 @@ class Endpoints:
             except ClientDisconnect:
                 raise
             except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer
-                refused = refusal(error)
-                reply = as_reply(refused.response())
-                metrics.REQUESTS.labels(route, reply.status).inc()
-                metrics.REQUESTS_REFUSED.labels(route, refused.cause).inc()
+                reply = self._refused(route, error)
             seconds.observe(clock() - started)
             return reply
 

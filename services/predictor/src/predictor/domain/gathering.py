@@ -17,7 +17,7 @@ Of = TypeVar("Of")
 Content = TypeVar("Content")
 Found = TypeVar("Found")
 
-UNDER_WAY = 2  # one that is recorded while the next is scored; more make records smaller, and those cost
+UNDER_WAY = 1  # batches; a producer has one request a broker under way, so a second would wait there
 
 
 class Waiting(Generic[Content, Found]):

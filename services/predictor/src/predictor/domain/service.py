@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from contracts.events import PredictionsMade
@@ -111,15 +111,31 @@ class Predictor:
         in each case nothing was promised. Of a request of several records the log may hold some where it raises.
         """
         parts = pieces(columns, model)
+        if len(parts) == 1:
+            return Answer(model.form, [await self._small(columns, model, parts[0][1])])
         size = sum(each for _, each in parts)
         self._log.admit(size)
         try:
-            if len(parts) == 1:
-                rows = len(columns.event_time)
-                return Answer(model.form, [await self._gatherer.add(model, columns, rows, size)])
             return Answer(model.form, await self._large(model, [part for part, _ in parts]))
         finally:
             self._log.release(size)
+
+    def begin(self, columns: Columns, model: Model, then: Callable[[asyncio.Future[Part]], None]) -> bool:
+        """As :meth:`predict`, without a coroutine: ``then`` is called with what comes of it.
+
+        Raises what :meth:`predict` raises before anything is scored; False for a request of several records.
+        """
+        parts = pieces(columns, model)
+        if len(parts) > 1:
+            return False
+        self._small(columns, model, parts[0][1]).add_done_callback(then)
+        return True
+
+    def _small(self, columns: Columns, model: Model, size: int) -> asyncio.Future[Part]:
+        self._log.admit(size)
+        found = self._gatherer.add(model, columns, len(columns.event_time), size)
+        found.add_done_callback(lambda _: self._log.release(size))
+        return found
 
     async def drain(self) -> None:
         """Return once nothing is under way."""
