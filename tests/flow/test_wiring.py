@@ -7,17 +7,7 @@ from servicekit.topics import load_topics
 
 ROOT = Path(__file__).parents[2]
 TOPICS = load_topics()
-NO_TOPIC = {
-    "__init__",
-    "http",
-    "hot",
-    "quick",
-    "predict",
-    "problems",
-    "beside",
-    "body",
-    "inference_protocol",
-}  # HTTP comes in too
+NO_TOPIC = {"__init__", "http"}  # HTTP comes in too
 SERVICES = {path.name: path for path in (ROOT / "services").iterdir() if (path / "src").is_dir()}
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
-from predictor.consumes import inference_protocol, predict
-from predictor.consumes.beside import beside
+from predictor.consumes.http import inference_protocol, predict
+from predictor.consumes.http.beside import beside
 from predictor_models import PERSON, people, serving
 
 ROW = PERSON | {"income": 1.0}

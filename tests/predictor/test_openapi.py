@@ -104,7 +104,7 @@ def test_schemathesis_would_find_a_document_that_is_wrong(monkeypatch: pytest.Mo
     said: dict[str, Any] = document(sums(), False)
     said["components"]["schemas"]["Features"]["properties"]["a"]["maximum"] = 2000
     del said["paths"]["/api/v1.0/predict/batch"]["post"]["responses"]["422"]
-    monkeypatch.setattr("predictor.consumes.http.document", lambda *_: said)
+    monkeypatch.setattr("predictor.consumes.http.app.document", lambda *_: said)
     found, _ = findings(serving(sums(), limit=10_000_000, now=LATE)[0], examples=3)
     text = "\n".join(found)
     assert "/api/v1.0/predict/: Schema-valid request rejected" in text

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from predictor.consumes import quick
-from predictor.consumes.http import make_app
-from predictor.consumes.quick import QuickProtocol
+from predictor.consumes.http import make_app, quick
+from predictor.consumes.http.quick import QuickProtocol
 from predictor.domain.service import Predictor
 from predictor_models import NOW, Kafka, people
 from servicekit.http import Health, bind, serve

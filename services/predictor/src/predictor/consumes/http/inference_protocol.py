@@ -17,9 +17,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from predictor.consumes.beside import LARGE_BYTES, beside
-from predictor.consumes.body import parse_json, read_body
-from predictor.consumes.problems import AGAIN, refusal
+from predictor.consumes.http.beside import LARGE_BYTES, beside
+from predictor.consumes.http.body import parse_json, read_body
+from predictor.consumes.http.problems import AGAIN, refusal
 from predictor.domain.answer import Answer
 from predictor.domain.inference import Inference, answered, check_outputs, check_served, describe, parse
 from predictor.domain.inputs import rows

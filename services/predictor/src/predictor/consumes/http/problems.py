@@ -10,7 +10,7 @@ from scoring import Unscorable
 from servicekit.http import problem
 from starlette.responses import Response
 
-from predictor.consumes.body import UnknownEncoding
+from predictor.consumes.http.body import UnknownEncoding
 from predictor.domain.inference import NotServed
 from predictor.domain.request import Invalid, TooLarge
 from predictor.domain.service import NoModel

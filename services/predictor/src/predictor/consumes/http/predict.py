@@ -1,6 +1,6 @@
 """``/predict/`` and ``/predict/batch``: parse, call :class:`Predictor`, answer. Errors are RFC 9457 problems.
 
-The same for every way a request comes in: through FastAPI, or past it (:mod:`predictor.consumes.hot`).
+The same for every way a request comes in: through FastAPI, or past it (:mod:`predictor.consumes.http.hot`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Receive, Scope
 
-from predictor.consumes.beside import LARGE_BYTES, beside
-from predictor.consumes.body import parse_json, read_body
-from predictor.consumes.problems import refusal
+from predictor.consumes.http.beside import LARGE_BYTES, beside
+from predictor.consumes.http.body import parse_json, read_body
+from predictor.consumes.http.problems import refusal
 from predictor.domain.answer import Answer, Part
 from predictor.domain.model import Model
 from predictor.domain.request import MAX_ERRORS, Columns, Invalid, TooLarge, check

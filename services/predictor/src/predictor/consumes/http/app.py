@@ -13,10 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from predictor.consumes.hot import Hot
-from predictor.consumes.inference_protocol import make_routes as make_protocol_routes
-from predictor.consumes.predict import Clock, Endpoints, Handler
-from predictor.consumes.problems import refusal
+from predictor.consumes.http.hot import Hot
+from predictor.consumes.http.inference_protocol import make_routes as make_protocol_routes
+from predictor.consumes.http.predict import Clock, Endpoints, Handler
+from predictor.consumes.http.problems import refusal
 from predictor.domain.service import NoModel, Predictor
 from predictor.openapi import document
 

@@ -1,7 +1,7 @@
 """In front of FastAPI: the routes that carry the traffic are answered here, everything else is handed on.
 
 FastAPI's routing and middleware cost as much as the answer itself. What is answered is the same: the handlers are
-the ones that FastAPI has (:mod:`predictor.consumes.predict`), and one set of tests asks both.
+the ones that FastAPI has (:mod:`predictor.consumes.http.predict`), and one set of tests asks both.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import partial
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from predictor.consumes.predict import Handler
-from predictor.consumes.quick import Begin, QuickProtocol
+from predictor.consumes.http.predict import Handler
+from predictor.consumes.http.quick import Begin, QuickProtocol
 
 
 class Hot:

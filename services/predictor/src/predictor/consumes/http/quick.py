@@ -15,7 +15,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from predictor.consumes.predict import SINGLE, Reply
+from predictor.consumes.http.predict import SINGLE, Reply
 
 Begin = Callable[[bytes, Callable[[Reply], None]], bool]
 _START = f"POST {SINGLE} HTTP/1.1\r\n".encode()
