@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import re
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -274,3 +275,11 @@ def test_the_heads_that_are_remembered_are_few() -> None:
     for n in range(3 * quick._HEADS):
         assert protocol._body(request({"features": GOOD}, f"x-request-id: {n}")) is not None
     assert len(QuickProtocol._plain) <= quick._HEADS
+
+
+@pytest.mark.parametrize("line", [b"x:" + b" " * 60_000 + b"\0", b"x:" + b" a" * 30_000 + b"\0"])
+def test_a_header_is_looked_at_in_time_that_grows_with_it(line: bytes) -> None:
+    """Sixty thousand spaces and an odd byte are no header, which is found in milliseconds and not in many seconds."""
+    started = time.perf_counter()
+    assert not quick._plain(b"host: x\r\n" + line)
+    assert time.perf_counter() - started < 3

@@ -21,7 +21,7 @@ Begin = Callable[[bytes, Callable[[Reply], None]], bool]
 _START = f"POST {SINGLE} HTTP/1.1\r\n".encode()
 _LENGTH = re.compile(rb"\r\ncontent-length: ?([0-9]{1,9})(?=\r\n|$)", re.IGNORECASE)
 _HEADER = re.compile(
-    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x21-\xff](?:[\t\x20-\xff]*[\x21-\xff])?)?[ \t]*"
+    rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*+([\x21-\xff](?:[\t\x20-\xff]*[\x21-\xff])?)?[ \t]*"
 )
 # They change how a message is framed, or what its body is: uvicorn's to understand.
 _NOT_PLAIN = frozenset(
