@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 
 import pytest
-from predictor.domain.gathering import Gatherer, Waiting
+from predictor.domain.gathering import AT_MOST, ENOUGH_ROWS, Gatherer, Waiting
 from predictor.domain.size import MAX_RECORD_BYTES, MAX_RECORD_ROWS
 
 
@@ -48,7 +48,7 @@ async def test_what_comes_while_batches_are_under_way_is_the_next() -> None:
     """It gathers until one of them ends, then goes together, in order."""
     work = Work()
     work.held.clear()
-    gatherer: Gatherer[str, int, int] = Gatherer(work, under_way=1)
+    gatherer: Gatherer[str, int, int] = Gatherer(work)
     first = gatherer.add("a", 1, 1, 1)
     await turns()
     later = [gatherer.add("a", n, 1, 1) for n in (2, 3, 4)]
@@ -57,6 +57,23 @@ async def test_what_comes_while_batches_are_under_way_is_the_next() -> None:
     work.held.set()
     assert [await f for f in (first, *later)] == [1, 2, 3, 4]
     assert work.batches == [("a", [1]), ("a", [2, 3, 4])]
+
+
+async def test_large_batches_do_not_wait_for_each_other() -> None:
+    """What has gathered enough rows goes although others are under way, but only so many; fewer rows wait."""
+    work = Work()
+    work.held.clear()
+    gatherer: Gatherer[str, int, int] = Gatherer(work)
+    futures = []
+    for n in range(AT_MOST + 1):
+        futures.append(gatherer.add("a", n, ENOUGH_ROWS, 1))
+        await turns()
+    futures.append(gatherer.add("a", 9, 1, 1))
+    await turns()
+    assert [batch for _, batch in work.batches] == [[n] for n in range(AT_MOST)]
+    work.held.set()
+    await asyncio.gather(*futures)
+    assert [batch for _, batch in work.batches][AT_MOST:] == [[AT_MOST, 9]]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +119,7 @@ async def test_who_has_gone_holds_up_nobody() -> None:
 async def test_draining_waits_for_all() -> None:
     """Nothing waits and nothing is under way afterwards."""
     work = Work()
-    gatherer: Gatherer[str, int, int] = Gatherer(work, under_way=1)
+    gatherer: Gatherer[str, int, int] = Gatherer(work)
     futures = [gatherer.add("a", n, MAX_RECORD_ROWS, 1) for n in range(5)]
     await gatherer.drain()
     assert all(future.done() for future in futures)

@@ -56,7 +56,8 @@ class Form:
         found: list[Any] = []
         for part in parts:
             span = range(part.first, part.first + part.count)
-            ids = [prediction_id(part.scored.batch_id, i) for i in span]
+            batch = part.scored.batch_id
+            ids = [f"{batch}.{i}" for i in span]  # prediction_id, without a call for each
             predictions = part.scored.predictions[part.first : part.first + part.count]
             chances = self._of(part)
             if self._row is None:

@@ -17,7 +17,10 @@ Of = TypeVar("Of")
 Content = TypeVar("Content")
 Found = TypeVar("Found")
 
-UNDER_WAY = 1  # batches; a producer has one request a broker under way, so a second would wait there
+# One batch is under way at a time: the producer has one request a broker under way anyway, and small records cost more.
+# Where enough rows have gathered another may start beside it, so that nobody idles until Kafka has acknowledged.
+ENOUGH_ROWS = 32
+AT_MOST = 4
 
 
 class Waiting(Generic[Content, Found]):
@@ -45,18 +48,20 @@ Work = Callable[[Of, Sequence[Waiting[Content, Found]]], Awaitable[None]]
 class Gatherer(Generic[Of, Content, Found]):
     """Gives ``work`` what has gathered, of one ``Of`` (a model's version) at a time, in order of arrival."""
 
-    def __init__(self, work: Work[Of, Content, Found], under_way: int = UNDER_WAY) -> None:
-        self._work, self._limit = work, under_way
+    def __init__(self, work: Work[Of, Content, Found]) -> None:
+        self._work = work
         self._queue: deque[tuple[Of, Waiting[Content, Found]]] = deque()
         self._batches: set[asyncio.Task[None]] = set()
         self._called = False
+        self._rows = 0
 
     def add(self, of: Of, content: Content, rows: int, size: int) -> asyncio.Future[Found]:
         """What comes of ``content``. It goes with all that arrive in the same turn of the loop."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Found] = loop.create_future()
         self._queue.append((of, Waiting(content, rows, size, future)))
-        if not self._called and len(self._batches) < self._limit:
+        self._rows += rows
+        if not self._called and self._may():
             self._called = True
             loop.call_soon(self._start)
         return future
@@ -69,10 +74,16 @@ class Gatherer(Generic[Of, Content, Found]):
             else:
                 await asyncio.sleep(0)
 
+    def _may(self) -> bool:
+        """Whether the next batch may go: none is under way, or it has gathered enough."""
+        under_way = len(self._batches)
+        return not under_way or (under_way < AT_MOST and self._rows >= ENOUGH_ROWS)
+
     def _start(self) -> None:
         self._called = False
-        while self._queue and len(self._batches) < self._limit:
+        while self._queue and self._may():
             of, batch = self._next()
+            self._rows -= sum(each.rows for each in batch)
             task = asyncio.get_running_loop().create_task(self._run(of, batch))
             self._batches.add(task)
             task.add_done_callback(self._ended)

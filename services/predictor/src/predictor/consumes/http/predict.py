@@ -106,6 +106,8 @@ class Endpoints:
             try:
                 reply = json_reply(Answer(model.form, [found.result()]).single())
                 self._good.inc()
+            except asyncio.CancelledError:
+                reply = self._refused(SINGLE, RuntimeError("the service ended before the row was recorded"))
             except Exception as error:  # noqa: BLE001  whatever it is, the caller gets an answer
                 reply = self._refused(SINGLE, error)
             self._seconds.observe(time.perf_counter() - started)
