@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 from predictor.domain.gathering import AT_MOST, ENOUGH_ROWS, Gatherer, Waiting
-from predictor.domain.size import MAX_RECORD_BYTES, MAX_RECORD_ROWS
+from predictor.domain.record import MAX_RECORD_BYTES, MAX_RECORD_ROWS
 
 
 class Work:

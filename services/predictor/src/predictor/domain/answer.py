@@ -9,7 +9,10 @@ import msgspec
 from contracts.codec import prediction_id
 from contracts.events import Label
 
+from predictor.domain.record import MAX_RECORD_ROWS
+
 _encoder = msgspec.json.Encoder()
+_SUFFIXES = [prediction_id("", row) for row in range(MAX_RECORD_ROWS)]
 _OWN = ("model", "version", "prediction_id", "probabilities")
 
 
@@ -55,37 +58,28 @@ class Form:
         """The rows of ``parts``, each ready to be written as JSON."""
         found: list[Any] = []
         for part in parts:
-            span = range(part.first, part.first + part.count)
-            batch = part.scored.batch_id
-            ids = [f"{batch}.{i}" for i in span]  # prediction_id, without a call for each
-            predictions = part.scored.predictions[part.first : part.first + part.count]
-            chances = self._of(part)
+            batch, span = part.scored.batch_id, slice(part.first, part.first + part.count)
+            # prediction_id, without a call for each
+            ids = [batch + suffix for suffix in _SUFFIXES[span]]
+            predictions = part.scored.predictions[span]
+            of = part.scored.probabilities
+            chances = None if of is None else [of[name][span] for name in self.classes]
             if self._row is None:
                 found += self._as_dicts(ids, predictions, chances)
             elif chances is None:
                 found += map(self._row, ids, predictions)
             else:
-                found += map(self._row, ids, predictions, [self._chances(*row) for row in chances])
+                found += map(self._row, ids, predictions, map(self._chances, *chances))
         return found
 
-    def _of(self, part: Part) -> list[Any] | None:
-        """Probabilities [rows][classes]; None where the model gives none."""
-        of = part.scored.probabilities
-        if of is None:
-            return None
-        columns = [of[name] for name in self.classes]
-        if part.count == 1:
-            return [[column[part.first] for column in columns]]
-        return list(zip(*[column[part.first : part.first + part.count] for column in columns], strict=True))
-
     def _as_dicts(
-        self, ids: list[str], predictions: list[Label], chances: list[Any] | None
+        self, ids: list[str], predictions: list[Label], chances: list[list[float]] | None
     ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = [
             {"prediction_id": i, self.target: p} for i, p in zip(ids, predictions, strict=True)
         ]
         if chances is not None:
-            for row, values in zip(rows, chances, strict=True):
+            for row, values in zip(rows, zip(*chances, strict=True), strict=True):
                 row["probabilities"] = dict(zip(self.classes, values, strict=True))
         return rows
 

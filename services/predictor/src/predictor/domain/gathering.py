@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-from predictor.domain.size import MAX_RECORD_BYTES, MAX_RECORD_ROWS
+from predictor.domain.record import MAX_RECORD_BYTES, MAX_RECORD_ROWS
 
 Of = TypeVar("Of")
 Content = TypeVar("Content")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -15,7 +16,7 @@ from summaries.profile import FieldSpec, Profile
 from predictor.domain.answer import Form
 from predictor.domain.typed import Reader
 
-_PROBE_ROWS, _PROBES = 32, 3
+_PROBE_ROWS, _PROBES = 256, 3
 # A row of JSON: its numbers at their longest, quotes and commas.
 _BYTES_A_NUMBER = 26
 
@@ -56,19 +57,25 @@ class Model:
         self._onnx = OnnxModel(onnx, [f.name for f in self.fields], threads, optional=optional)
         try:  # warms it up, and proves that it runs
             self.score({f.name: [self.examples[f.name]] for f in self.fields}, 1)
-            self.seconds_a_row = self._probe()
+            self._probe()
         except Exception as error:
             raise Unusable(f"it does not score its own example: {error}") from error
 
-    def _probe(self) -> float:
-        """About how long a row takes, when some are scored together."""
-        rows = {f.name: [self.examples[f.name]] * _PROBE_ROWS for f in self.fields}
-        taken = []
-        for _ in range(_PROBES):
-            started = time.perf_counter()
-            self.score(rows, _PROBE_ROWS)
-            taken.append(time.perf_counter() - started)
-        return min(taken) / _PROBE_ROWS
+    def seconds(self, rows: int) -> float:
+        """About how long it takes to score so many rows together, as measured when the version was loaded."""
+        return self._fixed_seconds + rows * self._seconds_a_row
+
+    def _probe(self) -> None:
+        """Measure a call and, apart from it, a row."""
+        taken: dict[int, float] = {}
+        for n in (1, _PROBE_ROWS):
+            rows = {f.name: [self.examples[f.name]] * n for f in self.fields}
+            for _ in range(_PROBES):
+                started = time.perf_counter()
+                self.score(rows, n)
+                taken[n] = min(taken.get(n, math.inf), time.perf_counter() - started)
+        self._fixed_seconds = taken[1]
+        self._seconds_a_row = max(0.0, taken[_PROBE_ROWS] - taken[1]) / (_PROBE_ROWS - 1)
 
     def changes(self, other: Model) -> list[str]:
         """What clients of ``other`` would notice, in words: other fields, target or task."""

@@ -193,7 +193,7 @@ class Predictor:
 
     async def _score(self, model: Model, columns: Columns) -> Scored:
         rows = len(columns.event_time)
-        if rows * model.seconds_a_row > IN_LOOP_SECONDS:
+        if model.seconds(rows) > IN_LOOP_SECONDS:
             found = await asyncio.to_thread(model.score, columns.features, rows)
         else:
             found = model.score(columns.features, rows)

@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 
 from predictor.domain.model import Model
+from predictor.domain.record import MAX_RECORD_BYTES, MAX_RECORD_ROWS
 from predictor.domain.request import Columns, TooLarge
 
-MAX_RECORD_ROWS = 2_000
-MAX_RECORD_BYTES = 900_000
 _encoder = msgspec.json.Encoder()
 
 
