@@ -248,6 +248,12 @@ async def test_a_worker_killed_without_kafka_takes_nothing_with_it(
     service = Service(kafka.bootstrap, tmp_path / "data", ATALAIA_WORKERS="2")
     try:
         await service.ready()
+        deadline = time.monotonic() + 60
+        while (await service.metrics()).get(
+            ("atalaia_model_info", "m", "1")
+        ) != 2:  # or one worker gets all clients
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
         load = Load(service)
         clients = [asyncio.create_task(load.client(which)) for which in range(CLIENTS)]
         await load.during(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -11,10 +12,12 @@ from aiokafka.errors import UnknownTopicOrPartitionError
 from contracts.codec import Unreadable, decode
 from contracts.events import Event
 
+from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.kafka import make_consumer, stop_consumer
 
 E = TypeVar("E", bound=Event)
+log = logging.getLogger(__name__)
 BATCH_RECORDS = 2_000
 FETCH_BYTES = 4_194_304
 
@@ -71,3 +74,13 @@ async def read_events(settings: Settings, topic: str, kind: type[E]) -> list[E]:
             with contextlib.suppress(Unreadable):
                 events.append(decode(kind, record.value, record.headers))
     return events
+
+
+def read_or_skip(kind: type[E], record: Any) -> E | None:
+    """The event in ``record``; None for one that cannot be read, which is said and counted, and stays where it is."""
+    try:
+        return decode(kind, record.value, record.headers)
+    except Unreadable as error:
+        log.error("%s, offset %d, is skipped: %s", record.topic, record.offset, error)
+        metrics.DLQ_RECORDS.labels(record.topic).inc()
+        return None

@@ -14,6 +14,7 @@ from servicekit.config import Settings
 from servicekit.http import Health, serve
 from servicekit.kafka import answers, make_producer, wait_for_kafka
 from servicekit.listening import SharedSocket
+from servicekit.memory import keep_freed
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
@@ -35,6 +36,7 @@ async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
     ``sock`` is the socket that several workers share; without one the port is bound here.
     """
     gc.set_threshold(*GC_THRESHOLDS)
+    keep_freed()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

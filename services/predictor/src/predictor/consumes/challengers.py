@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
 
-from contracts.codec import Unreadable, decode
 from contracts.events import ChallengerChanged
 from scoring import Unusable
 from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_consumer, stop_consumer
+from servicekit.topic_log import read_or_skip
 
 from predictor.domain.service import Predictor
 from predictor.loading import RETRY_SECONDS, Fetch, Result, load, why
@@ -101,7 +100,7 @@ async def _follow(settings: Settings, shadow: Shadow) -> None:
         while True:
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
-                    event = _read(record)
+                    event = read_or_skip(ChallengerChanged, record)
                     if event is not None and event.model == settings.model:
                         shadow.announced, due = event, clock()
             if ends and any([await consumer.position(tp) < end for tp, end in ends.items()]):
@@ -111,12 +110,3 @@ async def _follow(settings: Settings, shadow: Shadow) -> None:
                 due = clock() + RETRY_SECONDS
     finally:
         await stop_consumer(consumer)
-
-
-def _read(record: Any) -> ChallengerChanged | None:
-    try:
-        return decode(ChallengerChanged, record.value, record.headers)
-    except Unreadable as error:
-        log.error("%s, offset %d, is skipped: %s", TOPIC, record.offset, error)
-        metrics.DLQ_RECORDS.labels(TOPIC).inc()
-        return None

@@ -6,10 +6,9 @@ import asyncio
 import gc
 import logging
 import time
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
-from contracts.codec import Unreadable, decode
 from contracts.events import ModelChanged
 from scoring import Unusable
 from servicekit import metrics
@@ -17,6 +16,7 @@ from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_consumer, stop_consumer
 from servicekit.registry import ModelBundle
+from servicekit.topic_log import read_or_skip
 
 from predictor.domain.service import Predictor
 from predictor.loading import RETRY_SECONDS, Result, apart, load, why
@@ -84,7 +84,7 @@ async def follow(settings: Settings, predictor: Predictor, versions: Versions) -
         while True:
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
-                    event = _read(record)
+                    event = read_or_skip(ModelChanged, record)
                     if event is not None and event.model == settings.model:
                         pending, due = event, clock()
             if ends and any([await consumer.position(tp) < end for tp, end in ends.items()]):
@@ -103,15 +103,6 @@ async def follow(settings: Settings, predictor: Predictor, versions: Versions) -
                     pending = None
     finally:
         await stop_consumer(consumer)
-
-
-def _read(record: Any) -> ModelChanged | None:
-    try:
-        return decode(ModelChanged, record.value, record.headers)
-    except Unreadable as error:
-        log.error("model-events, offset %d, is skipped: %s", record.offset, error)
-        metrics.DLQ_RECORDS.labels("model-events").inc()
-        return None
 
 
 async def _champion(model: str, versions: Versions) -> ModelChanged | None:
