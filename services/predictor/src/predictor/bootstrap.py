@@ -68,10 +68,11 @@ async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
         max_body_bytes=settings.max_body_bytes,
         event_time_required=settings.event_time_required,
     )
+    registry = Registry(settings.mlflow)
     work: list[Coroutine[Any, Any, None]] = [
         serve(app, settings.host, settings.predictor_port, stop, sock=sock, health=health),
-        model_events.follow(settings, predictor, Registry(settings.mlflow)),
-        challengers.follow(settings, predictor, Registry(settings.mlflow).bundle),
+        model_events.follow(settings, predictor, registry),
+        challengers.follow(settings, predictor, registry.bundle),
         shadow.run(),
         replay_orphans(folder, connect),
     ]

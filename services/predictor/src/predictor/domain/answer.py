@@ -33,6 +33,17 @@ class Part:
     first: int
     count: int
 
+    @property
+    def span(self) -> slice:
+        """Where its rows are among the record's."""
+        return slice(self.first, self.first + self.count)
+
+    @property
+    def ids(self) -> list[str]:
+        """``prediction_id`` [count], without a call for each."""
+        batch = self.scored.batch_id
+        return [batch + suffix for suffix in _SUFFIXES[self.span]]
+
 
 class Form:
     """How a model's answers look: the target under its own name, probabilities by class."""
@@ -58,9 +69,7 @@ class Form:
         """The rows of ``parts``, each ready to be written as JSON."""
         found: list[Any] = []
         for part in parts:
-            batch, span = part.scored.batch_id, slice(part.first, part.first + part.count)
-            # prediction_id, without a call for each
-            ids = [batch + suffix for suffix in _SUFFIXES[span]]
+            ids, span = part.ids, part.span
             predictions = part.scored.predictions[span]
             of = part.scored.probabilities
             chances = None if of is None else [of[name][span] for name in self.classes]
@@ -94,12 +103,12 @@ class Answer:
     @property
     def ids(self) -> list[str]:
         """``prediction_id`` [N]."""
-        return [prediction_id(p.scored.batch_id, p.first + i) for p in self.parts for i in range(p.count)]
+        return [name for part in self.parts for name in part.ids]
 
     @property
     def predictions(self) -> list[Label]:
         """Predictions [N]."""
-        return [v for p in self.parts for v in p.scored.predictions[p.first : p.first + p.count]]
+        return [v for p in self.parts for v in p.scored.predictions[p.span]]
 
     @property
     def probabilities(self) -> dict[str, list[float]] | None:
@@ -107,11 +116,7 @@ class Answer:
         if any(p.scored.probabilities is None for p in self.parts):
             return None
         return {
-            name: [
-                v
-                for p in self.parts
-                for v in (p.scored.probabilities or {})[name][p.first : p.first + p.count]
-            ]
+            name: [v for p in self.parts for v in (p.scored.probabilities or {})[name][p.span]]
             for name in self.form.classes
         }
 

@@ -82,9 +82,7 @@ class Predictor:
     def swap(self, model: Model) -> None:
         """Let ``model`` serve from the next request on; raises :class:`Unusable` if clients would break."""
         if self._model is not None:
-            changes = model.changes(self._model)
-            if changes:
-                raise Unusable(f"not compatible with version {self._model.version}: {'; '.join(changes)}")
+            _compatible(model, self._model)
         self.previous, self._model = self._model, model
         if self.challenger is not None and self.challenger.version == model.version:
             self.challenger = None  # promoted: it scores what it answers
@@ -98,9 +96,7 @@ class Predictor:
         if model is not None:
             if model.version == self.model.version:
                 raise Unusable("it serves already")
-            changes = model.changes(self.model)
-            if changes:
-                raise Unusable(f"not compatible with version {self.model.version}: {'; '.join(changes)}")
+            _compatible(model, self.model)
         self.challenger = model
 
     async def predict(self, columns: Columns, model: Model) -> Answer:
@@ -202,6 +198,13 @@ class Predictor:
     def _unseen(self, event: PredictionsMade, columns: Columns) -> None:
         if self._shadow is not None and self.challenger is not None:
             self._shadow.take(self.challenger, event, columns)
+
+
+def _compatible(model: Model, serving: Model) -> None:
+    """Raise :class:`Unusable` where clients of ``serving`` would notice ``model``."""
+    changes = model.changes(serving)
+    if changes:
+        raise Unusable(f"not compatible with version {serving.version}: {'; '.join(changes)}")
 
 
 def _event(model: Model, columns: Columns, scored: Scored) -> PredictionsMade:
