@@ -11,8 +11,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import UnknownTopicOrPartitionError
 from contracts.codec import Unreadable, decode
 from contracts.events import Event
+from prometheus_client import Counter
 
-from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.kafka import make_consumer, stop_consumer
 
@@ -76,11 +76,13 @@ async def read_events(settings: Settings, topic: str, kind: type[E]) -> list[E]:
     return events
 
 
-def read_or_skip(kind: type[E], record: Any) -> E | None:
-    """The event in ``record``; None for one that cannot be read, which is said and counted, and stays where it is."""
+def read_or_skip(kind: type[E], record: Any, skipped: Counter) -> E | None:
+    """The event in ``record``; None for one that cannot be read, which is said and counted in ``skipped`` by its
+    topic, and stays where it is.
+    """
     try:
         return decode(kind, record.value, record.headers)
     except Unreadable as error:
         log.error("%s, offset %d, is skipped: %s", record.topic, record.offset, error)
-        metrics.DLQ_RECORDS.labels(record.topic).inc()
+        skipped.labels(record.topic).inc()
         return None

@@ -100,7 +100,7 @@ async def _follow(settings: Settings, shadow: Shadow) -> None:
         while True:
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
-                    event = read_or_skip(ChallengerChanged, record)
+                    event = read_or_skip(ChallengerChanged, record, metrics.DLQ_RECORDS)
                     if event is not None and event.model == settings.model:
                         shadow.announced, due = event, clock()
             if ends and any([await consumer.position(tp) < end for tp, end in ends.items()]):

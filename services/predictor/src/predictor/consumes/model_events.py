@@ -84,7 +84,7 @@ async def follow(settings: Settings, predictor: Predictor, versions: Versions) -
         while True:
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
-                    event = read_or_skip(ModelChanged, record)
+                    event = read_or_skip(ModelChanged, record, metrics.DLQ_RECORDS)
                     if event is not None and event.model == settings.model:
                         pending, due = event, clock()
             if ends and any([await consumer.position(tp) < end for tp, end in ends.items()]):
