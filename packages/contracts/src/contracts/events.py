@@ -254,11 +254,29 @@ class ReferenceAccepted(Event, frozen=True):
     accepted_by: str = ""
 
 
+class SegmentQuality(Event, frozen=True):
+    """Quality of the rows of a window with one value of a feature. Fields as in :class:`QualityReported`."""
+
+    predicted: int
+    labelled: int
+    coverage: float
+    metrics: dict[str, float] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    estimated: dict[str, float] = {}
+    status: Literal["ok", "insufficient data"] = "ok"
+
+
 class QualityReported(Event, frozen=True):
     """Topic ``quality-reports``: quality of one window of prediction time, by what is known at ``as_of``.
 
     Counts labels with ``label_time < as_of`` only, so a replay gives the same figures. ``revision`` numbers
     the reports of one window. Key: ``model``.
+
+    ``intervals``: 95% confidence intervals of ``metrics``, where there are any. ``errors``: by how much a metric that
+    comes from a histogram may be off. ``classes``: precision, recall, F1 and rows of each class. ``estimated``: what the
+    metrics are expected to be by the calibrated probabilities of all predicted rows, labelled or not.
+    ``label_delay``: quantiles of the delay in milliseconds, ``p50`` to ``p99``, within 1%. ``segments``: the same by
+    the values of named features. ``status``: fewer than ``ATALAIA_MIN_LABELLED`` labelled rows are insufficient data.
     """
 
     model: str
@@ -274,6 +292,86 @@ class QualityReported(Event, frozen=True):
     label_delay_mean: float | None
     metrics: dict[str, float]
     confusion: dict[str, dict[str, int]] | None
+    intervals: dict[str, tuple[float, float]] = {}
+    errors: dict[str, float] = {}
+    classes: dict[str, dict[str, float]] = {}
+    estimated: dict[str, float] = {}
+    label_delay: dict[str, float] = {}
+    segments: dict[str, dict[str, SegmentQuality]] = {}
+    status: Literal["ok", "insufficient data"] = "ok"
+
+
+class LabelsReported(Event, frozen=True):
+    """Topic ``label-reports``: quality of what became known in one window of label time, whenever it was predicted.
+
+    Rows of one version whose ``label_time`` lies in [``window_start``, ``window_end``). A correction counts where it was
+    made: it takes the row from the window that had it before and adds it here; ``corrections`` are so many of
+    ``labelled``. ``revision`` numbers the reports of one window: labels that were uploaded late make another. Figures
+    as in :class:`QualityReported`. Key: ``model``.
+    """
+
+    model: str
+    version: str
+    window_start: int
+    window_end: int
+    as_of: int
+    revision: int
+    labelled: int
+    corrections: int
+    label_delay_mean: float | None
+    label_delay: dict[str, float]
+    metrics: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    errors: dict[str, float]
+    confusion: dict[str, dict[str, int]] | None
+    status: Literal["ok", "insufficient data"]
+
+
+class QualityPaneCounted(Event, frozen=True):
+    """Topic ``quality-panes`` (internal, compacted): cumulative quality of one pane of one partition.
+
+    Key: ``model/version/partition/by/pane_start/feature/epoch``; in the partition of ``quality-panes`` that has the
+    number of the joined partition. A pane is a piece of prediction time or of label time, says ``by``. ``cells`` are the
+    packed counts by value of ``feature``; where that is empty there is one cell, of all rows. Of a pane's records the
+    one of the highest ``epoch`` holds, and of these that of the highest ``positions``: they name by topic the next
+    record to be read, and what comes of records before them is in it.
+    """
+
+    model: str
+    version: str
+    partition: int
+    epoch: int
+    by: Literal["prediction", "label"]
+    pane_start: int
+    feature: str
+    positions: dict[str, int]
+    cells: dict[str, bytes]
+
+
+class JoinProgressed(Event, frozen=True):
+    """Topic ``join-progress`` (internal, compacted): how far feedback's workers have joined.
+
+    - ``claimed``, key ``claimed/partition``: a worker takes a partition of ``predictions`` and ``ground-truth``. The
+      record's own offset is its ``epoch``: what any other worker says of the partition afterwards is void. ``address`` is
+      where this one answers HTTP.
+    - ``joined``, key ``joined/partition/epoch``: what comes of all records before ``positions`` (by topic) is counted and
+      published; ``outcomes`` may hold more, from its position on. ``counts`` are the join's, ``clocks`` the newest event
+      time by model, and ``panes`` the offset in ``quality-panes`` behind what says it all. ``needed``: what the state is
+      made of begins at these offsets.
+    - ``decided``, key ``decided``: quality as of boundary ``decided`` is published.
+    """
+
+    what: Literal["claimed", "joined", "decided"]
+    worker: str
+    address: str = ""
+    partition: int | None = None
+    epoch: int | None = None
+    positions: dict[str, int] = {}
+    needed: dict[str, int] = {}
+    clocks: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    panes: int = 0
+    decided: int | None = None
 
 
 class ModelChanged(Event, frozen=True):
