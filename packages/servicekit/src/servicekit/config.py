@@ -84,6 +84,25 @@ class Settings(BaseSettings):
     label_horizon_ms: int = Field(
         30 * 86_400_000, gt=0, description="a prediction older than this expires unlabelled"
     )
+    min_labelled: int = Field(
+        30, gt=0, description="fewer labelled rows in a window of quality: insufficient data"
+    )
+    segments: str = Field(
+        "",
+        description="features by whose values quality is told too, separated by commas: `carrier,origin`",
+    )
+    segment_values: int = Field(
+        50, gt=0, description="values of such a feature that are told apart; the rest are `(other)`"
+    )
+    join_memory_mb: int = Field(
+        128,
+        ge=16,
+        description="memory of feedback's state on disk: cache and write buffers of all partitions together, MiB",
+    )
+    advertised_url: str = Field(
+        "",
+        description="where other replicas reach this feedback service; default: http://, its host and its port",
+    )
     label_complete: float = Field(
         0.95, gt=0, le=1, description="coverage that makes a window fit for training"
     )
