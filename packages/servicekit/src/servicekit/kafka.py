@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    RequestTimedOutError,
+)
 from aiokafka.structs import RecordMetadata
 from contracts.codec import encode
 from contracts.events import Event
@@ -22,6 +28,8 @@ from servicekit.errors import UserError
 MAX_REQUEST_BYTES = 1_048_576
 MAX_BATCH_BYTES = 524_288  # of records that wait for one partition; the broker takes a batch of 1 MiB
 _MAX_REASON = 500
+RETRY_SECONDS = 1.0
+log = logging.getLogger(__name__)
 
 
 def no_broker(bootstrap: str) -> UserError:
@@ -139,6 +147,22 @@ async def publish(
         topic, value, key=raw, partition=partition, headers=headers
     )
     return sent
+
+
+async def until_acknowledged(topic: str, send: Callable[[], Awaitable[Any]]) -> None:
+    """Send until acknowledged. What is published so may come twice: it is cumulative or has a derived id."""
+    while True:
+        try:
+            await send()
+            return
+        except KafkaError as error:
+            if not (
+                error.retriable
+                or isinstance(error, KafkaTimeoutError | RequestTimedOutError | KafkaConnectionError)
+            ):
+                raise
+            log.warning("%s could not be written, trying again: %s", topic, error)
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 async def to_dlq(producer: AIOKafkaProducer, topic: str, record: Any, reason: str) -> None:

@@ -16,6 +16,8 @@ from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.http import Health, make_ops_routes, serve
 from servicekit.kafka import make_producer, to_dlq, wait_for_kafka
+from servicekit.offsets import Offsets
+from servicekit.record_consumer import make_app
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 from starlette.applications import Starlette
@@ -36,7 +38,6 @@ from drift_monitor.domain.detectors import make_detectors
 from drift_monitor.domain.progress import Ended
 from drift_monitor.domain.watermark import NEVER
 from drift_monitor.domain.windows import Grid
-from drift_monitor.offsets import Offsets
 from drift_monitor.ownership import OWNER, TICK_SECONDS, Ownership
 from drift_monitor.produces import concept_reports, drift_alerts, drift_reports, panes
 from drift_monitor.produces import progress as to_progress
@@ -136,7 +137,7 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             edges,
             concept_reports.make_publish(producer),
         )
-        app = predictions.make_app(settings)
+        app = make_app(settings, "drift-monitor")
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         predictions.read_predictions(app, counting, dead_letter, failed)
         flush = Flush(progress, ownership, offsets, to_progress.make_publish_ended(producer, worker, "flush"))

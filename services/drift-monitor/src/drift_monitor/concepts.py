@@ -18,13 +18,13 @@ from contracts.events import AlertChanged, ConceptTested
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_consumer, stop_consumer
+from servicekit.offsets import Offsets, partitions_of
 
 from drift_monitor.consumes import outcomes, quality_reports
 from drift_monitor.counting import UnusableProfile
 from drift_monitor.deciding import Deciding
 from drift_monitor.domain.concept import Concept, Served
 from drift_monitor.domain.detectors import Unsuitable, make_detectors
-from drift_monitor.offsets import Offsets, partitions_of
 from drift_monitor.shown import show_concept
 
 log = logging.getLogger(__name__)

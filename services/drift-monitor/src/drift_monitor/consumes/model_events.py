@@ -7,8 +7,7 @@ from typing import Any
 
 from contracts.events import ModelChanged
 from servicekit.config import Settings
-
-from drift_monitor.followed import Followed
+from servicekit.followed import Followed
 
 TOPIC = "model-events"
 

@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import faust
 from contracts.codec import Unreadable
 from servicekit import metrics
-from servicekit.config import Settings
+from servicekit.record_consumer import AsSent
 
 from drift_monitor.counting import Counting, Fenced
 from drift_monitor.domain.columns import Reader, Record
-from drift_monitor.record_consumer import AsSent, RecordConsumer
 
 log = logging.getLogger(__name__)
 TOPIC = "predictions"
-GROUP = "drift-monitor"
 CHUNK_RECORDS = 1000
 CHUNK_SECONDS = 0.2
 FUTURE_MS = 300_000  # what clocks may be ahead, as at the predictor; what is further would end all windows
-
-
-def make_app(settings: Settings) -> Any:
-    """Faust as a reader and nothing more: no web server, no tables, no topics of its own."""
-    # Thousands of records wait in Faust's queue, which the collector would go through again and again: a seventh
-    # of all work. They end by their reference count.
-    gc.set_threshold(100_000, 20, 50)
-    app = faust.App(
-        GROUP,
-        broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka.split(",")),
-        store="memory://",
-        web_enabled=False,
-        autodiscover=False,
-        datadir=str(settings.data_dir / "drift-monitor"),
-        # What another worker counts now is never acknowledged here, so there is nothing to wait for.
-        stream_wait_empty=False,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        # Records wait here and in the reader; of a thousand rows each they are a tenth of a megabyte.
-        stream_buffer_maxsize=500,
-        # A dead worker's partitions move within so many seconds.
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=3.0,
-        broker_commit_interval=1.0,
-        consumer_auto_offset_reset="earliest",
-    )
-    app.transport.Consumer = RecordConsumer
-    return app
 
 
 def read_predictions(

@@ -7,9 +7,9 @@ from typing import Any
 
 from contracts.events import ProgressMade
 from servicekit.config import Settings
+from servicekit.followed import Followed
 
 from drift_monitor.domain.progress import Progress
-from drift_monitor.followed import Followed
 
 TOPIC = "progress"
 
@@ -30,12 +30,3 @@ class FollowedProgress(Followed[ProgressMade]):
         """Take it up with its offset, which is a claim's epoch."""
         self.state.take(record.offset, event)
         super().taken(event, record)
-
-    async def read_past(self, offset: int) -> None:
-        """Return when the record at an offset has been taken up."""
-        await self.until(lambda: min(self._next.values()) > offset)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        """Return when what has been read makes a condition true."""
-        async with self._moved:
-            await self._moved.wait_for(condition)

@@ -7,9 +7,7 @@ from collections.abc import Awaitable, Callable
 from aiokafka import AIOKafkaProducer
 from contracts.codec import derived_id
 from contracts.events import ConceptTested
-from servicekit.kafka import publish
-
-from drift_monitor.produces import until_acknowledged
+from servicekit.kafka import publish, until_acknowledged
 
 TOPIC = "concept-reports"
 SOURCE = "drift-monitor"

@@ -8,8 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from aiokafka import AIOKafkaProducer
 from contracts.codec import derived_id, encode
 from contracts.events import PaneCounted
-
-from drift_monitor.produces import until_acknowledged
+from servicekit.kafka import until_acknowledged
 
 TOPIC = "panes"
 SOURCE = "drift-monitor"

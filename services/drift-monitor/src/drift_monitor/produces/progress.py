@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from aiokafka import AIOKafkaProducer
 from contracts.events import ProgressMade
-from servicekit.kafka import publish
+from servicekit.kafka import publish, until_acknowledged
 
 from drift_monitor.domain.progress import Ended
-from drift_monitor.produces import until_acknowledged
 
 TOPIC = "progress"
 SOURCE = "drift-monitor"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+
 from servicekit.config import Settings
 from servicekit.kafka import make_consumer, stop_consumer
 

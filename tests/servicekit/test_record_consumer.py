@@ -6,16 +6,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from drift_monitor.consumes.predictions import make_app
-from drift_monitor.record_consumer import RecordConsumer
 from servicekit.config import Settings
+from servicekit.record_consumer import RecordConsumer, make_app
 
 
 @pytest.fixture
 async def consumer() -> AsyncIterator[Any]:
     """A consumer of an app that is not started."""
     threshold = gc.get_threshold()
-    app = make_app(Settings(kafka="localhost:1"))
+    app = make_app(Settings(kafka="localhost:1"), "group")
     assert isinstance(app.consumer, RecordConsumer)  # or Faust no longer asks its transport
     yield app.consumer
     gc.set_threshold(*threshold)

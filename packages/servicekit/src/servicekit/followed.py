@@ -10,11 +10,11 @@ from typing import Any, Generic, TypeVar
 from aiokafka import TopicPartition
 from contracts.codec import Unreadable, decode
 from contracts.events import Event
+
 from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.kafka import make_consumer, stop_consumer
-
-from drift_monitor.offsets import Offsets, partitions_of
+from servicekit.offsets import Offsets, partitions_of
 
 E = TypeVar("E", bound=Event)
 log = logging.getLogger(__name__)
@@ -73,6 +73,15 @@ class Followed(Generic[E]):
             await self._moved.wait_for(
                 lambda: all(self._next[p] >= ends[p.partition] for p in self._partitions)
             )
+
+    async def read_past(self, offset: int) -> None:
+        """Return when the record at an offset has been handed over, in each partition."""
+        await self.until(lambda: min(self._next.values()) > offset)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return when what has been handed over makes a condition true."""
+        async with self._moved:
+            await self._moved.wait_for(condition)
 
     async def _read(self, record: Any) -> None:
         if record.value is None:  # of a compacted topic: what is no more
