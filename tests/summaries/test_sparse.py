@@ -1,0 +1,64 @@
+"""Sparse counts against a plain dictionary, on both sides of the change to an array."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from summaries.sparse import SparseCounts
+
+keys = st.lists(st.integers(0, 39), max_size=60)
+
+
+def counted(*groups, size=40):
+    """Counts of groups of cells, one after the other."""
+    counts = SparseCounts(size)
+    for group in groups:
+        counts.update(np.array(group, dtype=np.int64))
+    return counts
+
+
+@given(keys, keys, keys)
+def test_sparse_counts_add_exactly(x, y, z):
+    """Identity, associativity, commutativity, and equality with one pass, few or many cells filled."""
+    a, b, c = counted(x), counted(y), counted(z)
+    assert a.merge(b).merge(c) == a.merge(b.merge(c)) == counted(x, y, z)
+    assert a.merge(b).columns() == b.merge(a).columns()
+    assert a.merge(SparseCounts(40)) == a
+    expected = Counter(x + y + z)
+    assert counted(x + y, z).columns() == (sorted(expected), [expected[k] for k in sorted(expected)])
+    assert counted(x, y, z).total() == expected.total()
+
+
+@given(keys, keys)
+def test_revert_undoes_update(x, y):
+    """Cells that are empty again are as if they had never been filled."""
+    counts = counted(x, y)
+    counts.revert(np.array(y, dtype=np.int64))
+    assert counts == counted(x)
+    assert SparseCounts.from_columns(counts.columns(), 40) == counts
+
+
+def test_thousands_at_once_equal_them_in_pieces():
+    """The way for many keys counts what the way for few counts, in and out."""
+    many = np.random.default_rng(0).integers(0, 10**6, 9_000)
+    whole, pieces = counted(many, size=10**9), counted(*np.split(many, 90), size=10**9)
+    assert whole == pieces
+    whole.revert(many[:5_000])
+    assert whole == counted(many[5_000:], size=10**9)
+
+
+def test_counts_over_other_cells_do_not_add():
+    """Merging counts over another number of cells is refused."""
+    with pytest.raises(ValueError, match="do not add"):
+        SparseCounts(3).merge(SparseCounts(4))
+
+
+@pytest.mark.parametrize("columns", [([5], [1]), ([-1], [1]), ([1, 2], [1])])
+def test_columns_that_do_not_fit_are_refused(columns):
+    """A cell outside, or a count too few."""
+    with pytest.raises(ValueError, match="do not fit"):
+        SparseCounts.from_columns(columns, 5)
