@@ -22,12 +22,14 @@ from contracts.events import (
     QualityReported,
 )
 from feedback.bootstrap import in_thread, observe
-from feedback.consumes.http import MAX_EMPTY_WINDOWS, make_app
+from feedback.consumes.http import make_app
 from feedback.domain.quality_windows import Task
-from feedback.domain.uploads import Labels, split
+from feedback.domain.splitting import split
+from feedback.domain.uploads import Labels
 from feedback.domain.windows import Windows
 from feedback.faust_reader import Received, make_faust
 from feedback.joiner import Joiner
+from feedback.joiner_answers import MAX_EMPTY_WINDOWS, JoinerAnswers
 from feedback.tasks import Fetch, Tasks
 from predictor.domain.request import Invalid, check
 from prometheus_client import REGISTRY
@@ -116,10 +118,12 @@ class Site:
         self.joiner.ready = True
         self.sent: list[Labels] = []
         self.down = False
-        app = make_app(self.joiner, self.send, Health(), max_body_bytes=10_000, now=lambda: NOW)
+        app = make_app(
+            JoinerAnswers(self.joiner), self.send, Health(), max_body_bytes=10_000, now=lambda: NOW
+        )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://feedback")
 
-    async def send(self, labels: Labels, upload_id: str) -> None:
+    async def send(self, labels: Labels, upload_id: str, block: int = 0) -> None:
         if self.down:
             raise ConnectionError("no broker")
         self.sent.append(labels)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import struct
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ E = TypeVar("E", bound=Event)
 Headers = list[tuple[str, bytes]]
 _NAMESPACE = uuid.UUID("6f0b6c0e-2f6a-5d0e-9a59-1d8f3d6f7a10")
 _encoder = msgspec.json.Encoder()
+_word = struct.Struct("<I")
 _decoders: dict[type[Event], msgspec.json.Decoder[Event]] = {}
 
 
@@ -130,10 +132,9 @@ def murmur2(data: bytes) -> int:
     m, mask = 0x5BD1E995, 0xFFFFFFFF
     h = (0x9747B28C ^ len(data)) & mask
     whole = len(data) & ~3
-    for i in range(0, whole, 4):
-        k = int.from_bytes(data[i : i + 4], "little") * m & mask
-        k = (k ^ (k >> 24)) * m & mask
-        h = (h * m & mask) ^ k
+    for (k,) in _word.iter_unpack(data[:whole]):
+        k = k * m & mask
+        h = (h * m ^ (k ^ k >> 24) * m) & mask
     rest = data[whole:]
     if rest:
         h = (h ^ int.from_bytes(rest, "little")) * m & mask

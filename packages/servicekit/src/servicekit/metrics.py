@@ -335,7 +335,8 @@ ROWS_COUNTED = _counter(
 # feedback
 LABELS = _counter(
     "atalaia_labels_total", "labels by what became of them",
-    Label("result", "what became of it", "`received`, `outcome`, `unusable_truth`, `unknown_class`"),
+    Label("result", "what became of it", "`received` (HTTP: Kafka has it), `rejected` (HTTP: a line of NDJSON or CSV that is no label, or a body of "
+          "JSON), `rerouted` (it lay in a partition not its own), `outcome`, `unusable_truth`, `unknown_class`"),
     by=[FEEDBACK], unit="labels",
 )  # fmt: skip
 LABEL_COVERAGE = _gauge(

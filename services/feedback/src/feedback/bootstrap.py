@@ -25,6 +25,7 @@ from feedback.domain.uploads import Labels
 from feedback.domain.windows import Windows
 from feedback.faust_reader import make_faust
 from feedback.joiner import Joiner
+from feedback.joiner_answers import JoinerAnswers
 from feedback.kafka_log import KafkaLog
 from feedback.produces import ground_truth as truth_out
 from feedback.tasks import Fetch, Tasks
@@ -118,8 +119,8 @@ async def run(settings: Settings) -> None:
             observe=observe,
         )
 
-        async def send(labels: Labels, upload_id: str) -> None:
-            await truth_out.send(producer, settings.partitions, labels, upload_id)
+        async def send(labels: Labels, upload_id: str, block: int = 0) -> None:
+            await truth_out.send(producer, settings.partitions, labels, upload_id, block)
             metrics.LABELS.labels("received").inc(len(labels.prediction_id))
 
         async def broker_answers() -> bool:
@@ -128,7 +129,7 @@ async def run(settings: Settings) -> None:
         health = Health(
             kafka=broker_answers, join=lambda: joiner.ready, profiles=lambda: not joiner.tasks.missing
         )
-        app = http.make_app(joiner, send, health, max_body_bytes=settings.max_body_bytes)
+        app = http.make_app(JoinerAnswers(joiner), send, health, max_body_bytes=settings.max_body_bytes)
         parts: list[asyncio.Task[None]] = [
             asyncio.create_task(serve(app, settings.host, settings.feedback_port, stop), name="http"),
         ]

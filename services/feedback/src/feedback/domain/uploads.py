@@ -1,4 +1,4 @@
-"""An upload of labels: checked whole before anything is sent, then split by partition."""
+"""Labels of an upload, checked: whole columns at once, and one by one only to say what is wrong."""
 
 from __future__ import annotations
 
@@ -8,20 +8,18 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from contracts.codec import partition_of
-from contracts.events import GroundTruthReceived, Label
+from contracts.events import Label
 
-from feedback.domain.join import is_prediction_id
+from feedback.domain.ids import are_prediction_ids, is_prediction_id
 from feedback.domain.truth import MAX_TRUTH
 
 FUTURE_MS = 5 * 60_000
+_FIRST_MS = -62_135_596_800_000  # the year 1
 _NO_TIME = "label_time must be an ISO 8601 time with offset, or milliseconds since 1970"  # as event_time
-MAX_BYTES = 800_000  # estimated, of one record
-_COLUMNS = ("prediction_id", "truth", "label_time")
 
 
 class Refused(ValueError):
-    """Labels that are not taken: what is wrong, in which field and, of many, which row."""
+    """Labels that are not taken: what is wrong, in which field and, of many, which row (from 0)."""
 
     def __init__(self, detail: str, field: str | None = None, row: int | None = None) -> None:
         super().__init__(detail)
@@ -36,113 +34,51 @@ class Labels(msgspec.Struct):
     label_time: list[int]
 
 
-def parse_one(body: bytes, now: int) -> Labels:
-    """The one label of a body ``{"prediction_id", "truth", "label_time"?}``."""
-    content = _object(body)
-    return _rows([content], now, many=False)
+def check(ids: Sequence[Any], truths: Sequence[Any], times: Sequence[Any] | None, now: int) -> Labels:
+    """The labels of three columns of equal length; without times all are of now (ms since 1970).
 
-
-def parse_many(body: bytes, now: int) -> Labels:
-    """Labels as rows, ``{"labels": [{...}]}``, or columns, ``{"prediction_id": [], "truth": [], ...}``."""
-    content = _object(body)
-    if "labels" in content:
-        if extra := sorted(set(content) - {"labels"}):
-            raise Refused(f"unknown field {extra[0]!r} beside 'labels'", extra[0])
-        rows = content["labels"]
-        if not isinstance(rows, list) or not rows:
-            raise Refused("'labels' is a list of at least one label", "labels")
-        return _rows(rows, now, many=True)
-    return _columns(content, now)
-
-
-def split(labels: Labels, upload_id: str, partitions: int) -> list[tuple[int, GroundTruthReceived]]:
-    """One event an upload and partition, or more where it would near Kafka's limit."""
-    rows: dict[int, list[int]] = {}
-    of_batch: dict[str, int] = {}
-    for i, text in enumerate(labels.prediction_id):
-        batch = text[:32]
-        partition = of_batch.get(batch)
-        if partition is None:
-            partition = of_batch[batch] = partition_of(batch, partitions)
-        rows.setdefault(partition, []).append(i)
-    events = []
-    for partition, chosen in sorted(rows.items()):
-        part: list[int] = []
-        size = 0
-        for i in chosen:
-            truth = labels.truth[i]
-            width = 70 + (6 * len(truth) if isinstance(truth, str) else 24)
-            if part and size + width > MAX_BYTES:
-                events.append((partition, _event(labels, upload_id, part)))
-                part, size = [], 0
-            part.append(i)
-            size += width
-        events.append((partition, _event(labels, upload_id, part)))
-    return events
-
-
-def _event(labels: Labels, upload_id: str, rows: Sequence[int]) -> GroundTruthReceived:
-    return GroundTruthReceived(
-        upload_id=upload_id,
-        prediction_id=[labels.prediction_id[i] for i in rows],
-        truth=[labels.truth[i] for i in rows],
-        label_time=[labels.label_time[i] for i in rows],
-    )
-
-
-def _object(body: bytes) -> dict[str, Any]:
-    try:
-        content = msgspec.json.decode(body)
-    except (ValueError, RecursionError) as error:  # msgspec's own, text that is not UTF-8, lists in lists
-        raise Refused(f"the body is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise Refused("the body is a JSON object")
-    return content
-
-
-def _rows(rows: Sequence[Any], now: int, *, many: bool) -> Labels:
+    Raises :class:`Refused` for the first row that is wrong.
+    """
+    known = [now] * len(ids) if times is None else _good_times(times, now)
+    if known is not None and are_prediction_ids(ids) and _good_truths(truths):
+        return Labels(list(ids), list(truths), known)
     labels = Labels([], [], [])
-    for i, row in enumerate(rows):
-        at = i if many else None
-        if not isinstance(row, dict):
-            raise Refused("a label is a JSON object", "labels", at)
-        for name in ("prediction_id", "truth"):
-            if name not in row:
-                raise Refused(f"{name} is missing", name, at)
-        if len(row) > 2 + ("label_time" in row):
-            extra = sorted(set(row) - set(_COLUMNS))[0]
-            raise Refused(f"unknown field {extra!r}", extra, at)
-        labels.prediction_id.append(_id(row["prediction_id"], at))
-        labels.truth.append(_truth(row["truth"], at))
-        labels.label_time.append(_time(row.get("label_time"), now, at))
+    given = [None] * len(ids) if times is None else times
+    for row, (text, truth, time) in enumerate(zip(ids, truths, given, strict=True)):
+        add(labels, text, truth, time, now, row)
     return labels
 
 
-def _columns(content: dict[str, Any], now: int) -> Labels:
-    for name in ("prediction_id", "truth"):
-        if name not in content:
-            raise Refused(f"{name} is missing (or 'labels', a list of rows)", name)
-    if extra := sorted(set(content) - set(_COLUMNS)):
-        raise Refused(f"unknown field {extra[0]!r}", extra[0])
-    ids, truths, times = content["prediction_id"], content["truth"], content.get("label_time")
-    if not isinstance(ids, list) or not ids:
-        raise Refused("prediction_id is a list of at least one id", "prediction_id")
-    if not isinstance(times, list):  # absent, or one time for all
-        times = [times] * len(ids)
-    for name, column in (("truth", truths), ("label_time", times)):
-        if not isinstance(column, list) or len(column) != len(ids):
-            raise Refused(f"{name} is a list as long as prediction_id ({len(ids)})", name)
-    return Labels(
-        [_id(v, i) for i, v in enumerate(ids)],
-        [_truth(v, i) for i, v in enumerate(truths)],
-        [_time(v, now, i) for i, v in enumerate(times)],
-    )
+def add(labels: Labels, text: Any, truth: Any, time: Any, now: int, row: int | None = None) -> None:
+    """Check one label and append it; raises :class:`Refused`, which names ``row``, and appends nothing."""
+    checked = check_id(text, row), _truth(truth, row), _time(time, now, row)
+    for column, value in zip((labels.prediction_id, labels.truth, labels.label_time), checked, strict=True):
+        column.append(value)  # type: ignore[attr-defined]
 
 
-def _id(value: Any, row: int | None) -> str:
+def check_id(value: Any, row: int | None = None) -> str:
+    """The id itself; raises :class:`Refused` where it has not the form of one."""
     if not isinstance(value, str) or not is_prediction_id(value):
         raise Refused(f"{str(value)[:80]!r} is not a prediction_id", "prediction_id", row)
     return value
+
+
+def _good_times(times: Sequence[Any], now: int) -> list[int] | None:
+    """The times where all are whole numbers within bounds, or all are absent; None where it takes a closer look."""
+    kinds = set(map(type, times))
+    if kinds == {int} and min(times) >= _FIRST_MS and max(times) <= now + FUTURE_MS:
+        return list(times)
+    return [now] * len(times) if kinds == {type(None)} else None
+
+
+def _good_truths(truths: Sequence[Any]) -> bool:
+    """Whether all are of one type and good; False says only that it takes a closer look."""
+    kinds = set(map(type, truths))
+    if kinds == {str}:
+        return max(map(len, truths)) <= MAX_TRUTH
+    if kinds == {float}:
+        return all(map(math.isfinite, truths))
+    return bool(kinds) and kinds <= {int, bool} and min(truths) >= -(2**63) and max(truths) < 2**63
 
 
 def _truth(value: Any, row: int | None) -> Label:
@@ -173,7 +109,7 @@ def _time(value: Any, now: int, row: int | None) -> int:
         time = round(moment.timestamp() * 1000)
     else:
         raise Refused(_NO_TIME, "label_time", row)
-    if not -62_135_596_800_000 <= time <= now + FUTURE_MS:
+    if not _FIRST_MS <= time <= now + FUTURE_MS:
         raise Refused(
             "label_time lies more than 5 minutes in the future, or before the year 1", "label_time", row
         )

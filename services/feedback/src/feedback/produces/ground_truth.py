@@ -8,13 +8,19 @@ from aiokafka import AIOKafkaProducer
 from contracts.codec import derived_id
 from servicekit.kafka import publish
 
-from feedback.domain.uploads import Labels, split
+from feedback.domain.splitting import split
+from feedback.domain.uploads import Labels
 
 TOPIC = "ground-truth"
 
 
-async def send(producer: AIOKafkaProducer, partitions: int, labels: Labels, upload_id: str) -> None:
-    """Split by the partition of the prediction, publish; returns when Kafka has acknowledged all."""
+async def send(
+    producer: AIOKafkaProducer, partitions: int, labels: Labels, upload_id: str, block: int = 0
+) -> None:
+    """Split by the partition of the prediction, publish; returns when Kafka has acknowledged all.
+
+    A long upload comes in several blocks, one after the other. Raises what the producer raises.
+    """
     await asyncio.gather(
         *(
             publish(
@@ -23,7 +29,7 @@ async def send(producer: AIOKafkaProducer, partitions: int, labels: Labels, uplo
                 event,
                 source="feedback",
                 partition=partition,
-                ce_id=derived_id(TOPIC, upload_id, i),
+                ce_id=derived_id(TOPIC, upload_id, block, i),
             )
             for i, (partition, event) in enumerate(split(labels, upload_id, partitions))
         )
