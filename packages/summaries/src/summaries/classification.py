@@ -186,6 +186,12 @@ class Classification:
         confidence = np.bincount(bins // _WIDTH, np.rint(score * UNIT), CALIBRATION_BINS).tolist()
         self._confidence = [a + sign * int(b) for a, b in zip(self._confidence, confidence, strict=True)]
 
+    def update_counts(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Count rows without probabilities that are counted already, by (truth, predicted)."""
+        get, k = self._cell.get, self._side - 1
+        pairs = [get(truth, k) * self._side + get(predicted, k) for truth, predicted in counts]
+        self._cells.add([pair * _SCORES + BINS for pair in pairs], list(counts.values()))
+
     def merge(self, other: Classification) -> Classification:
         """The quality of both parts together, as a new instance; refuses other classes."""
         if self.classes != other.classes:

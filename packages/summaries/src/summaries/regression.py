@@ -8,7 +8,7 @@ Guarantee: all state is whole numbers (errors and truths in units of 2⁻⁴⁰,
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import mul
 from typing import Any
 
@@ -128,16 +128,25 @@ class Regression:
 
     def to_bytes(self) -> bytes:
         """The state as bytes, the same for equal states; see :mod:`summaries.packing`."""
-        return packing.pack(packing.REGRESSION, [packing.whole(value) for value in vars(self).values()])
+        return packing.pack(packing.REGRESSION, self.sums())
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> Regression:
         """The quality that :meth:`to_bytes` wrote; raises ``ValueError`` for other bytes."""
-        values = packing.unpack(packing.REGRESSION, packed, _decoder)
+        sums = packing.unpack(packing.REGRESSION, packed, _decoder)
+        return cls.from_sums(sums)
+
+    def sums(self) -> list[packing.Whole]:
+        """The state as whole numbers in a fixed order."""
+        return [packing.whole(value) for value in vars(self).values()]
+
+    @classmethod
+    def from_sums(cls, sums: Sequence[packing.Whole]) -> Regression:
+        """The quality that :meth:`sums` took apart; raises ``ValueError`` for another number of them."""
         quality = cls()
-        if len(values) != len(vars(quality)):
-            raise ValueError(f"{len(values)} sums are not the {len(vars(quality))} of a regression")
-        for name, value in zip(vars(quality), values, strict=True):
+        if len(sums) != len(vars(quality)):
+            raise ValueError(f"{len(sums)} sums are not the {len(vars(quality))} of a regression")
+        for name, value in zip(vars(quality), sums, strict=True):
             setattr(quality, name, packing.number(value))
         return quality
 

@@ -8,7 +8,7 @@ eighth is filled, an array of all cells is smaller and quicker, and takes over.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +64,17 @@ class SparseCounts:
         else:
             at, rows = np.unique(keys, return_counts=True)
             counted = dict(zip(at.tolist(), rows.tolist(), strict=True))
+        self.add(counted.keys(), [sign * n for n in counted.values()])
+
+    def add(self, keys: Iterable[int], rows: Iterable[int]) -> None:
+        """Count so many rows in each of ``keys``, which may repeat; a negative number takes them out."""
+        if self._all is not None:
+            for key, n in zip(keys, rows, strict=True):
+                self._all[key] += n
+            return
         filled = self._filled
-        for key, n in counted.items():
-            total = filled[key] + sign * n
+        for key, n in zip(keys, rows, strict=True):
+            total = filled[key] + n
             if total:
                 filled[key] = total
             else:
