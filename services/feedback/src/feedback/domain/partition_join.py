@@ -83,7 +83,9 @@ class PartitionJoin:
         """A boundary is decided: give up what has waited for the whole horizon, forget what is two horizons old."""
         raise NotImplementedError
 
-    def rebuild(self, needed: Mapping[str, int] | None = None, decided: int | None = None) -> AbstractContextManager[None]:
+    def rebuild(
+        self, needed: Mapping[str, int] | None = None, decided: int | None = None
+    ) -> AbstractContextManager[None]:
         """Within it records are taken silently: they make state, while counts stay and nothing is joined.
 
         ``needed`` and ``decided`` are what the last holder said beside its counts. ``positions`` then say where to
