@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from modelkit.export import agreement, score, to_onnx
-from modelkit.stages import split_base
+from modelkit.stages import evaluate_stage, profile_stage, split_base, train_stage
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
-from summaries.profile import FieldSpec
+from summaries.profile import FieldSpec, Profile
+from summaries.quality import Classification
 
 FIELDS = [FieldSpec("x", "float32"), FieldSpec("kind", "string")]
 FLIGHTS = Path(__file__).parents[2] / "projects" / "flights"
@@ -55,7 +57,33 @@ def test_the_export_agrees_with_the_original() -> None:
     assert found["probability_max_difference"] < 1e-6
     labels, probabilities = score(to_onnx(model, FIELDS), rows, FIELDS)
     assert labels.shape == (400,)
+    assert probabilities is not None
     assert probabilities.shape == (400, 2)
+
+
+def test_the_profile_s_quality_is_that_of_the_held_out_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Truth, answers and probabilities of rows that no fit has seen: the evaluate stage's own figures."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("data", "models", "reports"):
+        Path(folder).mkdir()
+    Path("params.yaml").write_text("seed: 1\ntrain: {}\n")
+    rows = frame()
+    rows.to_parquet("data/base.parquet")
+    rows[:300].to_parquet("data/train.parquet")
+    rows[300:].to_parquet("data/test.parquet")
+    train_stage("late", FIELDS, lambda given: fitted())
+    evaluate_stage("late", FIELDS)
+    profile_stage("late", FIELDS)
+    profile = Profile.from_dict(json.loads(Path("models/profile.json").read_text()))
+    assert profile.quality is not None
+    quality = Classification.from_dict(profile.quality)
+    assert (quality.rows, quality.scored, profile.rows) == (100, 100, 400)
+    assert quality.confusion() == json.loads(Path("reports/confusion.json").read_text())
+    known, got = json.loads(Path("reports/metrics.json").read_text()), quality.get()
+    for name in ("accuracy", "balanced_accuracy", "log_loss"):
+        assert got[name] == pytest.approx(known[name], abs=1e-9)
 
 
 @pytest.mark.parametrize(("size", "days"), [(0.2, 2), (0.01, 1)])

@@ -13,6 +13,7 @@ from summaries.categories import Categories
 from summaries.cells import Cells
 from summaries.counts import count
 from summaries.profile import FieldSpec, Profile
+from summaries.quality import Classification, Regression
 from summaries.shape import shape
 
 SCHEMA = [
@@ -117,9 +118,33 @@ def test_all_classes_have_a_cell_and_of_many_each_a_score():
     assert len(profile.outputs) == 5
 
 
+def test_a_profile_carries_the_quality_of_its_outputs():
+    """With the truth beside them the outputs' counts are those of one pass, and they travel as JSON."""
+    profile = build(truth=[0, 1, 1])
+    counted = Classification([0, 1])
+    counted.update(
+        [0, 1, 1], [0, 1, 0], {"1": np.array([0.1, 0.8, 0.3], dtype=np.float32), "0": [0.9, 0.2, 0.7]}
+    )
+    again = Profile.from_dict(json.loads(json.dumps(profile.to_dict())))
+    assert Classification.from_dict(again.quality) == counted
+    assert again == profile
+    number = {"task": "regression", "classes": None, "probabilities": None, "predictions": [1.5, 2.0]}
+    errors = Regression.from_dict(build(**number, truth=[1.0, 2.5]).quality)
+    assert (errors.rows, errors.get()["mae"]) == (2, 0.5)
+
+
+def test_a_profile_without_a_quality_is_read_as_before():
+    """The field is there where the truth was known, and nowhere else."""
+    assert "quality" not in build().to_dict()
+    assert Profile.from_dict(build().to_dict()).quality is None
+    assert build(truth=[0, 1, 0]).to_dict().items() >= build().to_dict().items()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"truth": [0, 1]}, "2 truths for 3 predictions"),
+        ({"truth": [0, 1, None]}, "label is missing"),
         ({"columns": {**COLUMNS, "distance": [1.0]}}, "length"),
         ({"columns": {k: v for k, v in COLUMNS.items() if k != "hour"}}, "hour"),
         ({"columns": {**COLUMNS, "hour": [1, 2, 3, 24]}}, "hour: 24 is above"),

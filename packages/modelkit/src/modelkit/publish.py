@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from summaries.profile import FieldSpec
+from summaries.profile import FieldSpec, Task
 
+from modelkit.export import OUTPUTS
 from modelkit.project import DATA, MODELS, REPORTS, fail, params, read_json
 
 
@@ -69,17 +70,21 @@ def publish(name: str, target: str, fields: Sequence[FieldSpec]) -> None:
     content = (MODELS / "model.onnx").read_bytes()
     checksum = hashlib.sha256(content).hexdigest()
     model = onnx.load_from_string(content)
+    profile = read_json(MODELS / "profile.json")
     numbered = model.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.INT64
     types = {
         "float32": DataType.float, "int64": DataType.long, "string": DataType.string, "bool": DataType.string,
     }  # fmt: skip
+    of_task = {
+        "classification": [DataType.long if numbered else DataType.string, Array(DataType.float)],
+        "regression": [DataType.float],
+    }
+    task: Task = profile["task"]
+    outputs = [ColSpec(kind, name) for kind, name in zip(of_task[task], OUTPUTS[task], strict=True)]
     signature = ModelSignature(
         inputs=Schema([ColSpec(types[f.dtype], f.name, required=not f.optional) for f in fields]),
-        outputs=Schema([
-            ColSpec(DataType.long if numbered else DataType.string, "label"),
-            ColSpec(Array(DataType.float), "probabilities"),
-        ]),
-    )  # fmt: skip
+        outputs=Schema(outputs),
+    )
     train = pd.read_parquet(DATA / "train.parquet")
     example = train[[f.name for f in fields]].dropna().head(2)
     given = json.loads(os.environ.get("ATALAIA_TAGS", "{}"))
@@ -91,10 +96,11 @@ def publish(name: str, target: str, fields: Sequence[FieldSpec]) -> None:
             read_json(REPORTS / "metrics.json")
             | {f"onnx_{k}": v for k, v in read_json(REPORTS / "agreement.json").items()}
         )
-        mlflow.log_dict(read_json(MODELS / "profile.json"), "profile.json")
-        confusion = read_json(REPORTS / "confusion.json")
-        mlflow.log_dict(confusion, "confusion.json")
-        mlflow.log_figure(_figure(confusion), "confusion.png")
+        mlflow.log_dict(profile, "profile.json")
+        if task == "classification":
+            confusion = read_json(REPORTS / "confusion.json")
+            mlflow.log_dict(confusion, "confusion.json")
+            mlflow.log_figure(_figure(confusion), "confusion.png")
         logged = mlflow.onnx.log_model(
             model,
             name="model",

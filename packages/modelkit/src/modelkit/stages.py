@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from summaries.profile import FieldSpec, Profile
 
-from modelkit.export import agreement, score, to_onnx
+from modelkit.export import agreement, score, task_of, to_onnx
 from modelkit.project import DATA, MODELS, REPORTS, combine, live_rows, params, read_json, write_json
 
 EPSILON = float(np.finfo(np.float64).eps)  # as scikit-learn and the services clip a probability of 0
@@ -91,48 +91,78 @@ def _measure(truth: Any, label: Any, probabilities: Any, classes: list[str]) -> 
     return found
 
 
+def _measure_errors(truth: Any, predicted: Any) -> dict[str, float]:
+    """Errors in the target's unit, bias predicted minus true; no R² of a constant truth.
+
+    MAPE is scikit-learn's, as in the services' reports: a share, and of a truth of 0 one beyond all measure.
+    """
+    from sklearn import metrics
+
+    truth, predicted = np.asarray(truth, dtype=float), np.asarray(predicted, dtype=float)
+    found = {
+        "mae": float(metrics.mean_absolute_error(truth, predicted)),
+        "rmse": float(metrics.root_mean_squared_error(truth, predicted)),
+        "mape": float(metrics.mean_absolute_percentage_error(truth, predicted)),
+        "bias": float((predicted - truth).mean()),
+    }
+    if np.ptp(truth):
+        found["r2"] = float(metrics.r2_score(truth, predicted))
+    return found
+
+
 def evaluate_stage(target: str, fields: Sequence[FieldSpec]) -> None:
-    """Metrics and confusion of the ONNX model on the test rows, and its agreement with the original."""
+    """Metrics of the ONNX model on the test rows, a classifier's confusion, and its agreement with the original.
+
+    ``classes.json`` holds null for a regression.
+    """
     from sklearn.metrics import confusion_matrix
 
     model = (MODELS / "model.onnx").read_bytes()
     with (MODELS / "original.pkl").open("rb") as file:
         pipeline = pickle.load(file)
     test = cast(pd.read_parquet(DATA / "test.parquet"), fields)
+    predicted, probabilities = score(model, test, fields)
+    write_json(REPORTS / "agreement.json", agreement(pipeline, model, test, fields))
+    if task_of(pipeline) == "regression":
+        write_json(REPORTS / "metrics.json", _measure_errors(test[target], predicted))
+        write_json(MODELS / "classes.json", None)
+        return
     classes = [str(c) for c in pipeline.classes_]
-    label, probabilities = score(model, test, fields)
-    write_json(REPORTS / "metrics.json", _measure(test[target], label, probabilities, classes))
-    matrix = confusion_matrix(test[target].astype(str), label.astype(str), labels=classes)
+    write_json(REPORTS / "metrics.json", _measure(test[target], predicted, probabilities, classes))
+    matrix = confusion_matrix(test[target].astype(str), predicted.astype(str), labels=classes)
     write_json(
         REPORTS / "confusion.json",
         {t: {c: int(matrix[i, j]) for j, c in enumerate(classes)} for i, t in enumerate(classes)},
     )
-    write_json(REPORTS / "agreement.json", agreement(pipeline, model, test, fields))
     write_json(MODELS / "classes.json", classes)
 
 
 def profile_stage(target: str, fields: Sequence[FieldSpec]) -> None:
     """The reference: rows since the change where the trainer gave some, else all base rows.
 
-    Outputs come from rows the model was not fitted on: the held-out ones.
+    Outputs and their quality come from rows the model was not fitted on: the held-out ones.
     """
     model = (MODELS / "model.onnx").read_bytes()
-    classes: list[str] = read_json(MODELS / "classes.json")
+    classes: list[str] | None = read_json(MODELS / "classes.json")
     since = live_rows("reference")
     if since is not None and len(since):
         world, unseen = cast(since, fields), cast(since[since["holdout"]], fields)
     else:
         world = cast(pd.read_parquet(DATA / "base.parquet"), fields)
         unseen = cast(pd.read_parquet(DATA / "test.parquet"), fields)
-    label, probabilities = score(model, unseen, fields)
+    predicted, probabilities = score(model, unseen, fields)
+    given = None
+    if classes is not None and probabilities is not None:
+        given = {c: probabilities[:, i] for i, c in enumerate(classes)}
     profile = Profile.build(
         {f.name: _column(world, f) for f in fields},
         list(fields),
-        predictions=[str(v) for v in label],
-        probabilities={c: probabilities[:, i] for i, c in enumerate(classes)},
+        predictions=predicted if classes is None else [str(v) for v in predicted],
+        probabilities=given,
         target=target,
         classes=classes,
-        task="classification",
+        task="regression" if classes is None else "classification",
+        truth=unseen[target].tolist(),
     )
     write_json(MODELS / "profile.json", profile.to_dict())
 

@@ -24,6 +24,7 @@ from summaries.detection import Detector, Reference, dependence
 from summaries.encoders import Encoder, Identity, Ngrams, encoder, parse_texts, parse_vectors
 from summaries.joint import JointLaw
 from summaries.labels import text
+from summaries.quality import Classification, Regression
 
 SCHEMA_VERSION = 1
 Task = Literal["classification", "regression"]
@@ -207,6 +208,10 @@ class Field:
 class Profile:
     """The fields and the reference of one model version; ``joint`` says how its features go together.
 
+    ``quality`` is how good the outputs were, where the truth about them was known: what
+    :class:`summaries.quality.Classification` or :class:`~summaries.quality.Regression` writes as JSON. It travels as it
+    is: what it is read for (a calibration, a figure to compare with) is its reader's.
+
     >>> profile = Profile.build(
     ...     {"alcohol": [9.4, 9.8, 9.8]}, [FieldSpec("alcohol", "float32", unit="% vol", min=0)],
     ...     predictions=[5, 5, 6], probabilities=None, target="quality", classes=[5, 6],
@@ -228,6 +233,7 @@ class Profile:
     outputs: list[Field]
     joint: JointLaw | None = None
     warnings: tuple[str, ...] = ()
+    quality: Mapping[str, Any] | None = None
 
     @classmethod
     def build(
@@ -239,11 +245,13 @@ class Profile:
         target: str,
         classes: Sequence[object] | None,
         task: Task,
+        truth: Column | None = None,
     ) -> Profile:
         """Count a reference sample. Rows are in the order of time where they have one: ``warnings`` go by it.
 
         ``predictions`` and ``probabilities`` come from rows the model was not fitted on, so they may be of
-        another number than the rows of ``columns``; they should be the served model's own, float for float.
+        another number than the rows of ``columns``; they should be the served model's own, float for float. With
+        ``truth``, theirs row by row, the profile has their ``quality``; raises ``ValueError`` where it does not fit them.
         """
         absent = [spec.name for spec in schema if spec.name not in columns]
         if absent:
@@ -270,7 +278,9 @@ class Profile:
         )
         if task == "regression":
             spec = FieldSpec(f"prediction:{target}", "float32", description="predicted value")
-            return cls(target, task, None, rows, features, [Field.build(spec, predictions)], joint, warnings)
+            outputs = [Field.build(spec, predictions)]
+            quality = None if truth is None else _errors(truth, predictions)
+            return cls(target, task, None, rows, features, outputs, joint, warnings, quality)
         names = [cast("str", text(name)) for name in (() if classes is None else classes)]
         if len(names) < 2 or None in names or len(set(names)) != len(names):
             raise ValueError(f"a classification has two or more distinct classes, not {classes}")
@@ -284,7 +294,8 @@ class Profile:
                     raise ValueError(f"no probability of class {name}")
                 spec = FieldSpec(f"probability:{name}", "float32", description="probability of the class")
                 outputs.append(Field.build(spec, given[name]))
-        return cls(target, task, names, rows, features, outputs, joint, warnings)
+        quality = None if truth is None else _hits(names, truth, predictions, probabilities)
+        return cls(target, task, names, rows, features, outputs, joint, warnings, quality)
 
     def monitored(self) -> dict[str, Reference]:
         """The references of each feature and output, by name; their ``counts`` are the reference counts."""
@@ -344,6 +355,7 @@ class Profile:
             "outputs": [field.to_dict() for field in self.outputs],
             "joint": self.joint.to_dict() if self.joint is not None else None,
             "warnings": list(self.warnings),
+            **({"quality": dict(self.quality)} if self.quality is not None else {}),
         }
 
     @classmethod
@@ -362,6 +374,7 @@ class Profile:
             outputs=[Field.from_dict(field) for field in data["outputs"]],
             joint=JointLaw.from_dict(data["joint"]) if data.get("joint") else None,
             warnings=tuple(data.get("warnings", ())),
+            quality=data.get("quality"),
         )
 
 
@@ -382,6 +395,23 @@ def _encoded(
     if not len(rows):
         return np.zeros((0, 0)), missing
     return cast("Encoder", spec.encoder).encode(rows, spec.shape), missing
+
+
+def _hits(
+    classes: Sequence[str], truth: Column, predictions: Column, probabilities: Mapping[str, Column] | None
+) -> dict[str, Any]:
+    """The quality of a classification, as JSON."""
+    quality = Classification(classes)
+    given = {name: cast("ArrayLike", column) for name, column in (probabilities or {}).items()}
+    quality.update(cast("Iterable[object]", truth), cast("Iterable[object]", predictions), given or None)
+    return quality.to_dict()
+
+
+def _errors(truth: Column, predictions: Column) -> dict[str, Any]:
+    """The quality of a regression, as JSON."""
+    quality = Regression()
+    quality.update(cast("ArrayLike", truth), cast("ArrayLike", predictions))
+    return quality.to_dict()
 
 
 def _order_warning(name: str, reference: Reference, cells: NDArray[np.int64]) -> str | None:

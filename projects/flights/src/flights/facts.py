@@ -10,20 +10,13 @@ from functools import cache
 import pandas as pd
 
 from flights.fields import TARGET
-from flights.source import folder, read
+from flights.source import read
 
 Span = tuple[int, int]  # [start, end) of event time, ms
 CARRIERS = 2  # so many, those whose share moved most
 
 
-@cache
-def _table() -> pd.DataFrame:
-    frame = read()
-    raw = pd.read_csv(folder() / "flights.csv.zip", usecols=["time_hour", "minute", "arr_delay"])
-    hour = pd.to_datetime(raw["time_hour"], utc=True)
-    raw["event_time"] = hour.astype("datetime64[ms, UTC]").astype("int64") + raw["minute"] * 60_000
-    frame["arr_delay"] = raw.sort_values("event_time", kind="stable")["arr_delay"].to_numpy()
-    return frame
+_table = cache(read)
 
 
 def _rows(span: Span) -> pd.DataFrame:

@@ -33,7 +33,7 @@ def read(late_minutes: int = 15) -> pd.DataFrame:
 
     ``event_time`` is the scheduled departure and ``label_time`` the landing (ms UTC; null where the plane never
     arrived), ``day`` New York's date; the target is "yes" for an arrival more than ``late_minutes`` late, null
-    without an arrival.
+    without an arrival; ``arr_delay`` is that arrival's delay in minutes, below 0 where it was early.
     """
     data = folder()
     flights = pd.read_csv(data / "flights.csv.zip")
@@ -56,6 +56,7 @@ def read(late_minutes: int = 15) -> pd.DataFrame:
         "origin": frame["origin"].astype(object),
         **{name: frame[name].astype("float32") for name in columns},
         TARGET: late,
+        "arr_delay": frame["arr_delay"].where(arrived),
         "day": date.dt.strftime("%Y-%m-%d"),
         "event_time": event,
         "label_time": (event + aloft * 60_000).where(arrived),
