@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from servicekit.errors import UserError
 from servicekit.registry import Registry
 from servicekit.topic_log import read_whole
 
-from atalaia.demo import alerts
+from atalaia.demo import alerts, estimates
 from atalaia.demo.changes import describe, outcome
 from atalaia.demo.checks import common
 from atalaia.demo.digest import digest
@@ -239,6 +240,7 @@ def demo(project: Project, out: Path, console: Console, keep: Path | None = None
         facts = world.facts(project) if world.facts else None
         told = alerts.tell(story, worths(story.outcomes, bundles, served), facts)
         summary["alerts_judged"] = told
+        summary["estimates"] = asdict(estimates.tell(story))
         (out / "alerts.md").write_text(alerts.page(project.name, summary["settings"], told), encoding="utf-8")
         screen.stage("writing the report")
         seconds["total"] = round(time.monotonic() - began, 1)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from atalaia.demo.alerts import judged
+from atalaia.demo.estimates import tell
 from atalaia.demo.hold import when
-from atalaia.demo.report import plots
+from atalaia.demo.report import estimates, plots
+from atalaia.demo.report.parts import figure, table
 from atalaia.demo.report.theme import styled, to_svg
 from atalaia.demo.story import Story
 
@@ -38,21 +39,6 @@ border-bottom:1px solid var(--grid)}tr:last-child td{border-bottom:0}th{color:va
 .failed,.no,.drift{color:var(--alarm);font-weight:600}code{font-size:.85em;overflow-wrap:anywhere}
 @media print{.wide,figure,.tile{break-inside:avoid}}
 """
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[int] = ()) -> str:
-    """Cells are HTML already."""
-
-    def row(cells: Sequence[str], tag: str) -> str:
-        made = (f"<{tag}{' class=n' if i in numbers else ''}>{c}</{tag}>" for i, c in enumerate(cells))
-        return f"<tr>{''.join(made)}</tr>"
-
-    body = "".join(row(cells, "td") for cells in rows)
-    return f"<div class=wide><table><thead>{row(head, 'th')}</thead><tbody>{body}</tbody></table></div>"
-
-
-def _figure(svg: str, caption: str) -> str:
-    return f"<figure>{svg}<figcaption>{caption}</figcaption></figure>"
 
 
 def _tiles(summary: dict[str, Any]) -> str:
@@ -98,7 +84,7 @@ def _policies(summary: dict[str, Any]) -> str:
     offline = ", other policies computed offline" if len(rows) > 2 else ""
     return (
         f"<h2>Against other policies</h2><p class=faint>Rows from {since} on, the first that a promoted version "
-        f"served{offline}.</p>" + _table(["", *(m.replace("_", " ") for m in metrics)], rows, range(1, 9))
+        f"served{offline}.</p>" + table(["", *(m.replace("_", " ") for m in metrics)], rows, range(1, 9))
     )
 
 
@@ -120,7 +106,7 @@ def _decisions(summary: dict[str, Any]) -> str:
                 f"{d['p_value']:.4f}" if d["p_value"] is not None else "",
             ]
         )
-    return _table(["as of", "decision", "reason", "version", "gain", "p"], rows, (4, 5))
+    return table(["as of", "decision", "reason", "version", "gain", "p"], rows, (4, 5))
 
 
 def _alerts(summary: dict[str, Any]) -> str:
@@ -145,7 +131,7 @@ def _alerts(summary: dict[str, Any]) -> str:
         "what came of it",
         "new version on what it served",
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def feature_names(story: Story) -> list[str]:
@@ -172,13 +158,13 @@ def write_page(path: Path, story: Story, summary: dict[str, Any]) -> None:
             svg = to_svg(plots.quality(windows, summary, metrics), "quality")
             parts.append(
                 "<h2>Quality over time</h2>"
-                + _figure(
+                + figure(
                     svg,
                     "Each point is a window of prediction time. ▼ a drift alert, | a training, × a refusal, "
                     "▲ and the line a promotion. Dashed: the first model, scored afterwards on the same rows.",
                 )
             )
-        parts.append(_policies(summary))
+        parts += [_policies(summary), estimates.section(tell(story), summary)]
         if names:
             svg = to_svg(plots.drift(story, names, summary), "drift")
             s = summary["settings"]
@@ -187,17 +173,17 @@ def write_page(path: Path, story: Story, summary: dict[str, Any]) -> None:
                 f"Red: p at most {s['alpha']:g} after correction ({escape(str(s['correction']))}) and effect at least "
                 f"{s['min_effect']:g}; both have to hold. Green lines are promotions, which bring a new reference. "
                 "P-values under 10⁻¹² are drawn there.</p>"
-                + _figure(svg, "The shaded band is where a test counts.")
+                + figure(svg, "The shaded band is where a test counts.")
             )
         chosen = plots.strongest(story, names)
         if chosen:
             svg = to_svg(plots.shapes(chosen), "shapes")
             parts.append(
                 "<h2>Reference and live</h2>"
-                + _figure(svg, "For each drifted feature the window with the largest effect: distribution functions of "
+                + figure(svg, "For each drifted feature the window with the largest effect: distribution functions of "
                           "numbers, shares of categories.")
             )  # fmt: skip
-    checks = _table(
+    checks = table(
         ["", "what had to be true", "what was seen"],
         (
             [
@@ -208,7 +194,7 @@ def write_page(path: Path, story: Story, summary: dict[str, Any]) -> None:
             for c in summary["checks"]
         ),
     )
-    topics = _table(
+    topics = table(
         ["topic", "messages", "invalid"],
         ([f"<code>{escape(t)}</code>", f"{v['messages']:,}", str(len(v["invalid"]))]
          for t, v in summary["messages"].items()),

@@ -23,7 +23,8 @@ def date(ms: float) -> Any:
     return datetime.fromtimestamp(ms / 1000, UTC)
 
 
-def _dates(axes: Axes) -> None:
+def dates(axes: Axes) -> None:
+    """Event time below, in few words."""
     locator = mdates.AutoDateLocator(maxticks=9)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
@@ -57,38 +58,43 @@ def quality(
                     x, y, color=colour, linestyle=style, marker="o", markersize=3, linewidth=1.6, label=name
                 )
         axes.set_title(label, pad=16)  # the alerts' marks stand above the frame
-        _dates(axes)
+        dates(axes)
         _mark(axes, summary)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels))
     return figure
 
 
-def _mark(axes: Axes, summary: dict[str, Any]) -> None:
-    """Alerts, trainings, refusals and promotions on one time axis."""
-    seen: set[str] = set()
+def _at(axes: Axes, ms: int, colour: str, marker: str, height: float, name: str) -> None:
+    """A mark at an event time, ``height`` as a share of the panel's; the legend names each kind once."""
+    named = axes.get_legend_handles_labels()[1]
+    axes.plot(
+        [date(ms)], [height], marker=marker, color=colour, markersize=7, linestyle="none", clip_on=False,
+        transform=axes.get_xaxis_transform(), label=None if name in named else name, zorder=5,
+    )  # fmt: skip
 
-    def at(ms: int, colour: str, marker: str, height: float, name: str) -> None:
-        axes.plot(
-            [date(ms)], [height], marker=marker, color=colour, markersize=7, linestyle="none", clip_on=False,
-            transform=axes.get_xaxis_transform(), label=None if name in seen else name, zorder=5,
-        )  # fmt: skip
-        seen.add(name)
 
-    for alert in summary["alerts"]:
-        if alert["state"] == "drift":
-            at(alert["window_end"], ALARM, "v", 1.02, "alert")
-    for decision in summary["decisions"]:
-        kind = decision["decision"]
-        if kind == "started":
-            at(decision["as_of"], INK, "|", 0.04, "training")
-        elif kind in {"refused", "failed"}:
-            at(decision["as_of"], WAIT, "X", 0.04, kind)
+def promotions(axes: Axes, summary: dict[str, Any]) -> None:
+    """A line where each promoted version began to serve."""
     for version in summary["versions"]:
         if version["action"] == "promoted":
             ms = version["served_from"] or version["decided_at"]
             axes.axvline(date(ms), color=GOOD, linewidth=1, alpha=0.8)
-            at(ms, GOOD, "^", 0.04, "promotion")
+            _at(axes, ms, GOOD, "^", 0.04, "promotion")
+
+
+def _mark(axes: Axes, summary: dict[str, Any]) -> None:
+    """Alerts, trainings, refusals and promotions on one time axis."""
+    for alert in summary["alerts"]:
+        if alert["state"] == "drift":
+            _at(axes, alert["window_end"], ALARM, "v", 1.02, "alert")
+    for decision in summary["decisions"]:
+        kind = decision["decision"]
+        if kind == "started":
+            _at(axes, decision["as_of"], INK, "|", 0.04, "training")
+        elif kind in {"refused", "failed"}:
+            _at(axes, decision["as_of"], WAIT, "X", 0.04, kind)
+    promotions(axes, summary)
 
 
 def drift(story: Story, names: Sequence[str], summary: dict[str, Any]) -> Figure:
@@ -117,7 +123,7 @@ def drift(story: Story, names: Sequence[str], summary: dict[str, Any]) -> Figure
         right.scatter(x, effect, c=colour, s=13, zorder=3, linewidths=0)
         right.set(ylim=(0, max(0.3, 1.1 * max(effect, default=0.0))))
         for axes in (left, right):
-            _dates(axes)
+            dates(axes)
             for ms in promoted:
                 axes.axvline(date(ms), color=GOOD, linewidth=0.8, alpha=0.7)
         left.set_title(name)
