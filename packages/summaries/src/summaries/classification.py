@@ -10,8 +10,7 @@ equals scikit-learn's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,14 +18,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from summaries import packing, ranking
 from summaries.counts import Counts
-from summaries.labels import text, texts
+from summaries.scores import BINS, binned, matrix, named, numbered
 from summaries.sparse import Columns, SparseCounts
 
-BINS = 1_000  # of a score
 CALIBRATION_BINS = 10  # equal widths, as in Naeini and others (2015); each is a whole number of score bins
 UNIT = 2.0**40
 OTHER = "(other)"
-TOLERANCE = 1e-6  # float32 arithmetic may leave [0, 1] by a rounding error
 _EPS = float(np.finfo(np.float64).eps)  # scikit-learn's clip of a probability of 0 in the log loss
 _SCORES = BINS + 1  # the last: a row without probabilities
 _WIDTH = BINS // CALIBRATION_BINS
@@ -37,14 +34,6 @@ _Packed = tuple[
     tuple[str, ...], Columns, Columns | None, list[packing.Whole] | None, tuple[packing.Whole, ...] | None
 ]
 _decoder = msgspec.msgpack.Decoder(_Packed)
-
-
-@lru_cache(maxsize=256)
-def _numbered(classes: tuple[object, ...]) -> dict[str, int]:
-    names = [text(name) for name in classes]
-    if len(names) < 2 or None in names or len(set(names)) != len(names):
-        raise ValueError(f"two or more distinct classes, not {list(classes)}")
-    return {cast("str", name): i for i, name in enumerate(names)}
 
 
 class Classification:
@@ -65,7 +54,7 @@ class Classification:
     """
 
     def __init__(self, classes: Sequence[object]) -> None:
-        self._cell = _numbered(tuple(classes))
+        self._cell = numbered(tuple(classes))
         self.classes = list(self._cell)
         self._side = len(self.classes) + 1  # (other) last
         self._cells = SparseCounts(self._side**2 * _SCORES)  # (truth × predicted) × score
@@ -143,7 +132,7 @@ class Classification:
         predicted: Iterable[object],
         probabilities: Mapping[str, ArrayLike] | None,
     ) -> None:
-        t, p = _named(truth), _named(predicted)
+        t, p = named(truth), named(predicted)
         if len(t) != len(p):
             raise ValueError(f"{len(t)} truths for {len(p)} predictions")
         get, side = self._cell.get, self._side
@@ -152,7 +141,7 @@ class Classification:
         if probabilities is None:
             _count(self._cells, pairs * _SCORES + BINS, sign)
             return
-        scores = self._scores(probabilities, len(t))
+        scores = matrix(self.classes, probabilities, len(t))
         for at in range(0, len(t), _ROWS):  # one piece, but for uploads
             self._add_scored(sign, pairs[at : at + _ROWS], scores[:, at : at + _ROWS])
 
@@ -172,7 +161,7 @@ class Classification:
             score = np.where(predicted < k, scores[np.minimum(predicted, k - 1), rows], 0.0)
             of_truth = np.where(truth < k, scores[np.minimum(truth, k - 1), rows], 0.0)
             np.square(scores - hits).sum(axis=0, out=losses[2])
-            cells = (np.arange(k)[:, None] * 2 + hits) * BINS + _binned(scores)
+            cells = (np.arange(k)[:, None] * 2 + hits) * BINS + binned(scores)
             _count(self._against, cells.ravel(), sign)
         np.log(np.minimum(np.maximum(of_truth, _EPS), 1.0 - _EPS), out=losses[0])
         np.negative(losses[0], out=losses[0])
@@ -180,7 +169,7 @@ class Classification:
         sums = np.rint(losses * UNIT).astype(np.int64).sum(axis=1).tolist()
         for name, units in zip(_SUMS, sums, strict=True):
             setattr(self, name, getattr(self, name) + sign * units)
-        bins = _binned(score)
+        bins = binned(score)
         _count(self._cells, pairs * _SCORES + bins, sign)
         # Floats that are whole and below 2**53 add exactly.
         confidence = np.bincount(bins // _WIDTH, np.rint(score * UNIT), CALIBRATION_BINS).tolist()
@@ -358,47 +347,12 @@ class Classification:
                 found[name] = (value, error)
         return found
 
-    def _scores(self, probabilities: Mapping[str, ArrayLike], n: int) -> NDArray[np.float64]:
-        """Probabilities as a matrix, classes down and rows across."""
-        given = {text(name): np.asarray(column, dtype=np.float64) for name, column in probabilities.items()}
-        if len(self.classes) == 2:
-            for name, twin in (self.classes, self.classes[::-1]):
-                if name not in given and twin in given:
-                    given[name] = 1.0 - given[twin]
-        absent = [name for name in self.classes if name not in given]
-        if absent:
-            raise ValueError(f"no probability of class {absent[0]}")
-        scores = np.array([given[name] for name in self.classes])
-        if scores.shape != (len(self.classes), n):
-            raise ValueError(f"{scores.shape[-1]} probabilities for {n} rows")
-        if not n:
-            return scores
-        low, high = scores.min(), scores.max()
-        # NaN fails the comparison.
-        if not (low >= -TOLERANCE and high <= 1 + TOLERANCE):
-            raise ValueError("a probability lies in [0, 1]")
-        return scores if low >= 0.0 and high <= 1.0 else np.clip(scores, 0.0, 1.0)
-
-
-def _named(labels: Iterable[object]) -> list[str]:
-    column = list(labels)
-    if set(map(type, column)) <= {str}:
-        return cast("list[str]", column)
-    names = texts(column)
-    if None in names:
-        raise ValueError("a label is missing")
-    return cast("list[str]", names)
-
 
 def _count(counts: SparseCounts, keys: NDArray[np.int64], sign: int) -> None:
     if sign > 0:
         counts.update(keys)
     else:
         counts.revert(keys)
-
-
-def _binned(scores: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.minimum((scores * BINS).astype(np.int64), BINS - 1)
 
 
 def _rates(counts: Counts) -> tuple[NDArray[np.float64], ...]:
