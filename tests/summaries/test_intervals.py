@@ -1,0 +1,152 @@
+"""Confidence intervals cover what they should, by simulation, and equal the textbook's where there is one."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from summaries.intervals import class_intervals, intervals, wilson
+from summaries.quality import LARGEST, Classification, Regression
+
+EVERYBODY = 20_000
+DRAWS, ROWS = 400, 300
+
+
+def classified(classes, truth, predicted, scores):
+    """A way to count some rows of a population of classes given by number."""
+
+    def count(rows=slice(None)):
+        names = np.array(classes)
+        quality = Classification(classes)
+        columns = dict(zip(classes, scores[rows].T, strict=True))
+        quality.update(names[truth[rows]].tolist(), names[predicted[rows]].tolist(), columns)
+        return quality
+
+    return count
+
+
+def two_classes(rng):
+    """Scores that are near the chance of the positive class, but not it."""
+    chance = rng.beta(1, 2, EVERYBODY)
+    score = np.clip(chance + rng.normal(0, 0.1, EVERYBODY), 0.01, 0.99)
+    truth = (rng.random(EVERYBODY) < chance).astype(int)
+    return classified(["no", "yes"], truth, (score > 0.5).astype(int), np.stack([1 - score, score], axis=1))
+
+
+def four_classes(rng):
+    """Classes that are not equally frequent."""
+    scores = rng.dirichlet([0.5, 0.4, 0.3, 0.3], EVERYBODY)
+    truth = (rng.random(EVERYBODY)[:, None] > np.cumsum(scores, axis=1)[:, :-1]).sum(axis=1)
+    return classified(list("abcd"), truth, scores.argmax(axis=1), scores)
+
+
+def numbers(rng):
+    """Truths that are skewed, errors with heavy tails that grow with the truth."""
+    truth = 5 + rng.gamma(3, 10, EVERYBODY)
+    predicted = 0.9 * truth + 3 + 3 * rng.standard_t(8, EVERYBODY) * (1 + truth / 50)
+
+    def count(rows=slice(None)):
+        quality = Regression()
+        quality.update(truth[rows], predicted[rows])
+        return quality
+
+    return count
+
+
+@pytest.mark.parametrize("population", [two_classes, four_classes, numbers])
+def test_ninety_five_per_cent_cover_what_is_true_of_everybody(population):
+    """Of 400 draws of 300 rows some 95% have an interval around the figure of the whole population."""
+    rng = np.random.default_rng(1)
+    count = population(rng)
+    true, covered = count().get(), {}
+    for _ in range(DRAWS):
+        for name, (low, high) in intervals(count(rng.integers(0, EVERYBODY, ROWS))).items():
+            covered.setdefault(name, []).append(low <= true[name] <= high)
+    rates = {name: np.mean(each) for name, each in covered.items()}
+    assert all(len(each) == DRAWS for each in covered.values())
+    if population is four_classes:
+        assert rates.pop("auc") >= 0.95  # wider than it need be, as it says
+    assert all(0.92 <= rate <= 0.98 for rate in rates.values()), rates
+    assert set(true) - set(covered) <= {"calibration_error", "pr_auc"}
+
+
+@given(st.integers(0, 50), st.integers(0, 50))
+def test_proportions_have_wilsons_interval(hits, misses):
+    """The same limits as SciPy's."""
+    if hits + misses:
+        theirs = stats.binomtest(hits, hits + misses).proportion_ci(method="wilson")
+        assert wilson(hits, hits + misses) == pytest.approx(tuple(theirs), abs=1e-9)
+
+
+def test_the_auc_has_delongs_interval():
+    """From the histogram the spread is that of the placements row by row, where no two rows share a bin."""
+    rng = np.random.default_rng(0)
+    score = rng.permutation(1_000)[:80] / 1_000 + 0.0005
+    truth = rng.random(80) < score
+    quality = Classification(["no", "yes"])
+    quality.update(np.where(truth, "yes", "no").tolist(), ["no"] * 80, {"yes": score})
+    above = score[truth][:, None] > score[~truth]
+    spread = math.sqrt(
+        above.mean(axis=1).var(ddof=1) / truth.sum() + above.mean(axis=0).var(ddof=1) / (~truth).sum()
+    )
+    auc = above.mean()
+    half = 1.959964 * spread / (auc * (1 - auc))
+    expected = [1 / (1 + math.exp(-(math.log(auc / (1 - auc)) + side * half))) for side in (-1, 1)]
+    assert intervals(quality)["auc"] == pytest.approx(expected, abs=1e-6)
+
+
+@st.composite
+def qualities(draw):
+    """Few rows of two to four classes, with and without probabilities; or of numbers of any size."""
+    if draw(st.booleans()):
+        pairs = draw(st.lists(st.tuples(*[st.floats(-LARGEST, LARGEST) | st.floats(-9, 9)] * 2), max_size=6))
+        quality = Regression()
+        quality.update([t for t, _ in pairs], [p for _, p in pairs])
+        return quality
+    classes = list("abcd")[: draw(st.integers(2, 4))]
+    rows = draw(st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from("abcde")), max_size=12))
+    quality, rng = Classification(classes), np.random.default_rng(len(rows))
+    scores = dict(zip(classes, rng.dirichlet(np.ones(len(classes)), len(rows)).T, strict=True))
+    quality.update([t for t, _ in rows], [p for _, p in rows], draw(st.sampled_from([None, scores])))
+    return quality
+
+
+@settings(deadline=None)
+@given(qualities())
+def test_intervals_hold_their_figure(quality):
+    """However few the rows: limits are finite, in order, around the figure, and those of shares within [0, 1]."""
+    metrics = quality.get()
+    for name, (low, high) in intervals(quality).items():
+        assert math.isfinite(low)
+        assert math.isfinite(high)
+        slack = 1e-9 * max(1.0, abs(metrics[name]))
+        assert low - slack <= metrics[name] <= high + slack, name
+        if isinstance(quality, Classification) and name not in ("log_loss", "brier"):
+            assert 0 <= low <= high <= 1
+    if isinstance(quality, Classification):
+        by_class = quality.by_class()
+        for name, these in class_intervals(quality).items():
+            for figure, (low, high) in these.items():
+                assert 0 <= low <= by_class[name][figure] + 1e-9
+                assert by_class[name][figure] - 1e-9 <= high <= 1
+
+
+def test_no_error_at_all_still_leaves_doubt():
+    """Twenty rows without an error do not prove that there are none."""
+    quality = Classification(["a", "b", "c"])
+    quality.update(["a", "b", "c", "a"] * 5, ["a", "b", "c", "a"] * 5)
+    found = intervals(quality)
+    assert {"accuracy", "balanced_accuracy", "precision", "recall", "f1", "f1_weighted"} <= set(found)
+    assert all(low < 0.95 and high == 1.0 for low, high in found.values())
+
+
+def test_without_rows_there_are_no_intervals():
+    """Nothing is said of nothing, and one row says nothing about a spread."""
+    assert intervals(Classification(["a", "b"])) == intervals(Regression()) == {}
+    one = Regression()
+    one.update([1.0], [2.0])
+    assert intervals(one) == {}
