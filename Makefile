@@ -8,10 +8,11 @@ PARTS := packages/contracts packages/summaries packages/scoring packages/service
 CODE := packages services projects tests bench
 READY := .venv/.ready
 PEERS := .bench-venv/.ready
+NANNYML := .nannyml-venv/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor experiments contracts lock clean
+.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -71,7 +72,7 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: bench-detection bench-monitor bench-vectors bench-kinds bench-predictor ## all benchmarks; each writes bench/results/NAME.json
+bench: bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates ## all benchmarks; each writes bench/results/NAME.json
 
 bench-detection: $(READY) $(PEERS) ## false alarms and delay beside the thesis, river, Frouros (a quarter of an hour)
 	$(BIN)/python bench/detection.py
@@ -88,6 +89,14 @@ bench-kinds: $(READY) ## kinds of change in River's streams, wine and flights (t
 bench-predictor: $(READY) ## requests/s, each acknowledged by real Kafka, beside servers without a log (DATA=path to the wine)
 	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/wine-quality/src $(BIN)/python bench/predictor_bench.py
 
+bench-estimates: $(READY) $(NANNYML) ## quality estimated before labels beside NannyML's CBPE, on its data (half a minute)
+	$(BIN)/python bench/estimates.py
+
+$(NANNYML): $(UV) bench/nannyml.lock
+	@test -x .nannyml-venv/bin/python || $(UV) venv --quiet --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .nannyml-venv
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .nannyml-venv bench/nannyml.lock
+	@touch $(NANNYML)
+
 $(PEERS): $(UV) bench/requirements.lock
 	@test -x .bench-venv/bin/python || $(UV) venv --quiet --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .bench-venv
 	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python .bench-venv bench/requirements.lock
@@ -101,10 +110,13 @@ contracts: $(READY) ## write schemas, AsyncAPI, flow diagram, settings and metri
 	$(BIN)/python -m servicekit.settings_table docs/settings.md
 	$(BIN)/python -m servicekit.metrics_table docs/metrics.md
 
+# NannyML asks for XGBoost, and that for a third of a gigabyte which only accelerators use: left out.
 lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' own too
 	for each in requirements bench/requirements; do \
 	  $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --python-version 3.11 $$each.in -o $$each.lock; done
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-emit-package nvidia-nccl-cu12 --python-version 3.11 bench/nannyml.in -o bench/nannyml.lock
 
 clean: ## remove what setup and runs made
-	rm -rf .venv .uv .bench-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*
+	rm -rf .venv .uv .bench-venv .nannyml-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*

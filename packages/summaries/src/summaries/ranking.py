@@ -49,8 +49,8 @@ def average_precision(negative: Histogram, positive: Histogram) -> tuple[float, 
     at = np.flatnonzero(positive)[::-1]
     p, n = (np.asarray(counts[at], dtype=np.float64) for counts in (positive, negative))
     # Rows above the bin: positives from the cumulated positives, negatives from all of the other class.
-    above_p = total - np.cumsum(positive)[at]
-    above_n = float(negative.sum()) - np.cumsum(negative)[at]
+    above_p = np.maximum(total - np.cumsum(positive)[at], 0.0)  # expected rows leave a rounding error
+    above_n = np.maximum(float(negative.sum()) - np.cumsum(negative)[at], 0.0)
     tied = p * (above_p + p) / (above_p + p + above_n + n)
     best = p * (above_p + p) / (above_p + p + above_n)
     first = above_n + n
