@@ -23,7 +23,8 @@ from feedback.domain.uploads import Labels, Refused, add, check
 
 DELIMITERS = (",", ";", "\t")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_INTEGER = re.compile(r"-?[0-9]+")
+_INTEGER = re.compile(r"(-?[0-9]{1,18})(?:\.0+)?")
+_MAX_NUMBER = 100  # characters; Python takes long over thousands
 _HEADER = "the first line names the columns: prediction_id, truth and, if known, label_time"
 
 
@@ -158,10 +159,14 @@ def _truth(field: str, delimiter: str) -> Label:
     number = _NUMBER.fullmatch(field.replace(",", ".") if delimiter == ";" else field)
     if number is None:
         return field
+    if len(field) > _MAX_NUMBER:
+        said = f"a number has {_MAX_NUMBER} characters at the most; a text of digits stands in quotes"
+        raise Refused(said, "truth")
     return float(number[0]) if number[1] or number[2] else int(number[0])
 
 
 def _time(field: str) -> int | str | None:
     if not field:
         return None
-    return int(field) if _INTEGER.fullmatch(field) else field
+    whole = _INTEGER.fullmatch(field)
+    return int(whole[1]) if whole else field

@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 from feedback.domain.uploads import Labels, Refused, add, check
 
 FIELDS = ("prediction_id", "truth", "label_time")
-_Time = int | str | None
+_Time = int | float | str | None
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True, gc=False):

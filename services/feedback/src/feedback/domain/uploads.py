@@ -99,6 +99,10 @@ def _time(value: Any, now: int, row: int | None) -> int:
         return now
     if type(value) is int:
         time = value
+    elif (
+        isinstance(value, float) and value.is_integer()
+    ):  # to JSON 5.0 is an integer, and dataframes write it
+        time = int(value)
     elif isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)

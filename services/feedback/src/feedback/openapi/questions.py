@@ -117,6 +117,8 @@ PATHS: dict[str, Any] = {
             "properties": {
                 "until": {
                     "type": ["integer", "null"],
+                    "minimum": -(2**53) + 1,
+                    "maximum": 2**53 - 1,
                     "description": "event time, ms; the end of the newest window where it is left out",
                 }
             },

@@ -67,7 +67,8 @@ class Problem:
 
     def content(self) -> dict[str, Any]:
         """As the last line of an answer that has begun."""
-        return {"status": self.status, "title": self.title, "detail": self.detail, **self.members}
+        named = {"type": "about:blank", "title": self.title, "status": self.status, "detail": self.detail}
+        return named | self.members
 
 
 def problem_of(error: Exception) -> Problem:

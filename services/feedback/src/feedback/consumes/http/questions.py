@@ -24,6 +24,7 @@ from feedback.domain.uploads import Refused, check_id
 FLUSH_SECONDS = 60.0
 MAX_STATES = 10_000
 PREFIX = "/api/v1.0"
+_BITS = 53
 _TURN = 200  # ids that are looked up before others have their turn
 
 
@@ -89,7 +90,7 @@ class Questions:
 
 
 class _Flush(msgspec.Struct, forbid_unknown_fields=True):
-    until: int | None = None
+    until: int | float | None = None
 
 
 class _Asked(msgspec.Struct, forbid_unknown_fields=True):
@@ -102,9 +103,12 @@ class _Told(msgspec.Struct):
 
 def _until(body: bytes) -> int | None:
     try:
-        return msgspec.json.decode(body or b"{}", type=_Flush).until
+        until = msgspec.json.decode(body or b"{}", type=_Flush).until
     except (ValueError, RecursionError) as error:
         raise Refused(f"until is milliseconds since 1970: {error}", "until") from None
+    if until is not None and (until != int(until) or abs(until) >= 2**_BITS):
+        raise Refused(f"until is a whole number of milliseconds since 1970, of at most {_BITS} bits", "until")
+    return None if until is None else int(until)
 
 
 def _ids(body: bytes) -> list[str]:

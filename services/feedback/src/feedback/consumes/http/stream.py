@@ -141,8 +141,9 @@ class Upload:
             if self._strict:
                 said = f"line {first.line} is no label: {first.detail}. {self._so_far()}"
                 return Problem(422, "Line rejected", said, members=self._told())
-            said = f"{self.progress.rejected} lines are no labels, the first is line {first.line}: {first.detail}. "
-            return Problem(422, "Lines rejected", said + "All others are accepted.", members=self._told())
+            n, m = self.progress.accepted, self.progress.rejected
+            said = f"rejected: {m}, first line {first.line}: {first.detail}. Accepted: {n}, all other labels."
+            return Problem(422, "Lines rejected", said, members=self._told())
         if not self.progress.accepted:
             return Problem(422, "Refused", "the upload holds no label", members=self._told())
         return self.progress.counts() | {"upload_id": self.upload_id}
