@@ -10,7 +10,7 @@ equals scikit-learn's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from summaries import packing, ranking
 from summaries.counts import Counts
+from summaries.groups import split
 from summaries.scores import BINS, binned, matrix, named, numbered
-from summaries.sparse import Columns, SparseCounts
+from summaries.sparse import Columns, Keys, SparseCounts
 
 CALIBRATION_BINS = 10  # equal widths, as in Naeini and others (2015); each is a whole number of score bins
 UNIT = 2.0**40
@@ -125,12 +126,28 @@ class Classification:
         """Take rows out again, as a corrected label asks for."""
         self._add(-1, truth, predicted, probabilities)
 
+    @staticmethod
+    def update_each(
+        qualities: Sequence[Classification],
+        groups: ArrayLike,
+        truth: Iterable[object],
+        predicted: Iterable[object],
+        probabilities: Mapping[str, ArrayLike] | None = None,
+        sign: int = 1,
+    ) -> None:
+        """Count row i into ``qualities[groups[i]]``, or take it out (``sign`` -1); all have the same classes."""
+        if any(quality.classes != qualities[0].classes for quality in qualities):
+            raise ValueError("rows are counted into qualities of the same classes")
+        if qualities:
+            qualities[0]._add(sign, truth, predicted, probabilities, (qualities, groups))
+
     def _add(
         self,
         sign: int,
         truth: Iterable[object],
         predicted: Iterable[object],
         probabilities: Mapping[str, ArrayLike] | None,
+        into: tuple[Sequence[Classification], ArrayLike] | None = None,
     ) -> None:
         t, p = named(truth), named(predicted)
         if len(t) != len(p):
@@ -138,41 +155,50 @@ class Classification:
         get, side = self._cell.get, self._side
         k = side - 1
         pairs = np.array([get(a, k) * side + get(b, k) for a, b in zip(t, p, strict=True)], dtype=np.int64)
-        if probabilities is None:
-            _count(self._cells, pairs * _SCORES + BINS, sign)
+        scores = None if probabilities is None else matrix(self.classes, probabilities, len(t))
+        if into is None:
+            for at in range(0, len(t), _ROWS):  # one piece, but for uploads
+                piece = slice(at, at + _ROWS)
+                terms = _terms(pairs[piece], None if scores is None else scores[:, piece])
+                self._take(
+                    sign, terms.keys, terms.against, terms.units.sum(axis=1).tolist(), terms.confidences()
+                )
             return
-        scores = matrix(self.classes, probabilities, len(t))
-        for at in range(0, len(t), _ROWS):  # one piece, but for uploads
-            self._add_scored(sign, pairs[at : at + _ROWS], scores[:, at : at + _ROWS])
+        qualities, groups = into
+        order, names, starts, ends = split(groups, len(t), len(qualities))
+        pairs, scores = pairs[order], None if scores is None else scores[:, order]
+        for at in range(0, len(t), _ROWS):
+            piece = slice(at, at + _ROWS)
+            terms = _terms(pairs[piece], None if scores is None else scores[:, piece])
+            here = (starts < at + _ROWS) & (ends > at)
+            first, last = np.maximum(starts[here] - at, 0), np.minimum(ends[here] - at, _ROWS)
+            sums = np.add.reduceat(terms.units, first, axis=1).T.tolist()
+            confidences = terms.confidences(np.repeat(np.arange(len(first)), last - first), len(first))
+            keys, bounds = terms.keys.tolist(), zip(first.tolist(), last.tolist(), strict=True)
+            for i, (name, (a, b)) in enumerate(zip(names[here].tolist(), bounds, strict=True)):
+                against = None if terms.against is None else terms.against[:, a:b]
+                confidence = confidences[CALIBRATION_BINS * i : CALIBRATION_BINS * (i + 1)]
+                qualities[name]._take(sign, keys[a:b], against, sums[i], confidence)
 
-    def _add_scored(self, sign: int, pairs: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
-        k, n = len(scores), len(pairs)
-        truth = pairs // self._side
-        losses = np.empty((4, n))
-        if k == 2:
-            hit = truth == 1
-            score = scores[1]
-            of_truth = np.where(hit, score, np.where(truth == 0, scores[0], 0.0))
-            np.square(score - hit, out=losses[2])
-        else:
-            predicted = pairs % self._side
-            rows = np.arange(n)
-            hits = np.arange(k)[:, None] == truth
-            score = np.where(predicted < k, scores[np.minimum(predicted, k - 1), rows], 0.0)
-            of_truth = np.where(truth < k, scores[np.minimum(truth, k - 1), rows], 0.0)
-            np.square(scores - hits).sum(axis=0, out=losses[2])
-            cells = (np.arange(k)[:, None] * 2 + hits) * BINS + binned(scores)
-            _count(self._against, cells.ravel(), sign)
-        np.log(np.minimum(np.maximum(of_truth, _EPS), 1.0 - _EPS), out=losses[0])
-        np.negative(losses[0], out=losses[0])
-        np.square(losses[0::2], out=losses[1::2])
-        sums = np.rint(losses * UNIT).astype(np.int64).sum(axis=1).tolist()
-        for name, units in zip(_SUMS, sums, strict=True):
-            setattr(self, name, getattr(self, name) + sign * units)
-        bins = binned(score)
-        _count(self._cells, pairs * _SCORES + bins, sign)
-        # Floats that are whole and below 2**53 add exactly.
-        confidence = np.bincount(bins // _WIDTH, np.rint(score * UNIT), CALIBRATION_BINS).tolist()
+    def _take(
+        self,
+        sign: int,
+        keys: Keys,
+        against: NDArray[np.int64] | None,
+        sums: list[int],
+        confidence: list[float],
+    ) -> None:
+        move = SparseCounts.update if sign > 0 else SparseCounts.revert
+        move(self._cells, keys)
+        if against is not None:
+            move(self._against, against.ravel())
+        if not confidence:
+            return
+        loss, loss_squares, brier, brier_squares = sums
+        self.log_loss_units += sign * loss
+        self.log_loss_squares += sign * loss_squares
+        self.brier_units += sign * brier
+        self.brier_squares += sign * brier_squares
         self._confidence = [a + sign * int(b) for a, b in zip(self._confidence, confidence, strict=True)]
 
     def update_counts(self, counts: Mapping[tuple[str, str], int]) -> None:
@@ -348,11 +374,53 @@ class Classification:
         return found
 
 
-def _count(counts: SparseCounts, keys: NDArray[np.int64], sign: int) -> None:
-    if sign > 0:
-        counts.update(keys)
+class _Terms(NamedTuple):
+    """What each row adds: its cell [rows], one-vs-rest cells [classes, rows], losses [4, rows], its score in units."""
+
+    keys: NDArray[np.int64]
+    against: NDArray[np.int64] | None
+    units: NDArray[np.int64]
+    bins: NDArray[np.int64] | None
+    score: NDArray[np.float64] | None
+
+    def confidences(self, group: NDArray[np.int64] | int = 0, groups: int = 1) -> list[float]:
+        """[groups × calibration bins] sums of the scores in units, none without probabilities."""
+        if self.bins is None or self.score is None:
+            return []
+        # Floats that are whole and below 2**53 add exactly.
+        cells = self.bins // _WIDTH + group * CALIBRATION_BINS
+        sums: list[float] = np.bincount(cells, self.score, groups * CALIBRATION_BINS).tolist()
+        return sums
+
+
+def _terms(pairs: NDArray[np.int64], scores: NDArray[np.float64] | None) -> _Terms:
+    """From the cells (truth × predicted) of the rows and their probabilities [classes, rows]."""
+    n = len(pairs)
+    if scores is None:
+        return _Terms(pairs * _SCORES + BINS, None, np.zeros((len(_SUMS), n), dtype=np.int64), None, None)
+    k = len(scores)
+    truth = pairs // (k + 1)
+    losses, against = np.empty((len(_SUMS), n)), None
+    if k == 2:
+        hit = truth == 1
+        score = scores[1]
+        of_truth = np.where(hit, score, np.where(truth == 0, scores[0], 0.0))
+        np.square(score - hit, out=losses[2])
     else:
-        counts.revert(keys)
+        predicted = pairs % (k + 1)
+        rows = np.arange(n)
+        hits = np.arange(k)[:, None] == truth
+        score = np.where(predicted < k, scores[np.minimum(predicted, k - 1), rows], 0.0)
+        of_truth = np.where(truth < k, scores[np.minimum(truth, k - 1), rows], 0.0)
+        # In the order of the classes, whatever the number of rows: a sum over an axis may take another.
+        losses[2] = np.add.accumulate(np.square(scores - hits))[-1]
+        against = (np.arange(k)[:, None] * 2 + hits) * BINS + binned(scores)
+    np.log(np.minimum(np.maximum(of_truth, _EPS), 1.0 - _EPS), out=losses[0])
+    np.negative(losses[0], out=losses[0])
+    np.square(losses[0::2], out=losses[1::2])
+    bins = binned(score)
+    units = np.rint(losses * UNIT).astype(np.int64)
+    return _Terms(pairs * _SCORES + bins, against, units, bins, np.rint(score * UNIT))
 
 
 def _rates(counts: Counts) -> tuple[NDArray[np.float64], ...]:

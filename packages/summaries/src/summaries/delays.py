@@ -14,9 +14,10 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from summaries import packing
+from summaries.groups import split
 from summaries.sparse import Columns, SparseCounts
 
 RELATIVE_ACCURACY = 0.01  # α
@@ -76,6 +77,19 @@ class Delays:
         keys, total = _buckets(delays)
         self._counts.revert(keys)
         self.sum -= total
+
+    @staticmethod
+    def update_each(
+        counts: Sequence[Delays], groups: ArrayLike, delays: Sequence[int] | NDArray[np.int64]
+    ) -> None:
+        """Count delay i into ``counts[groups[i]]``."""
+        keys, _ = _buckets(delays)
+        order, names, starts, ends = split(groups, len(keys), len(counts))
+        listed = keys[order].tolist()
+        values = np.asarray(delays, dtype=np.int64)[order].tolist()
+        for name, a, b in zip(names.tolist(), starts.tolist(), ends.tolist(), strict=True):
+            counts[name]._counts.update(listed[a:b])
+            counts[name].sum += sum(values[a:b])
 
     def merge(self, other: Delays) -> Delays:
         """The delays of both, as a new instance."""

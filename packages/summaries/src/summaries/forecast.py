@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from summaries import packing, ranking
 from summaries.calibration import Calibration
+from summaries.groups import split
 from summaries.scores import BINS, binned, matrix, middles, named, numbered
 from summaries.sparse import Columns, SparseCounts
 
@@ -55,6 +56,24 @@ class Forecast:
     def revert(self, predicted: Iterable[object], probabilities: Mapping[str, ArrayLike]) -> None:
         """Take rows out again."""
         self._counts.revert(self._keys(predicted, probabilities))
+
+    @staticmethod
+    def update_each(
+        forecasts: Sequence[Forecast],
+        groups: ArrayLike,
+        predicted: Iterable[object],
+        probabilities: Mapping[str, ArrayLike],
+    ) -> None:
+        """Count row i into ``forecasts[groups[i]]``; all have the same classes."""
+        if any(forecast.classes != forecasts[0].classes for forecast in forecasts):
+            raise ValueError("rows are counted into forecasts of the same classes")
+        if not forecasts:
+            return
+        keys = forecasts[0]._keys(predicted, probabilities)
+        order, names, starts, ends = split(groups, len(keys), len(forecasts))
+        listed = keys[order].tolist()
+        for name, a, b in zip(names.tolist(), starts.tolist(), ends.tolist(), strict=True):
+            forecasts[name]._counts.update(listed[a:b])
 
     def _keys(self, predicted: Iterable[object], probabilities: Mapping[str, ArrayLike]) -> NDArray[np.int64]:
         names, k = named(predicted), len(self.classes)

@@ -11,17 +11,20 @@ has too many as well. ``revert`` undoes ``update`` as long as there were never t
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import cast
 
 import msgspec
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from summaries import packing
 from summaries.classification import Classification
-from summaries.labels import text, texts
+from summaries.groups import split
+from summaries.labels import text
 from summaries.regression import LARGEST, Regression
+from summaries.scores import named
 
 MAX_PAIRS = 1_000
 
@@ -58,23 +61,41 @@ class LabelPairs:
         self._add(-1, truth, predicted)
 
     def _add(self, sign: int, truth: Iterable[object], predicted: Iterable[object]) -> None:
-        t, p = list(truth), list(predicted)
-        if len(t) != len(p):
-            raise ValueError(f"{len(t)} truths for {len(p)} predictions")
-        names = _named(t), _named(p)
-        numbers = _numbers(t), _numbers(p)
-        usable = [(a, b) for a, b in zip(*numbers, strict=True) if a is not None and b is not None]
-        move = self._regression.update if sign > 0 else self._regression.revert
-        move([a for a, _ in usable], [b for _, b in usable])
-        self.rows += sign * len(t)
-        self.unusable += sign * (len(t) - len(usable))
+        names, truths, predictions, usable = _columns(truth, predicted)
+        if usable.any():
+            move = self._regression.update if sign > 0 else self._regression.revert
+            move(truths[usable], predictions[usable])
+        self.unusable += sign * int(len(usable) - np.count_nonzero(usable))
+        self._take(sign, names)
+
+    @staticmethod
+    def update_each(
+        counts: Sequence[LabelPairs],
+        groups: ArrayLike,
+        truth: Iterable[object],
+        predicted: Iterable[object],
+        sign: int = 1,
+    ) -> None:
+        """Count row i into ``counts[groups[i]]``, or take it out (``sign`` -1)."""
+        names, truths, predictions, usable = _columns(truth, predicted)
+        into = np.asarray(groups, dtype=np.int64)
+        order, runs, starts, ends = split(into, len(names), len(counts))
+        regressions = [each._regression for each in counts]
+        Regression.update_each(regressions, into[usable], truths[usable], predictions[usable], sign)
+        for unusable in into[~usable].tolist():
+            counts[unusable].unusable += sign
+        listed = order.tolist()
+        for run, a, b in zip(runs.tolist(), starts.tolist(), ends.tolist(), strict=True):
+            counts[run]._take(sign, [names[row] for row in listed[a:b]])
+
+    def _take(self, sign: int, names: list[Pair]) -> None:
+        self.rows += sign * len(names)
         if self.too_many:
             return
-        pairs = self._pairs
         if sign > 0:
-            pairs.update(zip(*names, strict=True))
+            self._pairs.update(names)
         else:
-            pairs.subtract(zip(*names, strict=True))
+            self._pairs.subtract(names)
         self._settle()
 
     def _settle(self) -> None:
@@ -154,23 +175,24 @@ def number(label: object) -> float | None:
     return found if abs(found) <= LARGEST else None  # NaN fails the comparison
 
 
-def _numbers(labels: list[object]) -> list[float | None]:
+def _columns(
+    truth: Iterable[object], predicted: Iterable[object]
+) -> tuple[list[Pair], NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """``(pairs as text, truths and predictions as numbers, whether both are)``, each [rows]."""
+    t, p = list(truth), list(predicted)
+    if len(t) != len(p):
+        raise ValueError(f"{len(t)} truths for {len(p)} predictions")
+    names = list(zip(named(t), named(p), strict=True))
+    truths, predictions = _numbers(t), _numbers(p)
+    usable = ~np.isnan(truths + predictions)  # neither is infinite: their sum is NaN where one is
+    return names, truths, predictions, usable
+
+
+def _numbers(labels: list[object]) -> NDArray[np.float64]:
+    """[rows] :func:`number` of each, NaN where it is none."""
     if set(map(type, labels)) <= {float}:
-        column = cast("list[float]", labels)
-        return [x if -LARGEST <= x <= LARGEST else None for x in column]
+        column = np.array(labels, dtype=np.float64)
+        return np.where(np.abs(column) <= LARGEST, column, np.nan)
     # Text and whole numbers are few distinct ones, mostly; True, 1 and 1.0 are one number.
     known = {label: number(label) for label in set(labels)}
-    return [known[label] for label in labels]
-
-
-def _named(labels: list[object]) -> list[str]:
-    """:func:`summaries.labels.texts`, quicker for columns of one type of number, and without missing ones."""
-    kinds = set(map(type, labels))
-    if kinds == {int}:
-        return list(map(str, labels))
-    if kinds == {float} and all(map(math.isfinite, cast("list[float]", labels))):
-        return [str(int(x)) if x.is_integer() else repr(x) for x in cast("list[float]", labels)]
-    names = texts(labels)
-    if None in names:
-        raise ValueError("a label is missing")
-    return cast("list[str]", names)
+    return np.array([known[label] for label in labels], dtype=np.float64)

@@ -17,11 +17,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from summaries import packing
+from summaries.groups import split
 
 UNIT = 2.0**40
 LARGEST = 1e150  # magnitude of a truth or a prediction: the square of their difference is still a float
 _EPS = float(np.finfo(np.float64).eps)  # scikit-learn's least divisor of MAPE
 _FITS = 2.0**62
+_SUMS = (
+    "error", "absolute", "squared", "fourth", "truth", "truth_squared", "truth_cubed", "truth_fourth",
+    "squared_by_truth", "squared_by_truth_squared", "percentage", "percentage_squared",
+)  # fmt: skip
+
+_Terms = list[list[int]]  # by sum, then by row
 
 _decoder = msgspec.msgpack.Decoder(list[packing.Whole])
 
@@ -42,10 +49,10 @@ class Regression:
 
     def __init__(self) -> None:
         self.rows = 0
-        self.error = self.absolute = self.squared = self.truth = self.truth_squared = 0
-        self.percentage = self.percentage_squared = 0
-        self.fourth = self.truth_cubed = self.truth_fourth = 0
+        self.error = self.absolute = self.squared = self.fourth = 0
+        self.truth = self.truth_squared = self.truth_cubed = self.truth_fourth = 0
         self.squared_by_truth = self.squared_by_truth_squared = 0
+        self.percentage = self.percentage_squared = 0
 
     def update(self, truth: ArrayLike, predicted: ArrayLike, probabilities: None = None) -> None:
         """Count rows; what is not finite, or beyond ``LARGEST``, is refused."""
@@ -56,34 +63,28 @@ class Regression:
         self._add(-1, truth, predicted)
 
     def _add(self, sign: int, truth: ArrayLike, predicted: ArrayLike) -> None:
+        terms = _terms(truth, predicted)
+        self._take(sign, terms, 0, len(terms[0]))
+
+    @staticmethod
+    def update_each(
+        qualities: Sequence[Regression],
+        groups: ArrayLike,
+        truth: ArrayLike,
+        predicted: ArrayLike,
+        sign: int = 1,
+    ) -> None:
+        """Count row i into ``qualities[groups[i]]``, or take it out (``sign`` -1)."""
         t, p = (np.asarray(column, dtype=np.float64) for column in (truth, predicted))
-        if t.shape != p.shape or t.ndim != 1:
-            raise ValueError(f"truths of shape {t.shape} for predictions of {p.shape}")
-        if not len(t):
-            return
-        size = np.abs(t)
-        largest = max(float(size.max()), float(np.abs(p).max()))  # NaN is passed on
-        if not np.isfinite(largest):
-            raise ValueError("a truth or a prediction is not finite")
-        if largest > LARGEST:
-            raise ValueError(f"a truth or a prediction lies beyond ±{LARGEST:g}")
-        e = p - t
-        errors, truths = _units(e), _units(t)
-        shares = _units(np.abs(e) / np.maximum(size, _EPS))
-        squares, truth_squares = list(map(mul, errors, errors)), list(map(mul, truths, truths))
-        self.rows += sign * len(errors)
-        self.error += sign * sum(errors)
-        self.absolute += sign * sum(map(abs, errors))
-        self.squared += sign * sum(squares)
-        self.fourth += sign * sum(map(mul, squares, squares))
-        self.truth += sign * sum(truths)
-        self.truth_squared += sign * sum(truth_squares)
-        self.truth_cubed += sign * sum(map(mul, truth_squares, truths))
-        self.truth_fourth += sign * sum(map(mul, truth_squares, truth_squares))
-        self.squared_by_truth += sign * sum(map(mul, squares, truths))
-        self.squared_by_truth_squared += sign * sum(map(mul, squares, truth_squares))
-        self.percentage += sign * sum(shares)
-        self.percentage_squared += sign * sum(map(mul, shares, shares))
+        order, names, starts, ends = split(groups, len(t), len(qualities))
+        terms = _terms(t[order], p[order] if p.shape == t.shape else p)
+        for name, a, b in zip(names.tolist(), starts.tolist(), ends.tolist(), strict=True):
+            qualities[name]._take(sign, terms, a, b)
+
+    def _take(self, sign: int, terms: _Terms, a: int, b: int) -> None:
+        self.rows += sign * (b - a)
+        for name, column in zip(_SUMS, terms, strict=True):
+            setattr(self, name, getattr(self, name) + sign * sum(column[a:b]))
 
     def merge(self, other: Regression) -> Regression:
         """The quality of both parts together, as a new instance."""
@@ -154,6 +155,36 @@ class Regression:
         return isinstance(other, Regression) and vars(self) == vars(other)
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _terms(truth: ArrayLike, predicted: ArrayLike) -> _Terms:
+    """What each row adds to each of the sums; refuses what is not finite, or beyond ``LARGEST``."""
+    t, p = (np.asarray(column, dtype=np.float64) for column in (truth, predicted))
+    if t.shape != p.shape or t.ndim != 1:
+        raise ValueError(f"truths of shape {t.shape} for predictions of {p.shape}")
+    if not len(t):
+        return [[] for _ in _SUMS]
+    size = np.abs(t)
+    largest = max(float(size.max()), float(np.abs(p).max()))
+    if not np.isfinite(size).all() or not np.isfinite(largest):
+        raise ValueError("a truth or a prediction is not finite")
+    if largest > LARGEST:
+        raise ValueError(f"a truth or a prediction lies beyond ±{LARGEST:g}")
+    e = p - t
+    errors, truths = _units(e), _units(t)
+    shares = _units(np.abs(e) / np.maximum(size, _EPS))
+    squares, truth_squares = list(map(mul, errors, errors)), list(map(mul, truths, truths))
+    found = {
+        "error": errors, "absolute": list(map(abs, errors)), "squared": squares,
+        "fourth": list(map(mul, squares, squares)),
+        "truth": truths, "truth_squared": truth_squares,
+        "truth_cubed": list(map(mul, truth_squares, truths)),
+        "truth_fourth": list(map(mul, truth_squares, truth_squares)),
+        "squared_by_truth": list(map(mul, squares, truths)),
+        "squared_by_truth_squared": list(map(mul, squares, truth_squares)),
+        "percentage": shares, "percentage_squared": list(map(mul, shares, shares)),
+    }  # fmt: skip
+    return [found[name] for name in _SUMS]
 
 
 def _units(values: NDArray[np.float64]) -> list[int]:

@@ -18,6 +18,7 @@ from summaries.counts import Counts
 _SORTED = 2_000  # keys: beyond, sorting them first is quicker than a dictionary's step for each
 _FULL = 8  # filled cells times this reach the number of cells: an array of all is smaller than a dictionary
 
+Keys = NDArray[np.int64] | list[int]
 Columns = tuple[list[int], list[int]]
 
 
@@ -39,19 +40,19 @@ class SparseCounts:
         self._filled: Counter[int] = Counter()
         self._all: Counts | None = None
 
-    def update(self, keys: NDArray[np.int64]) -> None:
+    def update(self, keys: Keys) -> None:
         """Count each of ``keys`` once; they lie in [0, size)."""
         if self._all is None and len(keys) <= _SORTED:
-            self._filled.update(keys.tolist())
+            self._filled.update(_listed(keys))
             self._widen()
         else:
             self._add(keys, 1)
 
-    def revert(self, keys: NDArray[np.int64]) -> None:
+    def revert(self, keys: Keys) -> None:
         """Take each of ``keys`` out once."""
         self._add(keys, -1)
 
-    def _add(self, keys: NDArray[np.int64], sign: int) -> None:
+    def _add(self, keys: Keys, sign: int) -> None:
         if self._all is not None:
             if len(keys) * _FULL < self.size:
                 np.add.at(self._all, keys, sign)
@@ -60,7 +61,7 @@ class SparseCounts:
             return
         counted: dict[int, int]
         if len(keys) <= _SORTED:
-            counted = Counter(keys.tolist())
+            counted = Counter(_listed(keys))
         else:
             at, rows = np.unique(keys, return_counts=True)
             counted = dict(zip(at.tolist(), rows.tolist(), strict=True))
@@ -156,3 +157,7 @@ class SparseCounts:
         )  # fmt: skip
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _listed(keys: Keys) -> list[int]:
+    return keys if isinstance(keys, list) else keys.tolist()
