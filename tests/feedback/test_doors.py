@@ -102,6 +102,12 @@ def two() -> tuple[Replica, Replica]:
     return Replica("http://one", replicas), Replica("http://two", replicas)
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Let others run until a condition holds; whoever calls has a deadline."""
+    while not condition():  # noqa: ASYNC110
+        await asyncio.sleep(0.005)
+
+
 def ndjson(*truths: Any) -> bytes:
     """A label on each line."""
     rows = [{"prediction_id": name(n), "truth": truth} for n, truth in enumerate(truths)]
@@ -201,30 +207,54 @@ async def test_what_kafka_has_stays_accepted_when_it_goes_away(site: Replica) ->
     assert f"up to line {said['lines']}" in said["detail"]
 
 
-async def test_a_body_that_breaks_off_keeps_what_was_acknowledged(site: Replica) -> None:
-    """Whole lines that came are in Kafka; the line within which it broke off is not guessed at."""
-    scope = {
+def scope(kind: bytes) -> dict[str, Any]:
+    """A request for progress as a server hands it over."""
+    return {
         "type": "http", "method": "POST", "path": BATCH, "query_string": b"", "http_version": "1.1", "scheme": "http",
-        "headers": [(b"content-type", b"text/csv"), (b"accept", b"application/x-ndjson")], "root_path": "",
+        "headers": [(b"content-type", kind), (b"accept", b"application/x-ndjson")], "root_path": "",
         "server": ("one", 80), "client": ("two", 1), "asgi": {"version": "3.0"}, "raw_path": BATCH.encode(),
     }  # fmt: skip
-    body = csv("late", "on time")
-    arrived = asyncio.Event()
+
+
+async def test_a_body_that_breaks_off_keeps_what_was_acknowledged(site: Replica) -> None:
+    """Whole lines that came are in Kafka; the line within which it broke off is not guessed at."""
+    messages = iter([{"type": "http.request", "body": csv("late", "on time"), "more_body": True}])
 
     async def receive() -> dict[str, Any]:
-        if not arrived.is_set():
-            arrived.set()
-            return {"type": "http.request", "body": body, "more_body": True}
-        while not site.sent.truth:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        if (message := next(messages, None)) is not None:
+            return message
+        await until(lambda: bool(site.sent.truth))
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         pass
 
     async with asyncio.timeout(10):
-        await site.app(scope, receive, send)  # type: ignore[arg-type]
+        await site.app(scope(b"text/csv"), receive, send)  # type: ignore[arg-type]
     assert site.sent.truth == ["late"]
+
+
+async def test_a_caller_that_reads_no_progress_is_not_held_up(site: Replica) -> None:
+    """While the first line of the answer waits to be read, the whole upload goes on; the last line is told all the same."""
+    told: list[dict[str, Any]] = []
+    pieces = [ndjson(*range(10_000)) for _ in range(8)]
+    messages = iter(
+        [{"type": "http.request", "body": piece, "more_body": piece is not pieces[-1]} for piece in pieces]
+    )
+
+    async def receive() -> dict[str, Any]:
+        return next(messages)
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await until(lambda: len(site.sent.truth) == 80_000)
+            told.append(json.loads(message["body"]))
+
+    async with asyncio.timeout(30):
+        await site.app(scope(b"application/x-ndjson"), receive, send)  # type: ignore[arg-type]
+    assert told[0]["accepted"] < 80_000
+    assert (told[-1]["status"], told[-1]["accepted"]) == (202, 80_000)
+    assert len(told) < site.blocks
 
 
 async def test_labels_that_trickle_in_are_not_kept_waiting(site: Replica) -> None:
@@ -238,8 +268,7 @@ async def test_labels_that_trickle_in_are_not_kept_waiting(site: Replica) -> Non
 
     async with asyncio.timeout(10):
         posting = asyncio.create_task(site.http.post(BATCH, content=slowly(), headers=NDJSON))
-        while not site.sent.truth:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        await until(lambda: bool(site.sent.truth))
         more.set()
         assert (await posting).json()["accepted"] == 2
 

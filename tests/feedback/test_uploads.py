@@ -272,6 +272,22 @@ def test_a_bad_line_of_csv_is_named(bad: str, field: str | None) -> None:
     assert (parsed.labels.truth, parsed.of_label, parsed.lines) == (["a", "b"], [3, 5], 5)
 
 
+fields = st.sampled_from([ID, OTHER, "", "5", "1,5", "x", '"q"', "true", "\r", " ", "9" * 20, "é", "٣"])
+
+
+@given(st.lists(st.lists(fields, max_size=4).map(",".join), min_size=1, max_size=5), st.booleans())
+def test_csv_is_read_alike_quickly_and_line_by_line(given_lines: list[str], times: bool) -> None:
+    """A block that the quick way takes has the labels that its lines have; one with a bad line it leaves alone."""
+    parser = Csv()
+    parser.parse(b"prediction_id,truth" + b",label_time" * times, 1, NOW)
+    encoded = [line.encode() for line in given_lines]
+    quickly, closely = parser._quickly(encoded, NOW), parser._closely(encoded, 2, NOW)
+    if quickly is not None:
+        assert (quickly.labels, closely.rejected) == (closely.labels, [])
+    good = [f"{ID},{word}" + ",5" * times for word in ("late", "1.5", "true")]
+    assert parser._quickly([line.encode() for line in good], NOW) is not None
+
+
 @pytest.mark.parametrize("time", ["yesterday", "2020-01-01", str(NOW + FUTURE_MS + 1), "9" * 10_000, "5.5"])
 def test_a_bad_time_of_csv_is_named(time: str) -> None:
     """As in JSON: ISO 8601 with its offset, or milliseconds."""

@@ -139,7 +139,7 @@ class Upload:
         if self.progress.rejected:
             first = self.progress.rejections[0]
             if self._strict:
-                said = f"line {first.line} is no label: {first.detail}. {self._so_far()}"
+                said = f"line {first.line} is no label: {first.detail}. What stands above it is accepted, nothing below."
                 return Problem(422, "Line rejected", said, members=self._told())
             n, m = self.progress.accepted, self.progress.rejected
             said = f"rejected: {m}, first line {first.line}: {first.detail}. Accepted: {n}, all other labels."
