@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
 import schemathesis
+from contracts.codec import decode
+from contracts.events import GroundTruthReceived
 from feedback.consumes.http import make_app
+from feedback.domain.ids import is_prediction_id
 from feedback.domain.uploads import FUTURE_MS, Labels
 from feedback.openapi import document
 from hypothesis import given, settings
@@ -224,3 +229,19 @@ def test_the_document_describes_every_route() -> None:
     }
     said = {(method.upper(), path) for path, found in document()["paths"].items() for method in found}
     assert said == served
+
+
+async def test_the_examples_of_the_page_on_feedback_can_be_sent() -> None:
+    """What docs/feedback.md shows as JSON, NDJSON and CSV is accepted, and its record can be read from the topic."""
+    page = (Path(__file__).parents[2] / "docs" / "feedback.md").read_text(encoding="utf-8")
+    kinds = {"json": "application/json", "ndjson": "application/x-ndjson", "csv": "text/csv"}
+    sent, records = [], []
+    for language, text in re.findall(r"```(json|ndjson|csv)\n(.*?)```", page, re.DOTALL):
+        if "upload_id" in text:
+            records.append(decode(GroundTruthReceived, text.encode()))
+            continue
+        answer = await answered({"content": text.encode(), "headers": {"content-type": kinds[language]}})
+        assert (answer.status_code, answer.json()["accepted"]) == (202, 2)
+        sent.append(language)
+    assert sent == ["json", "ndjson", "csv"]
+    assert [is_prediction_id(record.prediction_id[0]) for record in records] == [True]
