@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 from contracts.codec import decode, encode, partition_of, prediction_id
 from contracts.events import GroundTruthReceived
 from feedback.domain.misplaced import HEADER, Rerouted, origin, origin_of, split_misplaced
 from feedback.domain.partitions import partitions_of
-from feedback.produces.ground_truth import TOPIC, reroute
+from feedback.domain.uploads import Labels
+from feedback.produces.ground_truth import TOPIC, reroute, send
 from hypothesis import given
 from hypothesis import strategies as st
+from servicekit.broker import EmbeddedKafka
+from servicekit.config import Settings
+from servicekit.kafka import make_consumer, make_producer, stop_consumer
+from servicekit.topics import ensure_topics
 
 PARTITIONS = 12
 batch_ids = st.text("0123456789abcdef", min_size=32, max_size=32)
@@ -145,3 +153,50 @@ def test_a_header_that_is_not_ours_says_nothing() -> None:
     assert origin_of([("ce_id", b"x")]) is None
     assert origin_of(None) is None
     assert origin_of([(HEADER, b"1/2")]) == b"1/2"
+
+
+@pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A broker with the topics."""
+    broker = EmbeddedKafka(tmp_path_factory.mktemp("kafka")).start()
+    try:
+        asyncio.run(ensure_topics(broker.bootstrap, PARTITIONS))
+        yield broker.bootstrap
+    finally:
+        broker.stop()
+
+
+@pytest.mark.kafka
+async def test_an_upload_and_labels_that_others_misplaced_end_where_they_belong(kafka: str) -> None:
+    """On real Kafka: each label of an upload lies in its prediction's partition, and so it does once what another
+    client wrote to partition 0 was re-routed, with the header of its origin."""
+    settings = Settings(kafka=kafka)
+    ids = [prediction_id(f"{n:032x}", 0) for n in range(300)]
+    producer = await make_producer(settings, "test")
+    consumer = make_consumer(settings, TOPIC)
+    await consumer.start()
+    try:
+        await send(producer, PARTITIONS, Labels(ids, ["http"] * 300, [5] * 300), "u")
+        other = event(ids)
+        foreign = await producer.send_and_wait(TOPIC, msgspec.json.encode(other), partition=0)
+        await reroute(producer, split_misplaced(other, 0, PARTITIONS)[1], 0, foreign.offset)
+        found: list[tuple[str, Any]] = []
+        async with asyncio.timeout(30):
+            while len(found) < 600:
+                record = await consumer.getone()
+                read = decode(GroundTruthReceived, record.value, record.headers)
+                came_from = origin_of(record.headers)
+                if (record.partition, record.offset) == (0, foreign.offset):
+                    read = split_misplaced(read, 0, PARTITIONS)[0] or event([])
+                elif read.truth[0] != "http":
+                    assert came_from == origin(0, foreign.offset)
+                assert {partition_of(text[:32], PARTITIONS) for text in read.prediction_id} == {
+                    record.partition
+                }
+                found += zip(read.prediction_id, read.truth, strict=True)
+        assert sorted(found) == sorted(
+            [*((text, "http") for text in ids), *zip(ids, other.truth, strict=True)]
+        )
+    finally:
+        await stop_consumer(consumer)
+        await producer.stop()

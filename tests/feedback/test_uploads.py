@@ -356,6 +356,11 @@ async def test_blocks_are_whole_lines_of_some_size() -> None:
     assert await gathered(large, large, b"y") == [large, large, b"y"]
     assert await gathered(b"a\nb", None, b"c\n") == [b"a\n", b"bc\n"]
     assert await gathered() == []
+    short = b"?\n" * 15_000
+    assert [len(block) for block in await gathered(short, short, short, block_bytes=10**6)] == [
+        60_000,
+        30_000,
+    ]
 
 
 async def test_a_line_that_broke_off_is_no_line() -> None:

@@ -22,6 +22,8 @@ class Lines:
         self._tail = bytearray()
         self.size = 0
         """Bytes of whole lines that wait."""
+        self.count = 0
+        """How many they are."""
 
     def feed(self, piece: bytes) -> None:
         """Take in what came next."""
@@ -31,13 +33,14 @@ class Lines:
             whole, newline, last = rest.rpartition(b"\n")
             self._whole.append(bytes(self._tail) + b"\n" + whole + newline)
             self.size += len(self._whole[-1])
+            self.count += piece.count(b"\n")
             self._tail[:] = last[: MAX_LINE + 1]
 
     def take(self) -> bytes:
         """All whole lines that wait."""
         block = b"".join(self._whole)
         self._whole.clear()
-        self.size = 0
+        self.size = self.count = 0
         return block
 
     def rest(self) -> bytes:

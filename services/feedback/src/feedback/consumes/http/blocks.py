@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from feedback.domain.lines import Lines
 
 BLOCK_BYTES = 1_000_000  # some 10,000 labels, which twelve partitions share
+BLOCK_LINES = 20_000  # however short they are: reading them holds up all else
 BLOCK_SECONDS = 0.5  # a slow upload's labels wait no longer for others
 
 
@@ -30,7 +31,7 @@ async def blocks(
                 due = due if lines.size else clock() + seconds
                 lines.feed(piece)
                 following = asyncio.ensure_future(anext(body, None))
-            if lines.size >= block_bytes or (lines.size and clock() >= due):
+            if lines.size >= block_bytes or lines.count >= BLOCK_LINES or (lines.size and clock() >= due):
                 yield lines.take()
     finally:
         following.cancel()
