@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from feedback.consumes.http.answers import Send
+from feedback.consumes.http.beside import beside
 from feedback.consumes.http.body import pieces, read
 from feedback.consumes.http.media import CSV, FORM, JSON, NDJSON, TYPES, media_type, wants_lines
 from feedback.consumes.http.multipart import open_file
@@ -24,7 +25,6 @@ from feedback.domain.ndjson import Ndjson
 from feedback.domain.parsed import Parser
 from feedback.domain.uploads import Labels, Refused
 
-LARGE_BYTES = 500_000  # of JSON: to parse as many takes some milliseconds, which others need not wait for
 _PARSERS: dict[str | None, Callable[[], Parser]] = {NDJSON: Ndjson, CSV: Csv}
 _FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 
@@ -66,11 +66,7 @@ class LabelsIn:
     async def _whole(self, request: Request, parse: Callable[[bytes, int], Labels]) -> Response:
         body = await read(request, self._limit)
         try:
-            labels = (
-                await asyncio.to_thread(parse, body, self._now())
-                if len(body) > LARGE_BYTES
-                else parse(body, self._now())
-            )
+            labels = await beside(body, parse, body, self._now())
         except Refused:
             metrics.LABELS.labels("rejected").inc()
             raise

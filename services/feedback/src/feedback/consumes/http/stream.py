@@ -17,6 +17,7 @@ from servicekit import metrics
 from starlette.requests import ClientDisconnect
 
 from feedback.consumes.http.answers import Send
+from feedback.consumes.http.beside import beside
 from feedback.consumes.http.blocks import blocks
 from feedback.consumes.http.problems import NotTaken, Problem, problem_of
 from feedback.domain.parsed import Parsed, Parser, Rejection
@@ -91,7 +92,7 @@ class Upload:
     async def _take_all(self, body: AsyncIterator[bytes]) -> None:
         async with contextlib.aclosing(blocks(body)) as arriving:
             async for block in arriving:
-                parsed = self._parser.parse(block, self._read + 1, self._now())
+                parsed = await beside(block, self._parser.parse, block, self._read + 1, self._now())
                 self._read += parsed.lines
                 await self._sent()
                 self._sending = asyncio.create_task(self._take(parsed, block))
