@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from contracts.codec import derived_id
 from contracts.events import OutcomesJoined
 
-from feedback.domain.rows import Joined
+from feedback.domain.rows import Joined, Shape
+from feedback.domain.size import MAX_BYTES, width
+
+_FIXED = 160  # bytes of a row's id, times and revision, with their commas
+_NUMBER = 28  # of a number, None or a boolean that a store can hold
 
 
 def new_outcomes(joined: Iterable[Joined], published: Mapping[str, int]) -> list[Joined]:
@@ -17,9 +22,77 @@ def new_outcomes(joined: Iterable[Joined], published: Mapping[str, int]) -> list
 
 def compose(joined: Iterable[Joined]) -> list[OutcomesJoined]:
     """The events, ordered by shape, then as the labels came."""
-    raise NotImplementedError
+    by_object: dict[int, list[Joined]] = {}  # a shape is one object for many rows, and costs some to compare
+    for j in joined:
+        by_object.setdefault(id(j.shape), []).append(j)
+    groups: dict[tuple[Any, ...], list[Joined]] = {}
+    for rows in by_object.values():
+        shape = rows[0].shape
+        key = shape.model, shape.version, shape.features, shape.classes, shape.vectors
+        groups.setdefault(key, []).extend(rows)
+    return [event for _, rows in sorted(groups.items()) for event in _events(rows[0].shape, rows)]
 
 
 def outcome_id(event: OutcomesJoined) -> str:
     """The ``ce_id``: of the first row and its revision, which no other outcome carries."""
     return derived_id("outcomes", event.prediction_id[0], event.revision[0])
+
+
+def _events(shape: Shape, joined: Sequence[Joined]) -> Iterator[OutcomesJoined]:
+    rows = [j.row for j in joined]
+    after = [j.after for j in joined]
+    features = _columns([row.features for row in rows])
+    vectors = _columns([row.vectors for row in rows])
+    probabilities = _columns([row.probabilities for row in rows])
+    predictions = [row.prediction for row in rows]
+    truths = [known.truth for known in after]
+    before = [None if j.before is None else j.before.truth for j in joined]
+    ids, event_times = [j.prediction_id for j in joined], [row.event_time for row in rows]
+    label_times, revisions = [known.label_time for known in after], [known.revision for known in after]
+    names = sum(width(name) + 3 for name in (*shape.features, *shape.classes, *shape.vectors))
+    for a, b in _parts(names, len(rows), [*features, *vectors, *probabilities, predictions, truths, before]):
+        yield OutcomesJoined(
+            model=shape.model,
+            version=shape.version,
+            prediction_id=ids[a:b],
+            event_time=event_times[a:b],
+            label_time=label_times[a:b],
+            features=_named(shape.features, features, a, b),
+            predictions=predictions[a:b],
+            probabilities=_named(shape.classes, probabilities, a, b) or None,
+            truth=truths[a:b],
+            corrected_from=before[a:b],
+            revision=revisions[a:b],
+            vectors=_named(shape.vectors, vectors, a, b) or None,
+        )
+
+
+def _columns(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True))
+
+
+def _named(names: Sequence[str], columns: Sequence[Sequence[Any]], a: int, b: int) -> dict[str, list[Any]]:
+    return {name: list(column[a:b]) for name, column in zip(names, columns, strict=True)}
+
+
+def _parts(names: int, rows: int, columns: Iterable[Sequence[Any]]) -> Iterator[tuple[int, int]]:
+    """From and to which row a record goes, as many as fit; ``names`` are the bytes that each record spends on names."""
+    fixed = _FIXED
+    wide: list[Sequence[int]] = []
+    for column in columns:
+        kinds = set(map(type, column))
+        if kinds <= {float, int, bool, type(None)}:
+            fixed += _NUMBER
+        elif kinds == {str}:
+            wide.append([6 * length + 3 for length in map(len, column)])
+        else:
+            wide.append(list(map(width, column)))
+    widths = map(sum, zip(*wide, strict=True)) if wide else [0] * rows
+    start, size = 0, names
+    for i, more in enumerate(widths):
+        if i > start and size + fixed + more > MAX_BYTES:
+            yield start, i
+            start, size = i, names
+        size += fixed + more
+    if rows:
+        yield start, rows

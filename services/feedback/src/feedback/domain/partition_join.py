@@ -1,41 +1,45 @@
-"""The join of one partition, with its state on disk."""
+"""The join of one partition's predictions with their truth, in any order of arrival, with its state on disk.
+
+Guarantees: what is joined, and each correction's place among the outcomes of its id, depends only on the records, not
+on how the two topics interleaved; :mod:`feedback.domain.truth` says which label stands. The counts add up as
+:class:`feedback.domain.counts.Counts` says. In memory is what was taken since the last commit, and nothing else.
+
+A label belongs to its prediction while ``label_time < event_time + horizon``, whenever it is read. Once a boundary
+``event_time + horizon`` is decided, unlabelled rows count as expired and held truths as unknown. A batch is kept for one
+horizon more, so that a label merely uploaded late still joins; then its rows and labels are deleted, and what comes for
+it is too late. That a batch was there is remembered a while longer (:mod:`feedback.domain.floors`); afterwards it may come
+again, and a label for it is held, and unknown one horizon after its label_time. So is one for what was never predicted,
+and unknown ids are remembered for one horizon more: a second label for one is a duplicate.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import compress, repeat
 from typing import Any
 
 import msgspec
+from contracts.codec import prediction_id
 from contracts.events import GroundTruthReceived, PredictionsMade
 
-from feedback.domain.rows import Joined
-from feedback.domain.store import Store
+from feedback.domain.batches import Batch, Batches
+from feedback.domain.checks import Labels, Refused, check_batch, check_labels
+from feedback.domain.counts import Counts
+from feedback.domain.floors import NO_BATCH, Floors
+from feedback.domain.held import Held, Rowless
+from feedback.domain.joining import join, standing
+from feedback.domain.keys import ROW, WAITED
+from feedback.domain.rows import Joined, Shape
+from feedback.domain.stand import LAYOUT, Stand
+from feedback.domain.store import Overlay, Store, StoreLost
+from feedback.domain.truth import Known
 
-
-class Counts(msgspec.Struct):
-    """The figures of the join's invariants."""
-
-    predicted: int = 0
-    joined: int = 0
-    unknown: int = 0
-    expired: int = 0
-    duplicates: int = 0
-    corrections: int = 0
-    labelled_distinct: int = 0
-    held: int = 0
-    expired_labelled: int = 0
-    too_late: int = 0
-    repeated_batches: int = 0
-
-    @property
-    def pending(self) -> int:
-        """Predicted rows that wait for their truth."""
-        return self.predicted - self.joined - self.expired
-
-    def as_dict(self) -> dict[str, int]:
-        """By name, ``pending`` included."""
-        return {**msgspec.structs.asdict(self), "pending": self.pending}
+log = logging.getLogger(__name__)
+_SWEEP = 20_000  # batches and labels that are deleted with a commit
+_encode = msgspec.msgpack.Encoder().encode
+_decode_stand = msgspec.msgpack.Decoder(Stand).decode
 
 
 class Predicted(msgspec.Struct):
@@ -60,47 +64,253 @@ class Labelled(msgspec.Struct):
 class PartitionJoin:
     """Predictions and labels of one partition; nothing is in ``store`` before :meth:`commit`.
 
-    ``counts`` are those that the last holder handed over; without them the store's own hold. ``positions`` are by topic
-    the next record to be read, ``decided`` the last boundary that :meth:`expire` was given.
+    ``horizon`` is in milliseconds of event time. ``counts`` are those that the last holder handed over; without them
+    the store's own hold. A store of another horizon or layout is emptied. Records are taken as they are given: whoever
+    gives them passes over those before ``positions``.
     """
 
-    positions: dict[str, int]
-    counts: Counts
-    decided: int | None
-
     def __init__(self, store: Store, horizon: int, *, counts: Mapping[str, int] | None = None) -> None:
-        raise NotImplementedError
+        self._overlay = Overlay(store)
+        self.horizon = horizon
+        self._aside: Counts | None = None  # the counts, while others are taken that do not count
+        self._begin(self._read_stand())
+        if counts is not None:
+            self._stand.counts = Counts.of(counts)
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """By topic, the offset of the next record to be taken."""
+        return {"predictions": self._stand.predictions, "ground-truth": self._stand.ground_truth}
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the rows and labels taken so far."""
+        return self._stand.counts if self._aside is None else self._aside
+
+    @property
+    def decided(self) -> int | None:
+        """The last boundary that :meth:`expire` was given. Whoever hands counts over says it too."""
+        return self._stand.decided
 
     def predict(self, records: Sequence[tuple[int, PredictionsMade, int]]) -> Predicted:
-        """Take records of ``predictions``: (offset, event, encoded size)."""
-        raise NotImplementedError
+        """Take records of ``predictions``: (offset, event, encoded size), in order."""
+        result = Predicted([], [], [])
+        checked: list[tuple[int, PredictionsMade, bytes, list[bytes]]] = []
+        for offset, made, size in records:
+            try:
+                checked.append((offset, made, check_batch(made, size), _encoded(offset, made)))
+            except Refused as error:
+                result.refused.append((offset, str(error)))
+        values = self._batches.values(id_ for _, _, id_, _ in checked)
+        batches = {id_: self._batches.get(value) for id_, value in values.items()}
+        for offset, made, id_, rows in checked:
+            batch = batches[id_]
+            if batch is not None:
+                self._floors.add_repeated(batch.offset, offset)
+                self._stand.counts.repeated_batches += 1
+                continue
+            latest = max(made.event_time, default=0)
+            batches[id_] = batch = self._batches.add(id_, offset, _shape(made), latest, rows)
+            self._floors.add_batch(offset, id_, latest)
+            if rows:
+                result.taken.append((offset, made))
+            value = values[id_]
+            if value is not None and value[:1] == WAITED:
+                result.released += self._release(id_, value, batch, rows)
+        if records:
+            self._stand.predictions = records[-1][0] + 1
+        return result if self._aside is None else Predicted([], [], [])
 
     def label(self, records: Sequence[tuple[int, GroundTruthReceived]]) -> Labelled:
-        """Take records of ``ground-truth``: (offset, event)."""
-        raise NotImplementedError
+        """Take records of ``ground-truth``: (offset, event), in order."""
+        labels, refused = check_labels(records)
+        joined = self._label(labels) if labels.ids else []
+        if records:
+            self._stand.ground_truth = records[-1][0] + 1
+        return Labelled(joined, refused) if self._aside is None else Labelled([], [])
 
     def expire(self, decided: int) -> None:
         """A boundary is decided: give up what has waited for the whole horizon, forget what is two horizons old."""
-        raise NotImplementedError
+        stand = self._stand
+        if stand.decided is not None and decided <= stand.decided:
+            return
+        self._held.expire(decided)
+        self._batches.expire(decided)
+        stand.decided = decided
+        if self._aside is None:
+            self._floors.advance()
 
-    def rebuild(
-        self, needed: Mapping[str, int] | None = None, decided: int | None = None
-    ) -> AbstractContextManager[None]:
-        """Within it records are taken silently: they make state, while counts stay and nothing is joined.
+    @contextmanager
+    def rebuild(self, needed: Mapping[str, int] | None = None, decided: int | None = None) -> Iterator[None]:
+        """Within it records are taken silently: they make state, while counts stay and nothing is returned.
 
         ``needed`` and ``decided`` are what the last holder said beside its counts. ``positions`` then say where to
-        read from: the store's own, or ``needed`` where the store has nothing, or not enough.
+        read from: the store's own, or ``needed`` where the store has nothing, or has forgotten what is needed. Where
+        there is more to read than memory should hold, commit in between.
         """
-        raise NotImplementedError
+        if needed is not None:
+            self._begin_at(needed["predictions"], needed["ground-truth"])
+        self._aside, self._stand.counts = self._stand.counts, Counts()
+        try:
+            if decided is not None:
+                self.expire(decided)
+            yield
+        finally:
+            self._stand.counts, self._aside = self._aside, None
 
     def needed(self) -> dict[str, int]:
         """The offsets from which a new holder must read both topics to have the same state."""
-        raise NotImplementedError
+        return {"predictions": self._stand.oldest_batch, "ground-truth": self._stand.oldest_label}
 
     def state(self, prediction_id: str) -> dict[str, Any]:
         """What is known of one id: pending, joined, unknown or expired."""
-        raise NotImplementedError
+        key, row = bytes.fromhex(prediction_id[:32]), int(prediction_id[33:])
+        batch = self._batches.get(self._batches.values([key])[key])
+        if batch is None or row >= batch.rows:
+            held, truth = self._held.state(key, row)
+            return _said("pending", truth) if held and truth else {"state": "unknown"}
+        if batch.latest <= self._stand.forgotten:
+            return {"state": "unknown"}
+        known = standing(self._overlay.get("labels", ROW(batch.offset, row)))
+        if isinstance(known, Known):
+            return _said("joined", known) | {"revision": known.revision}
+        return {"state": "expired" if batch.expired or known is not None else "pending"}
 
     def commit(self, positions: Mapping[str, int]) -> None:
         """Write all that was taken since the last commit, and ``positions`` with it, in one step."""
-        raise NotImplementedError
+        stand = self._stand
+        stand.predictions = positions.get("predictions", stand.predictions)
+        stand.ground_truth = positions.get("ground-truth", stand.ground_truth)
+        self._floors.sweep(_SWEEP)
+        self._held.sweep(_SWEEP)
+        written = msgspec.structs.replace(stand, counts=self.counts)
+        self._overlay.put("index", {b"m": _encode(written)})
+        self._overlay.write()
+
+    # At the beginning
+
+    def _read_stand(self) -> Stand:
+        value = self._overlay.get("index", b"m")
+        if value is not None:
+            try:
+                stand = _decode_stand(value)
+                if (stand.layout, stand.horizon) == (LAYOUT, self.horizon):
+                    return stand
+                why = f"layout {stand.layout} and horizon {stand.horizon}"
+            except msgspec.MsgspecError as error:
+                why = str(error)
+            log.warning("a store is emptied: it was made with %s, not %s and %s", why, LAYOUT, self.horizon)
+            self._overlay.clear()
+        return Stand(horizon=self.horizon)
+
+    def _begin(self, stand: Stand) -> None:
+        self._stand = stand
+        self._batches = Batches(self._overlay, stand)
+        self._floors = Floors(self._overlay, stand)
+        self._held = Held(self._overlay, stand)
+
+    def _begin_at(self, predictions: int, ground_truth: int) -> None:
+        """Remember from the offsets on that another holder remembered from."""
+        if predictions < self._stand.oldest_batch or ground_truth < self._stand.oldest_label:
+            self._overlay.clear()
+            self._begin(Stand(horizon=self.horizon, counts=self._stand.counts))
+        self._floors.raise_to(predictions, ground_truth)
+        self._stand.predictions = max(self._stand.predictions, predictions)
+        self._stand.ground_truth = max(self._stand.ground_truth, ground_truth)
+
+    # Labels
+
+    def _release(self, id_: bytes, value: bytes, batch: Batch, rows: Sequence[bytes]) -> list[Joined]:
+        """Join what was held of a batch that has come; ``rows`` are encoded."""
+        held, offsets = self._held.release(id_, value, batch.rows)
+        self._floors.add_labels(offsets, [batch.latest] * len(offsets), [batch.offset] * len(offsets))
+        name, keys = id_.hex(), [ROW(batch.offset, label.row) for label in held]
+        joined, changed = join(
+            [
+                (prediction_id(name, label.row), label.truth, label.time, label.offset, key, batch)
+                for key, label in zip(keys, held, strict=True)
+            ],
+            {key: rows[label.row] for key, label in zip(keys, held, strict=True)},
+            dict.fromkeys(keys),
+            self.horizon,
+            self._stand.counts,
+        )
+        if batch.latest > self._stand.forgotten:
+            self._overlay.put("labels", changed)
+        return joined
+
+    def _label(self, labels: Labels) -> list[Joined]:
+        ids = {name: bytes.fromhex(name) for name in set(labels.batches)}
+        values = self._batches.values(ids.values())
+        batches = {name: self._batches.get(values[id_]) for name, id_ in ids.items()}
+        of = [batches[name] for name in labels.batches]
+        self._floors.add_labels(
+            labels.offsets,
+            [
+                time if batch is None else max(time, batch.latest)
+                for batch, time in zip(of, labels.times, strict=True)
+            ],
+            [NO_BATCH if batch is None else batch.offset for batch in of],
+        )
+        named = [batch is not None and row < batch.rows for batch, row in zip(of, labels.rows, strict=True)]
+        there = [batch for batch in compress(of, named) if batch is not None]
+        if not all(named):
+            self._hold(labels.where([not n for n in named]), ids, values)
+            labels = labels.where(named)
+        live = [batch.latest > self._stand.forgotten for batch in there]
+        if not all(live):
+            self._stand.counts.too_late += live.count(False)
+            labels, there = labels.where(live), list(compress(there, live))
+        keys = [ROW(batch.offset, row) for batch, row in zip(there, labels.rows, strict=True)]
+        unique = sorted(set(keys))
+        rows = dict(zip(unique, self._overlay.get_many("rows", unique), strict=True))
+        if None in rows.values():
+            raise StoreLost("a row is missing")
+        known = dict(zip(unique, map(standing, self._overlay.get_many("labels", unique)), strict=True))
+        joined, changed = join(
+            zip(labels.ids, labels.truths, labels.times, labels.offsets, keys, there, strict=True),
+            rows,
+            known,
+            self.horizon,
+            self._stand.counts,
+        )
+        self._overlay.put("labels", changed)
+        return joined
+
+    def _hold(self, labels: Labels, ids: Mapping[str, bytes], values: Mapping[bytes, bytes | None]) -> None:
+        """Keep labels that have no row: of a batch that is not there, or has fewer rows."""
+        self._held.add(
+            (
+                Rowless(ids[name], row, truth, time, offset, self._batches.get(values[ids[name]]) is not None)
+                for name, row, truth, time, offset in zip(
+                    labels.batches, labels.rows, labels.truths, labels.times, labels.offsets, strict=True
+                )
+            ),
+            values,
+        )
+
+
+def _shape(made: PredictionsMade) -> Shape:
+    names = (tuple(columns or ()) for columns in (made.features, made.probabilities, made.vectors))
+    return Shape(made.model, made.version, *names)
+
+
+def _encoded(offset: int, made: PredictionsMade) -> list[bytes]:
+    """The rows of a batch as :class:`Row` on disk; raises :class:`Refused`."""
+    columns = ((made.probabilities or {}), made.features, (made.vectors or {}))
+    try:
+        return [
+            _encode((offset, time, prediction, *values))
+            for time, prediction, *values in zip(
+                made.event_time,
+                made.predictions,
+                *(zip(*c.values(), strict=True) if c else repeat(()) for c in columns),
+                strict=False,
+            )
+        ]
+    except (OverflowError, ValueError) as error:  # whole numbers beyond 64 bits, text that is not UTF-8
+        raise Refused(f"a value cannot be kept: {error}") from None
+
+
+def _said(state: str, known: Known) -> dict[str, Any]:
+    return {"state": state, "truth": known.truth, "label_time": known.label_time}

@@ -32,9 +32,9 @@ class Row(msgspec.Struct, array_like=True, gc=False):
     offset: int
     event_time: int
     prediction: Any
-    probabilities: list[Any]
-    features: list[Any]
-    vectors: list[Any]
+    probabilities: tuple[Any, ...]  # tuples: the garbage collector need not look at them again and again
+    features: tuple[Any, ...]
+    vectors: tuple[Any, ...]
 
 
 class Joined(msgspec.Struct, frozen=True, gc=False):
