@@ -302,6 +302,17 @@ async def test_another_content_type_is_told_which_are_taken(site: Replica, path:
     assert (await site.http.post(BATCH, content=csv("a"), headers=latin)).status_code == 415
 
 
+async def test_a_body_without_a_type_is_json(site: Replica) -> None:
+    """Nothing named, bytes, or a type that is made of JSON."""
+    body = json.dumps({"prediction_id": [name(0)], "truth": ["late"]}).encode()
+    for kind in (
+        {},
+        {"content-type": "application/octet-stream"},
+        {"content-type": "application/vnd.x+json"},
+    ):
+        assert (await site.http.post(BATCH, content=body, headers=kind)).status_code == 202
+
+
 async def test_a_browsers_file_field_is_read(site: Replica) -> None:
     """The first file of a form, whatever fields stand before it; its name says whether it is CSV or NDJSON."""
     for file in (

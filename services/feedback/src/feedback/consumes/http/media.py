@@ -9,6 +9,7 @@ FORM = "multipart/form-data"
 TYPES = (JSON, NDJSON, CSV, FORM)
 _SAME = {
     "": JSON,
+    "application/octet-stream": JSON,  # what clients say of bytes when nobody told them more
     "application/ndjson": NDJSON,
     "application/jsonl": NDJSON,
     "application/x-jsonlines": NDJSON,
@@ -20,7 +21,7 @@ _UTF8 = ("", "utf-8", "utf8", "us-ascii", "ascii")
 
 
 def media_type(header: str) -> str | None:
-    """One of ``TYPES``, or None for any other and for a charset other than UTF-8; nothing stands for JSON.
+    """One of ``TYPES``, or None for any other and for a charset other than UTF-8; no type stands for JSON.
 
     >>> media_type("Text/CSV; charset=utf-8"), media_type("application/geo+json"), media_type("text/csv; charset=latin1")
     ('text/csv', 'application/json', None)
