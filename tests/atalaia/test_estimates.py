@@ -86,6 +86,10 @@ def test_how_far_the_estimates_were_off() -> None:
     assert off.largest == pytest.approx(0.03)  # July has two windows, off by .05 and .01
     assert off.mean == pytest.approx((10 * 0.01 + 0.03) / 11)
     assert tell(year()).off["auc"].mean == pytest.approx(off.mean)
+    assert off.carried == 0  # every month is like the one before
+    steps = story(*(report(30 * k, 0.8 + 0.02 * (k % 2)) for k in range(4)))
+    assert tell(steps).off["accuracy"].carried == pytest.approx(0.02)
+    assert tell(story(report(0))).off["accuracy"].carried is None
 
 
 def test_a_month_weighs_its_windows_by_rows() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,7 +11,7 @@ from atalaia.demo.digest import digest
 from atalaia.demo.figures import Scores
 from atalaia.demo.topics import Checker, published_schema
 from contracts.codec import encode
-from contracts.events import OutcomesJoined, WindowTested
+from contracts.events import OutcomesJoined, SegmentQuality, WindowTested
 from contracts.flow import load_topics
 
 
@@ -36,6 +37,44 @@ def test_digest_forgives_the_last_bits_of_sums(made: ModuleType) -> None:
         q, metrics={"log_loss": float(np.nextafter(q.metrics["log_loss"], 1))}
     )
     assert digest(one) == digest(other)
+
+
+def _with(made: ModuleType, **fields: Any) -> Any:
+    """The made-up run whose last quality report says something more."""
+    story = made.make_story()
+    story.quality[2] = msgspec.structs.replace(story.quality[2], **fields)
+    return story
+
+
+def test_digest_is_of_estimates_and_segments_too(made: ModuleType) -> None:
+    """Another estimate, or one row more in a segment, is another digest; the order of segments is none."""
+
+    def segment(rows: int, estimated: float) -> SegmentQuality:
+        return SegmentQuality(predicted=rows, labelled=rows, coverage=1.0, estimated={"accuracy": estimated})
+
+    plain = {"JFK": segment(3, 0.5), "EWR": segment(6, 0.5)}
+    found = [
+        digest(_with(made, estimated={"accuracy": 0.8}, segments={"origin": segments}))
+        for segments in (
+            plain,
+            dict(reversed(plain.items())),
+            plain | {"JFK": segment(4, 0.5)},
+            plain | {"JFK": segment(3, 0.6)},
+        )
+    ]
+    assert found[0] == found[1]
+    assert len({digest(_with(made, estimated={"accuracy": 0.9}, segments={"origin": plain})), *found}) == 4
+
+
+def test_digest_is_not_of_when_and_how_often(made: ModuleType) -> None:
+    """A report that was made again, and what follows from its figures, change nothing."""
+    same = {
+        "revision": 7,
+        "final": True,
+        "intervals": {"log_loss": (0.2, 0.4)},
+        "status": "insufficient data",
+    }
+    assert digest(_with(made, **same)) == digest(made.make_story())
 
 
 def test_last_revision_counts(made: ModuleType) -> None:

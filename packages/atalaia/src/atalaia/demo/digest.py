@@ -1,13 +1,15 @@
 """One number for all final window reports of a run: two runs of the same replay give the same.
 
-Random ids and registry numbers are left out (a version is its turn in serving). Statistics of drift come from
-integer counts and enter whole; sums of logarithms are added in the order labels arrived, which may move the last
-bits, so quality enters with nine digits.
+Random ids and registry numbers are left out (a version is its turn in serving), and so is what says when a report was
+made or how often. Statistics of drift come from integer counts and enter whole. Quality comes from integer counts too, but
+by logarithms, roots and sums whose last bits are the machine's; it enters with nine digits. What follows from these
+figures (intervals, errors, status) does not enter again.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -17,6 +19,10 @@ from atalaia.demo.story import Story
 
 def _round(value: float) -> float:
     return float(f"{value:.9g}")
+
+
+def _figures(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: _round(value) for name, value in sorted(values.items())}
 
 
 def reports(story: Story) -> list[dict[str, Any]]:
@@ -41,11 +47,18 @@ def reports(story: Story) -> list[dict[str, Any]]:
             "kind": "quality",
             "version": story.ordinal(q.version),
             "window": [q.window_start, q.window_end],
-            "as_of": q.as_of,
             "predicted": q.predicted,
             "labelled": q.labelled,
-            "metrics": {name: _round(value) for name, value in sorted(q.metrics.items())},
+            "metrics": _figures(q.metrics),
             "confusion": q.confusion,
+            "estimated": _figures(q.estimated),
+            "segments": {
+                feature: {
+                    value: [s.predicted, s.labelled, _figures(s.metrics), _figures(s.estimated)]
+                    for value, s in values.items()
+                }
+                for feature, values in q.segments.items()
+            },
         }
         for q in story.final_quality
     ]

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from contracts.events import QualityReported, SegmentQuality
 
@@ -73,12 +74,16 @@ class Segment:
 
 @dataclass(frozen=True)
 class Off:
-    """Mean and ``largest`` absolute difference of estimated and realised, in ``of`` periods; the largest was ``at``."""
+    """Mean and ``largest`` absolute difference of estimated and realised, in ``of`` periods; the largest was ``at``.
+
+    ``carried``: the mean where the realised figure of the period before is taken for the estimate, once there is one.
+    """
 
     mean: float
     largest: float
     at: str
     of: int
+    carried: float | None
 
 
 @dataclass(frozen=True)
@@ -171,11 +176,23 @@ def segments(reports: Iterable[QualityReported]) -> list[Segment]:
 
 def off(told: Sequence[Period], metric: str) -> Off | None:
     """How far the estimates of a metric were off; None where there are none."""
-    known = [(abs(p.figures[metric].difference), p.name) for p in told if metric in p.figures]
+    known = [(p.figures[metric], p.name) for p in told if metric in p.figures]
     if not known:
         return None
-    largest, at = max(known)
-    return Off(sum(difference for difference, _ in known) / len(known), largest, at, len(known))
+    apart = [(abs(figure.difference), name) for figure, name in known]
+    steps = [abs(now.realised - before.realised) for (before, _), (now, _) in pairwise(known)]
+    largest, at = max(apart)
+    return Off(
+        _mean([difference for difference, _ in apart]),
+        largest,
+        at,
+        len(known),
+        _mean(steps) if steps else None,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def tell(story: Story) -> Told:

@@ -49,10 +49,13 @@ def section(told: Told, summary: dict[str, Any]) -> str:
 
 def _off(metric: str, off: Off, by: str) -> str:
     periods = f"{off.of} {by}{'s' * (off.of != 1)}"
-    return (
+    said = (
         f"The estimate of {LABELS[metric]} is off by {off.mean:.4f} on average over {periods}, "
-        f"by {off.largest:.4f} at most ({escape(off.at)})."
+        f"by {off.largest:.4f} at most ({escape(off.at)})"
     )
+    if off.carried is not None:
+        said += f"; the realised figure of the {by} before, in its place, by {off.carried:.4f} on average"
+    return said + "."
 
 
 def draw(periods: Sequence[Period], metrics: Sequence[str], summary: dict[str, Any]) -> Drawing:
