@@ -22,6 +22,7 @@ from scoring import OnnxModel
 from sklearn import metrics
 from sklearn.cluster import KMeans
 from sklearn.pipeline import Pipeline
+from summaries.counts import count
 from summaries.profile import FieldSpec, Profile
 from summaries.quality import Regression
 from trainer.domain.challenge import Scored, challenge
@@ -135,17 +136,38 @@ def test_the_predictor_serves_it(
     project: Path, rows: pd.DataFrame, fields: list[FieldSpec], exported: NDArray[Any], original: NDArray[Any]
 ) -> None:
     """Its answers are floats, the exported model's own and the pipeline's to float32, without probabilities."""
-    onnx = (project / "models" / "model.onnx").read_bytes()
-    model = Model("arrival-delay", "1", onnx, _read(project / "models" / "profile.json"))
-    columns = {  # as a request brings them
-        f.name: [None if value is None or value != value else value for value in rows[f.name].tolist()]
-        for f in fields
-    }
-    answers, probabilities = model.score(columns, len(rows))
+    answers, probabilities = _served(project).score(_columns(rows, fields), len(rows))
     assert probabilities is None
     assert {type(answer) for answer in answers} == {float}
     assert answers == exported.tolist()
     np.testing.assert_allclose(answers, original, rtol=1e-5, atol=1e-4)
+
+
+def test_the_monitor_counts_what_is_served_where_the_profile_has_it(
+    project: Path, rows: pd.DataFrame, fields: list[FieldSpec]
+) -> None:
+    """The held-out rows served again fall into the very cells of the reference: float for float the same answers."""
+    profile = Profile.from_dict(_read(project / "models" / "profile.json"))
+    columns = _columns(rows, fields)
+    answers, _ = _served(project).score(columns, len(rows))
+    name = f"prediction:{TARGET}"
+    reference = profile.monitored()[name]
+    placed = profile.index_batch(columns, answers)[name]
+    assert count(placed, reference.size).tolist() == reference.counts.tolist()
+
+
+def _served(project: Path) -> Model:
+    """The version as the predictor loads it."""
+    onnx = (project / "models" / "model.onnx").read_bytes()
+    return Model("arrival-delay", "1", onnx, _read(project / "models" / "profile.json"))
+
+
+def _columns(rows: pd.DataFrame, fields: list[FieldSpec]) -> dict[str, list[Any]]:
+    """As a request brings them: a missing number is None."""
+    return {
+        f.name: [None if value is None or value != value else value for value in rows[f.name].tolist()]
+        for f in fields
+    }
 
 
 def test_the_trainer_s_challenge_compares_errors(
