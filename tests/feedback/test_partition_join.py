@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -12,15 +13,18 @@ import msgspec
 import pytest
 from contracts.codec import prediction_id
 from contracts.events import GroundTruthReceived, Label, PredictionsMade
+from feedback.domain.checks import check_labels
+from feedback.domain.keys import ROW
 from feedback.domain.partition_join import PartitionJoin
 from feedback.domain.rows import Joined
-from feedback.domain.store import END, TABLES, MemoryStore, Store
+from feedback.domain.store import END, TABLES, MemoryStore, Store, StoreLost, Table
 from feedback.domain.truth import Known, take
 from feedback.rocks import Rocks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 HORIZON = 10
+BATCHES = 3
 STRIDE = 100  # between offsets of labels, which are remembered in blocks of 256
 
 Open = Callable[[], Store]  # a new store
@@ -58,12 +62,9 @@ def labels(*rows: tuple[int, int, Label, int]) -> GroundTruthReceived:
     )
 
 
-@pytest.fixture(params=["memory", "rocks"])
-def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
-    """A way to new stores, in memory and on disk."""
-    if request.param == "memory":
-        yield MemoryStore
-        return
+@pytest.fixture
+def on_disk(tmp_path: Path) -> Iterator[Open]:
+    """A way to new stores on disk; the one before is deleted."""
     rocks, numbers = Rocks(tmp_path, 2**24), count()
     used: list[int] = []
 
@@ -168,9 +169,9 @@ class Holders:
         positions = self.join.positions
         if what == "predict":
             new = [(number, made(number, self.batches[number])) for number in content]
-            records = [(positions["predictions"] + 3 * i, event) for i, (_, event) in enumerate(new)]
-            self._log("predictions", records)
-            result = self.join.predict([(offset, event, 500) for offset, event in records])
+            batches = [(positions["predictions"] + 3 * i, event) for i, (_, event) in enumerate(new)]
+            self._log("predictions", batches)
+            result = self.join.predict([(offset, event, 500) for offset, event in batches])
             assert not result.refused
             self._note(result.released)
         elif what == "label":
@@ -245,19 +246,21 @@ class Holders:
 
     def states(self) -> dict[str, Any]:
         """Of all ids that may be asked for."""
-        texts = [prediction_id(batch_id(b), r) for b in range(6) for r in range(4)]
+        texts = [prediction_id(batch_id(b), r) for b in range(BATCHES + 1) for r in range(3)]
         return {text: self.join.state(text) for text in texts}
 
 
-# Five batches of up to three rows at moments that are near the horizon's length, labels of them and of a sixth one.
+# A few batches at moments that are near the horizon's length, labels of them and of one that never comes.
 times = st.integers(0, 12)
-contents = st.fixed_dictionaries({number: st.lists(times, min_size=1, max_size=3) for number in range(5)})
-label_rows = st.tuples(
-    st.integers(0, 5), st.integers(0, 3), st.sampled_from(["a", "b", 1]), st.integers(0, 24)
+contents = st.fixed_dictionaries(
+    {number: st.lists(times, min_size=1, max_size=2) for number in range(BATCHES)}
 )
-uploads = st.lists(label_rows, min_size=1, max_size=4)
-predict_steps = st.tuples(st.just("predict"), st.lists(st.integers(0, 4), min_size=1, max_size=3))
-label_steps = st.tuples(st.just("label"), st.lists(uploads, min_size=1, max_size=3))
+label_rows = st.tuples(
+    st.integers(0, BATCHES), st.integers(0, 2), st.sampled_from(["a", "b", 1]), st.integers(0, 24)
+)
+uploads = st.lists(label_rows, min_size=1, max_size=3)
+predict_steps = st.tuples(st.just("predict"), st.lists(st.integers(0, BATCHES - 1), min_size=1, max_size=2))
+label_steps = st.tuples(st.just("label"), st.lists(uploads, min_size=1, max_size=2))
 other_steps = st.tuples(st.sampled_from(["commit", "crash", "move"]), st.none())
 
 
@@ -268,26 +271,22 @@ def expire_steps(most: int) -> st.SearchStrategy[Step]:
 def histories(most: int, size: int) -> st.SearchStrategy[list[Step]]:
     """Steps of which boundaries are at most so far apart."""
     return st.lists(
-        st.one_of(predict_steps, label_steps, label_steps, expire_steps(most), other_steps), max_size=size
+        st.one_of(predict_steps, label_steps, label_steps, expire_steps(most), other_steps),
+        min_size=size // 2,
+        max_size=size,
     )
 
 
-quick = settings(
-    deadline=None,
-    max_examples=150,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+quick = settings(deadline=None, max_examples=150)
+few = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+rngs = st.randoms(use_true_random=False)
 
 
-@quick
-@given(contents, histories(2, 14), st.integers(0, 19), st.randoms(use_true_random=False))
-def test_any_history_gives_the_dictionarys_rows_counts_and_states(
+def check_against_the_dictionary(
     opened: Open, content: dict[int, list[int]], history: list[Step], last: int, rng: random.Random
 ) -> None:
-    """However the topics interleave, boundaries come, holders crash and hand over: what is joined, counted and said of
-    each id is what a dictionary says that reads predictions first, as long as nothing is two horizons old."""
+    """Boundaries stay below two horizons, so that nothing is forgotten: a dictionary forgets nothing."""
     holders = Holders(opened, content, rng)
-    # Labels of the future are forgotten last, batches first: of none is a boundary two horizons behind.
     decided = 0
     steps: list[Step] = []
     for what, argument in history:
@@ -309,26 +308,69 @@ def test_any_history_gives_the_dictionarys_rows_counts_and_states(
 
 
 @quick
-@given(contents, histories(9, 18), st.randoms(use_true_random=False))
-def test_who_holds_a_partition_makes_no_difference(
+@given(contents, histories(2, 20), st.integers(0, 19), rngs)
+def test_any_history_gives_the_dictionarys_rows_counts_and_states(
+    content: dict[int, list[int]], history: list[Step], last: int, rng: random.Random
+) -> None:
+    """However the topics interleave, boundaries come, holders crash and hand over: what is joined, counted and said of
+    each id is what a dictionary says that reads predictions first, as long as nothing is two horizons old."""
+    check_against_the_dictionary(MemoryStore, content, history, last, rng)
+
+
+@few
+@given(contents, histories(2, 20), st.integers(0, 19), rngs)
+def test_so_it_does_on_disk(
+    on_disk: Open, content: dict[int, list[int]], history: list[Step], last: int, rng: random.Random
+) -> None:
+    """The same on RocksDB."""
+    check_against_the_dictionary(on_disk, content, history, last, rng)
+
+
+def check_against_one_holder(
     opened: Open, content: dict[int, list[int]], history: list[Step], rng: random.Random
 ) -> None:
-    """With boundaries of many horizons too: after crashes and moves, rows, counts, states and what the next holder
-    needs are those of one holder who never ended."""
-    steps = [step for step in history if step[0] in ("predict", "label", "expire")]
+    """One who never ends is given the same records and boundaries."""
     alone, many = Holders(MemoryStore, content, rng), Holders(opened, content, rng)
-    alone.take(steps)
+    alone.take([step for step in history if step[0] in ("predict", "label", "expire")])
     many.take(history)
     assert many.join.counts == alone.join.counts
     assert many.joined == alone.joined
     assert many.states() == alone.states()
     assert many.join.needed() == alone.join.needed()
-    many.take([("move", None)])
+    probe: list[Step] = [
+        (
+            "label",
+            [[(b, r, "probe", time) for b in range(BATCHES + 1) for r in range(3)] for time in (5, 99)],
+        ),
+        ("predict", list(range(BATCHES))),
+    ]
+    many.take([("move", None), *probe])
+    alone.take(probe)
     assert many.states() == alone.states()
+    assert many.join.counts == alone.join.counts
 
 
 @quick
-@given(contents, histories(9, 8), histories(9, 8), histories(9, 5), st.randoms(use_true_random=False))
+@given(contents, histories(6, 24), rngs)
+def test_who_holds_a_partition_makes_no_difference(
+    content: dict[int, list[int]], history: list[Step], rng: random.Random
+) -> None:
+    """With boundaries of many horizons too: after crashes and moves, rows, counts, states and what the next holder
+    needs are those of one holder who never ended."""
+    check_against_one_holder(MemoryStore, content, history, rng)
+
+
+@few
+@given(contents, histories(6, 20), rngs)
+def test_nor_does_it_on_disk(
+    on_disk: Open, content: dict[int, list[int]], history: list[Step], rng: random.Random
+) -> None:
+    """The same on RocksDB."""
+    check_against_one_holder(on_disk, content, history, rng)
+
+
+@quick
+@given(contents, histories(6, 8), histories(6, 8), histories(6, 5), rngs)
 def test_who_comes_back_catches_up(
     content: dict[int, list[int]],
     first: list[Step],
@@ -350,7 +392,7 @@ def test_who_comes_back_catches_up(
 
 
 @quick
-@given(contents, histories(9, 18), st.randoms(use_true_random=False))
+@given(contents, histories(6, 24), rngs)
 def test_what_is_forgotten_leaves_nothing(
     content: dict[int, list[int]], history: list[Step], rng: random.Random
 ) -> None:
@@ -360,3 +402,248 @@ def test_what_is_forgotten_leaves_nothing(
     assert holders.join.needed() == holders.join.positions
     left = [key for table in TABLES for key, _ in holders.store.scan(table, b"", END)]
     assert {key[:1] for key in left} <= {b"m", b"s", b"n"}
+
+
+def taken(
+    *records: PredictionsMade | GroundTruthReceived, horizon: int = HORIZON
+) -> tuple[PartitionJoin, list[Joined]]:
+    """A join in memory that was given these records, and what it joined."""
+    join = PartitionJoin(MemoryStore(), horizon)
+    joined: list[Joined] = []
+    for record in records:
+        joined += give(join, record)
+    return join, joined
+
+
+def give(join: PartitionJoin, record: PredictionsMade | GroundTruthReceived) -> list[Joined]:
+    """One more record."""
+    positions = join.positions
+    if isinstance(record, PredictionsMade):
+        return join.predict([(positions["predictions"], record, 500)]).released
+    return join.label([(positions["ground-truth"], record)]).joined
+
+
+def test_the_truth_uploaded_last_stands() -> None:
+    """A correction carries the old truth and the next revision, and never moves back in time."""
+    _, joined = taken(
+        made(1, [0]), labels((1, 0, "a", 2)), labels((1, 0, "b", 4), (1, 0, "b", 5)), labels((1, 0, "a", 1))
+    )
+    assert [
+        (j.before and j.before.truth, j.after.truth, j.after.revision, j.after.label_time) for j in joined
+    ] == [
+        (None, "a", 0, 2),
+        ("a", "b", 1, 4),
+        ("b", "a", 2, 4),
+    ]
+    assert [(j.row.offset, j.offset) for j in joined] == [(0, 0), (0, 1), (0, 2)]
+
+
+def test_a_row_has_one_number_however_it_is_written() -> None:
+    """Leading zeros name the same row: its label is a duplicate, and an outcome bears the plain number."""
+    padded = msgspec.structs.replace(labels((1, 0, "a", 2)), prediction_id=[batch_id(1) + ".000"])
+    join, joined = taken(made(1, [0]), padded, labels((1, 0, "a", 3)))
+    assert [j.prediction_id for j in joined] == [prediction_id(batch_id(1), 0)]
+    assert (join.counts.duplicates, join.state(batch_id(1) + ".00")["state"]) == (1, "joined")
+
+
+def test_a_held_truth_given_up_still_finds_its_prediction() -> None:
+    """A prediction that comes after its label was given up is joined, while the label is remembered."""
+    join, _ = taken(labels((2, 0, "a", 3)))
+    join.expire(15)
+    assert (join.counts.unknown, join.state(prediction_id(batch_id(2), 0))["state"]) == (1, "unknown")
+    assert [j.after.truth for j in give(join, made(2, [4]))] == ["a"]
+    assert (join.counts.unknown, join.counts.joined) == (0, 1)
+
+
+def test_a_label_merely_uploaded_late_joins_until_its_row_is_two_horizons_old() -> None:
+    """Expired rows join by their label_time; once they are forgotten, labels are too late, whatever they say."""
+    join, _ = taken(made(1, [0, 0]))
+    join.expire(19)
+    assert (join.counts.expired, len(give(join, labels((1, 0, "a", 5))))) == (2, 1)
+    join.expire(20)
+    assert give(join, labels((1, 1, "a", 5))) == []
+    assert (join.counts.expired, join.counts.too_late) == (1, 1)
+    assert join.state(prediction_id(batch_id(1), 0)) == {"state": "unknown"}
+
+
+def test_a_batch_that_comes_two_horizons_late_is_counted_and_not_joined() -> None:
+    """Whether its labels were there before or come afterwards, they are too late; it is known if it comes again."""
+    join, _ = taken(labels((1, 0, "a", 5)))
+    join.expire(20)
+    assert give(join, made(1, [0, 0])) == []
+    assert give(join, labels((1, 1, "a", 5))) == []
+    give(join, made(1, [0, 0]))
+    counts = join.counts
+    assert (counts.predicted, counts.expired, counts.too_late, counts.repeated_batches) == (2, 2, 2, 1)
+    assert (counts.unknown, counts.labelled_distinct) == (0, 0)
+
+
+def test_labels_of_what_is_forgotten_are_held_and_then_unknown() -> None:
+    """Once a batch and its labels are forgotten a label for it waits for one horizon of its own time; another one is a
+    duplicate while that is remembered, and a new id afterwards."""
+    join, _ = taken(made(1, [0]), labels((1, 0, "a", 5)))
+    join.expire(100)
+    give(join, labels((1, 0, "b", 95)))
+    assert (join.counts.held, join.state(prediction_id(batch_id(1), 0))["state"]) == (1, "pending")
+    join.expire(105)
+    give(join, labels((1, 0, "b", 95)))
+    assert (join.counts.held, join.counts.unknown, join.counts.duplicates) == (0, 1, 1)
+    join.expire(115)
+    give(join, labels((1, 0, "b", 95)))
+    assert (join.counts.unknown, join.counts.labelled_distinct) == (2, 3)
+
+
+def test_an_unknown_id_waits_again_for_a_newer_label() -> None:
+    """Held or unknown goes by the newest label of an id, so that it does not depend on when a boundary was decided."""
+    join, _ = taken(labels((2, 0, "a", 3)))
+    join.expire(13)
+    give(join, labels((2, 0, "a", 8)))
+    assert (join.counts.held, join.counts.unknown, join.counts.duplicates) == (1, 0, 0)
+    join.expire(18)
+    assert (join.counts.held, join.counts.unknown, join.counts.duplicates) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        made(1, [2**53]),
+        made(1, [1], predictions=["x" * 1_000_000]),
+        made(1, [1], features={"x": ["y" * 1_000_000]}),
+        made(1, [1], features={"x": [2**64]}),
+        made(1, [1], model="m" * 501),
+        made(1, [1], batch_id="b"),
+        made(1, [1], batch_id="A" * 32),
+        made(1, [1], batch_id="0 " * 16),
+    ],
+)
+def test_a_batch_that_no_outcome_can_be_made_of_is_refused(event: PredictionsMade) -> None:
+    """Its offset is named with the reason, nothing else changes, and the records beside it are taken."""
+    join = PartitionJoin(MemoryStore(), HORIZON)
+    answer = join.predict([(7, event, 2_000_000), (8, made(2, [1]), 500)])
+    assert [offset for offset, _ in answer.refused] == [7]
+    assert answer.taken == [(8, made(2, [1]))]
+    assert (join.counts.predicted, join.positions["predictions"]) == (1, 9)
+
+
+good_rows = st.tuples(st.from_regex(r"[0-9a-f]{32}\.[0-9]{1,6}", fullmatch=True), st.just("a"), st.just(5))
+bad_rows = st.one_of(
+    st.tuples(st.text("0123456789abcdef.A \n_+", max_size=40), st.just("a"), st.just(5)),
+    st.tuples(
+        st.just("0" * 32 + ".1"),
+        st.sampled_from([10**30, -(10**30), "x" * 1_001, 2.5, True, "x"]),
+        st.just(5),
+    ),
+    st.tuples(st.just("0" * 32 + ".1"), st.just("a"), st.sampled_from([2**53, -(2**53) - 1, 2**53 - 1])),
+)
+
+
+@quick
+@given(st.lists(st.lists(st.one_of(good_rows, good_rows, bad_rows), min_size=1, max_size=4), max_size=5))
+def test_a_record_is_refused_exactly_where_a_label_in_it_is_malformed(
+    rows: list[list[tuple[str, Label, int]]],
+) -> None:
+    """Checking many at once says what checking each says; what stays is as it was, in two parts."""
+    events = [
+        GroundTruthReceived(
+            upload_id="u",
+            prediction_id=[r[0] for r in part],
+            truth=[r[1] for r in part],
+            label_time=[r[2] for r in part],
+        )
+        for part in rows
+    ]
+    labels, refused = check_labels(list(enumerate(events)))
+
+    def is_good(row: tuple[str, Label, int]) -> bool:
+        text, truth, time = row
+        fits = (
+            len(truth) <= 1_000 if isinstance(truth, str) else not (type(truth) is int and abs(truth) > 2**63)
+        )
+        return bool(re.fullmatch(r"[0-9a-f]{32}\.[0-9]{1,6}", text)) and fits and -(2**53) <= time < 2**53
+
+    bad = [i for i, part in enumerate(rows) if not all(map(is_good, part))]
+    assert [offset for offset, _ in refused] == bad
+    left = [(i, *row) for i, part in enumerate(rows) if i not in bad for row in part]
+    assert list(
+        zip(labels.offsets, labels.batches, labels.rows, labels.truths, labels.times, strict=True)
+    ) == [(i, text[:32], int(text[33:]), truth, time) for i, text, truth, time in left]
+    assert labels.ids == [f"{text[:32]}.{int(text[33:])}" for _, text, _, _ in left]
+
+
+def test_nobody_begins_to_read_between_a_batch_and_its_repetition() -> None:
+    """There the repetition would pass for the batch: both are needed until both are forgotten."""
+    join, _ = taken(made(1, [0]), made(2, [12]), made(1, [0]), made(0, [14]))
+    join.expire(20)
+    assert join.needed()["predictions"] == 0
+    give(join, made(1, [0]))
+    assert join.counts.repeated_batches == 2
+    join.expire(32)
+    assert join.needed()["predictions"] == 0
+    join.expire(40)
+    assert join.needed()["predictions"] == 5
+
+
+def test_a_store_that_has_forgotten_what_is_needed_begins_anew() -> None:
+    """Who is to go on where another one remembers more reads it all, from the offsets that the other one named."""
+    store = MemoryStore()
+    join = PartitionJoin(store, HORIZON)
+    give(join, made(1, [0]))
+    give(join, made(2, [15]))
+    needed, positions, counts = join.needed(), join.positions, join.counts.as_dict()
+    join.expire(30)
+    join.commit(join.positions)
+    assert join.needed() != needed
+    again = PartitionJoin(store, HORIZON, counts=counts)
+    with again.rebuild(needed, None):
+        assert again.positions == needed
+        give(again, made(1, [0]))
+        give(again, made(2, [15]))
+    assert (again.positions, again.counts.as_dict()) == (positions, counts)
+    assert len(give(again, labels((1, 0, "a", 5)))) == 1
+
+
+def test_another_horizon_or_layout_empties_a_store(caplog: pytest.LogCaptureFixture) -> None:
+    """What was made with other settings is thrown away with one line in the log, and never read wrongly."""
+    store = MemoryStore()
+    join = PartitionJoin(store, HORIZON)
+    give(join, made(1, [0]))
+    join.commit(join.positions)
+    assert PartitionJoin(store, HORIZON).positions["predictions"] == 1
+    assert not caplog.records
+    other = PartitionJoin(store, HORIZON + 1)
+    assert (len(caplog.records), other.positions["predictions"], other.counts.predicted) == (1, 0, 0)
+    other.commit({})
+    store.write({"index": {b"m": b"junk"}}, [])
+    assert PartitionJoin(store, HORIZON + 1).positions["predictions"] == 0
+    assert len(caplog.records) == 2
+    assert [key[:1] for table in TABLES for key, _ in store.scan(table, b"", END)] == [b"m", b"m"]
+
+
+@pytest.mark.parametrize(("table", "last"), [("rows", made(2, [0])), ("labels", labels((1, 0, "a", 1)))])
+def test_tables_that_lag_behind_the_index_empty_a_store(
+    table: Table, last: PredictionsMade | GroundTruthReceived, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Should a disk lose the newest part of one table, all is built anew."""
+    store = MemoryStore()
+    join = PartitionJoin(store, HORIZON)
+    give(join, made(1, [0]))
+    join.commit(join.positions)
+    before = dict(store.scan(table, b"", END))
+    give(join, last)
+    join.commit(join.positions)
+    assert PartitionJoin(store, HORIZON).positions == join.positions
+    store.write({}, [(table, b"", END)])
+    store.write({table: dict(before)}, [])
+    assert PartitionJoin(store, HORIZON).positions == {"predictions": 0, "ground-truth": 0}
+    assert len(caplog.records) == 1
+
+
+def test_a_missing_row_is_not_passed_over() -> None:
+    """A batch whose row is not on disk means that the store is lost, not that the label is."""
+    store = MemoryStore()
+    join = PartitionJoin(store, HORIZON)
+    give(join, made(1, [0, 1]))
+    join.commit(join.positions)
+    store.write({}, [("rows", ROW(0, 1), END)])
+    with pytest.raises(StoreLost):
+        give(join, labels((1, 1, "a", 5)))

@@ -65,7 +65,8 @@ class Batches:
         else:
             puts[time_key(b"d", latest) + OFFSET.pack(offset)] = NUMBER.pack(len(rows))
         self._overlay.put("index", puts)
-        if latest > stand.forgotten:
+        if latest > stand.forgotten and rows:
+            stand.newest_rows = offset
             self._overlay.put("rows", {ROW(offset, i): row for i, row in enumerate(rows)})
         stand.counts.predicted += len(rows)
         return Batch(offset, latest, len(rows), latest <= stand.given_up, shape)

@@ -46,7 +46,7 @@ def join(
         row = rows[key]
         if type(row) is bytes:
             row = rows[key] = _decode_row(row)
-        before = known[key]
+        before = known.get(key)
         if time >= row.event_time + horizon:
             if before is None:
                 known[key] = changed[key] = LATE

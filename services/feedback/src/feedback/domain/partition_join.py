@@ -17,7 +17,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import compress, repeat
+from itertools import repeat
+from operator import ge
 from typing import Any
 
 import msgspec
@@ -30,13 +31,14 @@ from feedback.domain.counts import Counts
 from feedback.domain.floors import NO_BATCH, Floors
 from feedback.domain.held import Held, Rowless
 from feedback.domain.joining import join, standing
-from feedback.domain.keys import ROW, WAITED
+from feedback.domain.keys import NUMBER, ROW, WAITED
 from feedback.domain.rows import Joined, Shape
 from feedback.domain.stand import LAYOUT, Stand
 from feedback.domain.store import Overlay, Store, StoreLost
 from feedback.domain.truth import Known
 
 log = logging.getLogger(__name__)
+_ALWAYS = -(2**62)  # before every event time
 _SWEEP = 20_000  # batches and labels that are deleted with a commit
 _encode = msgspec.msgpack.Encoder().encode
 _decode_stand = msgspec.msgpack.Decoder(Stand).decode
@@ -183,25 +185,41 @@ class PartitionJoin:
         stand.ground_truth = positions.get("ground-truth", stand.ground_truth)
         self._floors.sweep(_SWEEP)
         self._held.sweep(_SWEEP)
+        stand.commits += 1
         written = msgspec.structs.replace(stand, counts=self.counts)
         self._overlay.put("index", {b"m": _encode(written)})
+        self._overlay.put("labels", {b"m": NUMBER.pack(stand.commits % 2**32)})
         self._overlay.write()
 
     # At the beginning
 
     def _read_stand(self) -> Stand:
         value = self._overlay.get("index", b"m")
-        if value is not None:
-            try:
-                stand = _decode_stand(value)
-                if (stand.layout, stand.horizon) == (LAYOUT, self.horizon):
-                    return stand
-                why = f"layout {stand.layout} and horizon {stand.horizon}"
-            except msgspec.MsgspecError as error:
-                why = str(error)
-            log.warning("a store is emptied: it was made with %s, not %s and %s", why, LAYOUT, self.horizon)
-            self._overlay.clear()
+        if value is None:
+            return Stand(horizon=self.horizon)
+        try:
+            stand = _decode_stand(value)
+        except msgspec.MsgspecError as error:
+            why = str(error)
+        else:
+            if (stand.layout, stand.horizon) != (LAYOUT, self.horizon):
+                why = f"it was made with layout {stand.layout} and a horizon of {stand.horizon} ms"
+            elif not self._is_whole(stand):
+                why = "its tables are not of one moment"
+            else:
+                return stand
+        log.warning("a partition's store is emptied: %s", why)
+        self._overlay.clear()
         return Stand(horizon=self.horizon)
+
+    def _is_whole(self, stand: Stand) -> bool:
+        """Whether all tables are as old as the index; see :class:`Stand`."""
+        if self._overlay.get("labels", b"m") != NUMBER.pack(stand.commits % 2**32):
+            return False
+        newest = stand.newest_rows
+        if newest is None or newest < stand.oldest_live:
+            return True
+        return self._overlay.get("rows", ROW(newest, 0)) is not None
 
     def _begin(self, stand: Stand) -> None:
         self._stand = stand
@@ -224,6 +242,9 @@ class PartitionJoin:
         """Join what was held of a batch that has come; ``rows`` are encoded."""
         held, offsets = self._held.release(id_, value, batch.rows)
         self._floors.add_labels(offsets, [batch.latest] * len(offsets), [batch.offset] * len(offsets))
+        if batch.latest <= self._stand.forgotten:
+            self._stand.counts.too_late += len(held)
+            return []
         name, keys = id_.hex(), [ROW(batch.offset, label.row) for label in held]
         joined, changed = join(
             [
@@ -231,42 +252,36 @@ class PartitionJoin:
                 for key, label in zip(keys, held, strict=True)
             ],
             {key: rows[label.row] for key, label in zip(keys, held, strict=True)},
-            dict.fromkeys(keys),
+            {},
             self.horizon,
             self._stand.counts,
         )
-        if batch.latest > self._stand.forgotten:
-            self._overlay.put("labels", changed)
+        self._overlay.put("labels", changed)
         return joined
 
     def _label(self, labels: Labels) -> list[Joined]:
         ids = {name: bytes.fromhex(name) for name in set(labels.batches)}
         values = self._batches.values(ids.values())
         batches = {name: self._batches.get(values[id_]) for name, id_ in ids.items()}
-        of = [batches[name] for name in labels.batches]
+        found = [batches[name] for name in labels.batches]
         self._floors.add_labels(
             labels.offsets,
-            [
-                time if batch is None else max(time, batch.latest)
-                for batch, time in zip(of, labels.times, strict=True)
-            ],
-            [NO_BATCH if batch is None else batch.offset for batch in of],
+            list(map(max, labels.times, [_ALWAYS if batch is None else batch.latest for batch in found])),
+            [NO_BATCH if batch is None else batch.offset for batch in found],
         )
-        named = [batch is not None and row < batch.rows for batch, row in zip(of, labels.rows, strict=True)]
-        there = [batch for batch in compress(of, named) if batch is not None]
-        if not all(named):
-            self._hold(labels.where([not n for n in named]), ids, values)
-            labels = labels.where(named)
-        live = [batch.latest > self._stand.forgotten for batch in there]
-        if not all(live):
-            self._stand.counts.too_late += live.count(False)
-            labels, there = labels.where(live), list(compress(there, live))
+        there = [batch for batch in found if batch is not None and batch.latest > self._stand.forgotten]
+        if len(there) < len(found) or any(map(ge, labels.rows, [batch.rows for batch in there])):
+            labels, there = self._set_apart(labels, found, ids, values)
         keys = [ROW(batch.offset, row) for batch, row in zip(there, labels.rows, strict=True)]
         unique = sorted(set(keys))
         rows = dict(zip(unique, self._overlay.get_many("rows", unique), strict=True))
         if None in rows.values():
             raise StoreLost("a row is missing")
-        known = dict(zip(unique, map(standing, self._overlay.get_many("labels", unique)), strict=True))
+        known = {
+            key: standing(value)
+            for key, value in zip(unique, self._overlay.get_many("labels", unique), strict=True)
+            if value is not None
+        }
         joined, changed = join(
             zip(labels.ids, labels.truths, labels.times, labels.offsets, keys, there, strict=True),
             rows,
@@ -277,17 +292,34 @@ class PartitionJoin:
         self._overlay.put("labels", changed)
         return joined
 
-    def _hold(self, labels: Labels, ids: Mapping[str, bytes], values: Mapping[bytes, bytes | None]) -> None:
-        """Keep labels that have no row: of a batch that is not there, or has fewer rows."""
-        self._held.add(
-            (
-                Rowless(ids[name], row, truth, time, offset, self._batches.get(values[ids[name]]) is not None)
-                for name, row, truth, time, offset in zip(
-                    labels.batches, labels.rows, labels.truths, labels.times, labels.offsets, strict=True
-                )
-            ),
-            values,
-        )
+    def _set_apart(
+        self,
+        labels: Labels,
+        found: Sequence[Batch | None],
+        ids: Mapping[str, bytes],
+        values: Mapping[bytes, bytes | None],
+    ) -> tuple[Labels, list[Batch]]:
+        """Hold labels whose row is not there, count those whose row is forgotten; the others, and their batches."""
+        there: list[Batch] = []
+        chosen: list[bool] = []
+        rowless: list[Rowless] = []
+        for i, batch in enumerate(found):
+            row = labels.rows[i]
+            is_there = batch is not None and row < batch.rows
+            if batch is not None and is_there and batch.latest > self._stand.forgotten:
+                there.append(batch)
+                chosen.append(True)
+                continue
+            chosen.append(False)
+            if is_there:
+                self._stand.counts.too_late += 1
+                continue
+            id_ = ids[labels.batches[i]]
+            rowless.append(
+                Rowless(id_, row, labels.truths[i], labels.times[i], labels.offsets[i], batch is not None)
+            )
+        self._held.add(rowless, values)
+        return labels.where(chosen), there
 
 
 def _shape(made: PredictionsMade) -> Shape:

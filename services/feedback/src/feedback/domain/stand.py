@@ -15,7 +15,8 @@ class Stand(msgspec.Struct, kw_only=True):
 
     Remembered are batches from offset ``oldest_batch`` on and labels from ``oldest_label`` on. Batches before
     ``oldest_live`` are two horizons old. What is forgotten is deleted bit by bit: before ``swept_batches`` and
-    ``swept_labels`` nothing is left.
+    ``swept_labels`` nothing is left. ``commits`` and the batch of the ``newest_rows`` are looked for in the other tables
+    when a store is opened: RocksDB keeps each in files of its own, and one must not lag behind another.
     """
 
     horizon: int
@@ -29,6 +30,8 @@ class Stand(msgspec.Struct, kw_only=True):
     swept_batches: int = 0
     swept_labels: int = 0
     shapes: int = 0
+    commits: int = 0
+    newest_rows: int | None = None
     counts: Counts = msgspec.field(default_factory=Counts)
 
     @property
