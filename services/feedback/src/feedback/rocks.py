@@ -76,6 +76,11 @@ class RocksStore:
         except Exception as error:
             raise _lost(error) from error
 
+    def flush(self) -> None:
+        """Bring what is in memory to the tables' files, which happens by itself when there is enough of it."""
+        for table in self._tables.values():
+            table.flush()
+
     def close(self) -> None:
         """Let go of the files, which every handle would keep, and every scan that is not over."""
         for table in self._tables.values():
@@ -146,7 +151,7 @@ def _options(table: Table, cache: Cache, buffers: WriteBufferManager, env: Env, 
     options.set_write_buffer_manager(buffers)
     options.set_write_buffer_size(max(_MIB, memory_bytes // 16))
     options.set_arena_block_size(64 * 2**10)  # 36 tables of 12 partitions hold at least as much each
-    options.set_max_total_wal_size(memory_bytes)
+    options.set_max_total_wal_size(max(2 * _MIB, memory_bytes // 4))
     options.set_max_background_jobs(2)
     options.set_max_open_files(_FILES)
     options.set_keep_log_file_num(2)

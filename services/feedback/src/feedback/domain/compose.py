@@ -22,14 +22,15 @@ def new_outcomes(joined: Iterable[Joined], published: Mapping[str, int]) -> list
 
 def compose(joined: Iterable[Joined]) -> list[OutcomesJoined]:
     """The events, ordered by shape, then as the labels came."""
-    by_object: dict[int, list[Joined]] = {}  # a shape is one object for many rows, and costs some to compare
-    for j in joined:
-        by_object.setdefault(id(j.shape), []).append(j)
     groups: dict[tuple[Any, ...], list[Joined]] = {}
-    for rows in by_object.values():
-        shape = rows[0].shape
-        key = shape.model, shape.version, shape.features, shape.classes, shape.vectors
-        groups.setdefault(key, []).extend(rows)
+    of_object: dict[int, list[Joined]] = {}  # a shape is one object for many rows, and costs some to compare
+    for j in joined:
+        rows = of_object.get(id(j.shape))
+        if rows is None:
+            shape = j.shape
+            key = shape.model, shape.version, shape.features, shape.classes, shape.vectors
+            rows = of_object[id(shape)] = groups.setdefault(key, [])
+        rows.append(j)
     return [event for _, rows in sorted(groups.items()) for event in _events(rows[0].shape, rows)]
 
 

@@ -39,7 +39,7 @@ from feedback.domain.truth import Known
 
 log = logging.getLogger(__name__)
 _ALWAYS = -(2**62)  # before every event time
-_SWEEP = 20_000  # batches and labels that are deleted with a commit
+_SWEEP = 10_000  # batches and labels that are deleted with a commit
 _encode = msgspec.msgpack.Encoder().encode
 _decode_stand = msgspec.msgpack.Decoder(Stand).decode
 
