@@ -602,6 +602,22 @@ def test_a_store_that_has_forgotten_what_is_needed_begins_anew() -> None:
     assert len(give(again, labels((1, 0, "a", 5)))) == 1
 
 
+def test_a_store_that_is_ahead_of_what_is_handed_over_begins_anew() -> None:
+    """Counts as of one boundary do not go with rows as of a later one: these are read again."""
+    store = MemoryStore()
+    join = PartitionJoin(store, HORIZON)
+    give(join, made(1, [0, 0]))
+    needed, counts = join.needed(), join.counts.as_dict()
+    join.expire(10)
+    join.commit(join.positions)
+    again = PartitionJoin(store, HORIZON, counts=counts)
+    with again.rebuild(needed, None):
+        assert again.positions == needed
+        give(again, made(1, [0, 0]))
+    again.expire(10)
+    assert (again.counts.predicted, again.counts.expired) == (2, 2)
+
+
 def test_another_horizon_or_layout_empties_a_store(caplog: pytest.LogCaptureFixture) -> None:
     """What was made with other settings is thrown away with one line in the log, and never read wrongly."""
     store = MemoryStore()

@@ -14,10 +14,8 @@ and unknown ids are remembered for one horizon more: a second label for one is a
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import repeat
 from operator import ge
 from typing import Any
 
@@ -31,17 +29,14 @@ from feedback.domain.counts import Counts
 from feedback.domain.floors import NO_BATCH, Floors
 from feedback.domain.held import Held, Rowless
 from feedback.domain.joining import join, standing
-from feedback.domain.keys import NUMBER, ROW, WAITED
-from feedback.domain.rows import Joined, Shape
-from feedback.domain.stand import LAYOUT, Stand
+from feedback.domain.keys import ROW, WAITED
+from feedback.domain.rows import Joined, encode_rows, shape_of
+from feedback.domain.stand import Stand, read_stand, write_stand
 from feedback.domain.store import Overlay, Store, StoreLost
 from feedback.domain.truth import Known
 
-log = logging.getLogger(__name__)
 _ALWAYS = -(2**62)  # before every event time
 _SWEEP = 10_000  # batches and labels that are deleted with a commit
-_encode = msgspec.msgpack.Encoder().encode
-_decode_stand = msgspec.msgpack.Decoder(Stand).decode
 
 
 class Predicted(msgspec.Struct):
@@ -75,7 +70,7 @@ class PartitionJoin:
         self._overlay = Overlay(store)
         self.horizon = horizon
         self._aside: Counts | None = None  # the counts, while others are taken that do not count
-        self._begin(self._read_stand())
+        self._begin(read_stand(self._overlay, horizon))
         if counts is not None:
             self._stand.counts = Counts.of(counts)
 
@@ -100,7 +95,7 @@ class PartitionJoin:
         checked: list[tuple[int, PredictionsMade, bytes, list[bytes]]] = []
         for offset, made, size in records:
             try:
-                checked.append((offset, made, check_batch(made, size), _encoded(offset, made)))
+                checked.append((offset, made, check_batch(made, size), encode_rows(offset, made)))
             except Refused as error:
                 result.refused.append((offset, str(error)))
         values = self._batches.values(id_ for _, _, id_, _ in checked)
@@ -112,7 +107,7 @@ class PartitionJoin:
                 self._stand.counts.repeated_batches += 1
                 continue
             latest = max(made.event_time, default=0)
-            batches[id_] = batch = self._batches.add(id_, offset, _shape(made), latest, rows)
+            batches[id_] = batch = self._batches.add(id_, offset, shape_of(made), latest, rows)
             self._floors.add_batch(offset, id_, latest)
             if rows:
                 result.taken.append((offset, made))
@@ -147,11 +142,11 @@ class PartitionJoin:
         """Within it records are taken silently: they make state, while counts stay and nothing is returned.
 
         ``needed`` and ``decided`` are what the last holder said beside its counts. ``positions`` then say where to
-        read from: the store's own, or ``needed`` where the store has nothing, or has forgotten what is needed. Where
-        there is more to read than memory should hold, commit in between.
+        read from: the store's own, or ``needed`` where the store has nothing, or is ahead of what is said. Where there
+        is more to read than memory should hold, commit in between.
         """
         if needed is not None:
-            self._begin_at(needed["predictions"], needed["ground-truth"])
+            self._begin_at(needed["predictions"], needed["ground-truth"], decided)
         self._aside, self._stand.counts = self._stand.counts, Counts()
         try:
             if decided is not None:
@@ -165,7 +160,7 @@ class PartitionJoin:
         return {"predictions": self._stand.oldest_batch, "ground-truth": self._stand.oldest_label}
 
     def state(self, prediction_id: str) -> dict[str, Any]:
-        """What is known of one id: pending, joined, unknown or expired."""
+        """What is known of one id: pending, joined, unknown (or forgotten) or expired; ``ValueError`` if it is none."""
         key, row = bytes.fromhex(prediction_id[:32]), int(prediction_id[33:])
         batch = self._batches.get(self._batches.values([key])[key])
         if batch is None or row >= batch.rows:
@@ -185,41 +180,10 @@ class PartitionJoin:
         stand.ground_truth = positions.get("ground-truth", stand.ground_truth)
         self._floors.sweep(_SWEEP)
         self._held.sweep(_SWEEP)
-        stand.commits += 1
-        written = msgspec.structs.replace(stand, counts=self.counts)
-        self._overlay.put("index", {b"m": _encode(written)})
-        self._overlay.put("labels", {b"m": NUMBER.pack(stand.commits % 2**32)})
+        write_stand(stand, self.counts, self._overlay)
         self._overlay.write()
 
     # At the beginning
-
-    def _read_stand(self) -> Stand:
-        value = self._overlay.get("index", b"m")
-        if value is None:
-            return Stand(horizon=self.horizon)
-        try:
-            stand = _decode_stand(value)
-        except msgspec.MsgspecError as error:
-            why = str(error)
-        else:
-            if (stand.layout, stand.horizon) != (LAYOUT, self.horizon):
-                why = f"it was made with layout {stand.layout} and a horizon of {stand.horizon} ms"
-            elif not self._is_whole(stand):
-                why = "its tables are not of one moment"
-            else:
-                return stand
-        log.warning("a partition's store is emptied: %s", why)
-        self._overlay.clear()
-        return Stand(horizon=self.horizon)
-
-    def _is_whole(self, stand: Stand) -> bool:
-        """Whether all tables are as old as the index; see :class:`Stand`."""
-        if self._overlay.get("labels", b"m") != NUMBER.pack(stand.commits % 2**32):
-            return False
-        newest = stand.newest_rows
-        if newest is None or newest < stand.oldest_live:
-            return True
-        return self._overlay.get("rows", ROW(newest, 0)) is not None
 
     def _begin(self, stand: Stand) -> None:
         self._stand = stand
@@ -227,11 +191,13 @@ class PartitionJoin:
         self._floors = Floors(self._overlay, stand)
         self._held = Held(self._overlay, stand)
 
-    def _begin_at(self, predictions: int, ground_truth: int) -> None:
+    def _begin_at(self, predictions: int, ground_truth: int, decided: int | None) -> None:
         """Remember from the offsets on that another holder remembered from."""
-        if predictions < self._stand.oldest_batch or ground_truth < self._stand.oldest_label:
+        stand = self._stand
+        is_ahead = stand.decided is not None and (decided is None or decided < stand.decided)
+        if predictions < stand.oldest_batch or ground_truth < stand.oldest_label or is_ahead:
             self._overlay.clear()
-            self._begin(Stand(horizon=self.horizon, counts=self._stand.counts))
+            self._begin(Stand(horizon=self.horizon, counts=stand.counts))
         self._floors.raise_to(predictions, ground_truth)
         self._stand.predictions = max(self._stand.predictions, predictions)
         self._stand.ground_truth = max(self._stand.ground_truth, ground_truth)
@@ -320,28 +286,6 @@ class PartitionJoin:
             )
         self._held.add(rowless, values)
         return labels.where(chosen), there
-
-
-def _shape(made: PredictionsMade) -> Shape:
-    names = (tuple(columns or ()) for columns in (made.features, made.probabilities, made.vectors))
-    return Shape(made.model, made.version, *names)
-
-
-def _encoded(offset: int, made: PredictionsMade) -> list[bytes]:
-    """The rows of a batch as :class:`Row` on disk; raises :class:`Refused`."""
-    columns = ((made.probabilities or {}), made.features, (made.vectors or {}))
-    try:
-        return [
-            _encode((offset, time, prediction, *values))
-            for time, prediction, *values in zip(
-                made.event_time,
-                made.predictions,
-                *(zip(*c.values(), strict=True) if c else repeat(()) for c in columns),
-                strict=False,
-            )
-        ]
-    except (OverflowError, ValueError) as error:  # whole numbers beyond 64 bits, text that is not UTF-8
-        raise Refused(f"a value cannot be kept: {error}") from None
 
 
 def _said(state: str, known: Known) -> dict[str, Any]:

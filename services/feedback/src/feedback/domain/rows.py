@@ -5,11 +5,16 @@ Names do not go with each row. Rows of one version and of one set of names share
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import Any
 
 import msgspec
+from contracts.events import PredictionsMade
 
+from feedback.domain.checks import Refused
 from feedback.domain.truth import Known
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -49,3 +54,26 @@ class Joined(msgspec.Struct, frozen=True, gc=False):
     before: Known | None
     after: Known
     offset: int
+
+
+def shape_of(made: PredictionsMade) -> Shape:
+    """The shape of a batch's rows."""
+    names = (tuple(columns or ()) for columns in (made.features, made.probabilities, made.vectors))
+    return Shape(made.model, made.version, *names)
+
+
+def encode_rows(offset: int, made: PredictionsMade) -> list[bytes]:
+    """The rows of the batch in the record at ``offset``, each as a :class:`Row` on disk; raises :class:`Refused`."""
+    columns = (made.probabilities, made.features, made.vectors)
+    try:
+        return [
+            _encode((offset, time, prediction, *values))
+            for time, prediction, *values in zip(
+                made.event_time,
+                made.predictions,
+                *(zip(*named.values(), strict=True) if named else repeat(()) for named in columns),
+                strict=False,  # what repeats does not end
+            )
+        ]
+    except (OverflowError, ValueError) as error:  # whole numbers beyond 64 bits, text that is not UTF-8
+        raise Refused(f"a value cannot be kept: {error}") from None
