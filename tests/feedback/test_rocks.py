@@ -195,6 +195,38 @@ def test_a_damaged_store_is_built_anew_from_the_log(
     rocks.close()
 
 
+def test_a_block_that_cannot_be_read_loses_the_store(tmp_path: Path) -> None:
+    """Keys and scans that meet it say so; neither passes over what it cannot read."""
+    rocks = Rocks(tmp_path, MEMORY)
+    values: dict[bytes, bytes | None] = {b"%06d" % n: bytes([n % 251]) * n for n in range(2_000)}
+    rocks.open(0).write({"index": values}, [])
+    rocks.open(0).flush()
+    rocks.close()
+    path = max((tmp_path / "partition-0").glob("*.sst"), key=lambda path: path.stat().st_size)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 0xFF
+    path.write_bytes(content)
+    rocks = Rocks(tmp_path, MEMORY)
+    store = rocks.open(0)
+    with pytest.raises(StoreLost):
+        store.get_many("index", list(values))
+    with pytest.raises(StoreLost):
+        list(store.scan("index", b"", END))
+    rocks.drop(0)
+    assert list(rocks.open(0).scan("index", b"", END)) == []
+    rocks.close()
+
+
+def test_a_scan_that_is_not_over_keeps_no_store_open(rocks: Rocks) -> None:
+    """A partition can be dropped in the middle of one, and opened again."""
+    rocks.open(0).write({"index": {b"a": b"1", b"b": b"2"}}, [])
+    scans = [rocks.open(0).scan("index", b"", END) for _ in range(2)]
+    assert next(scans[0]) == (b"a", b"1")
+    rocks.drop(0)
+    assert list(rocks.open(0).scan("index", b"", END)) == []
+    assert list(scans[0]) == []
+
+
 def test_what_another_process_holds_is_left_alone(rocks: Rocks, tmp_path: Path) -> None:
     """A folder that is in use is an error, never thrown away."""
     rocks.open(0).write({"index": {b"a": b"1"}}, [])

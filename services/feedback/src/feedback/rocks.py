@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from weakref import WeakSet
 
 from rocksdict import (
     BlockBasedOptions,
@@ -24,6 +24,7 @@ from rocksdict import (
     Env,
     Options,
     Rdict,
+    RdictIter,
     WriteBatch,
     WriteBufferManager,
 )
@@ -44,6 +45,7 @@ class RocksStore:
         self._db = Rdict(str(path), options["index"], {t: options[t] for t in TABLES if t != "index"})
         names = {t: "default" if t == "index" else t for t in TABLES}
         self._tables = {t: self._db.get_column_family(name) for t, name in names.items()}
+        self._scans: WeakSet[Generator[tuple[bytes, bytes], None, None]] = WeakSet()
         self._handles = {t: self._db.get_column_family_handle(name) for t, name in names.items()}
 
     def get_many(self, table: Table, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -55,8 +57,9 @@ class RocksStore:
 
     def scan(self, table: Table, start: bytes, stop: bytes) -> Iterator[tuple[bytes, bytes]]:
         """As :meth:`feedback.domain.store.Store.scan`."""
-        items = self._tables[table].items(from_key=start)
-        return takewhile(lambda item: item[0] < stop, items)  # type: ignore[arg-type]
+        scan = _scan(self._tables[table].iter(), start, stop)
+        self._scans.add(scan)
+        return scan
 
     def write(self, changes: Changes, cuts: Iterable[Cut]) -> None:
         """As :meth:`feedback.domain.store.Store.write`."""
@@ -83,6 +86,8 @@ class RocksStore:
 
     def close(self) -> None:
         """Let go of the files, which every handle would keep, and every scan that is not over."""
+        for scan in list(self._scans):
+            scan.close()
         for table in self._tables.values():
             table.close()
         self._handles.clear()
@@ -157,6 +162,21 @@ def _options(table: Table, cache: Cache, buffers: WriteBufferManager, env: Env, 
     options.set_keep_log_file_num(2)
     options.set_max_log_file_size(_MIB)
     return options
+
+
+def _scan(items: RdictIter, start: bytes, stop: bytes) -> Generator[tuple[bytes, bytes], None, None]:
+    """Items of a snapshot. It ends where RocksDB cannot read on, and only then says why."""
+    items.seek(start)
+    while items.valid():
+        key = items.key()
+        if key >= stop:
+            return
+        yield key, items.value()
+        items.next()
+    try:
+        items.status()
+    except Exception as error:
+        raise _lost(error) from error
 
 
 def _lost(error: Exception) -> Exception:

@@ -6,7 +6,7 @@ batches are added at the tables' end and forgotten from their beginning, and Roc
 ====== ============================== ==================================================================
 letter key                            value
 ====== ============================== ==================================================================
-``m``                                 where the join stands (:class:`feedback.domain.partition_join.Stand`)
+``m``                                 where the join stands (:class:`feedback.domain.stand.Stand`)
 ``s``  number                         a shape
 ``n``  digest of a shape              its number
 ``b``  batch_id                       :data:`HEADER` of a batch, or :data:`WAITED` and the rows that labels wait for

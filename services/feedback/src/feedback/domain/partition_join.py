@@ -86,7 +86,9 @@ class PartitionJoin:
 
     @property
     def decided(self) -> int | None:
-        """The last boundary that :meth:`expire` was given. Whoever hands counts over says it too."""
+        """The last boundary that :meth:`expire` was given. Who hands counts over hands this over with them: the rows that
+        expire between it and a later boundary are not among these counts, and :meth:`rebuild` counts nothing.
+        """
         return self._stand.decided
 
     def predict(self, records: Sequence[tuple[int, PredictionsMade, int]]) -> Predicted:
