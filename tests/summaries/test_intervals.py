@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from summaries.intervals import class_intervals, intervals, wilson
+from summaries.intervals import Z, class_intervals, intervals, wilson
 from summaries.quality import LARGEST, Classification, Regression
 
 EVERYBODY = 20_000
@@ -142,6 +144,121 @@ def test_no_error_at_all_still_leaves_doubt():
     found = intervals(quality)
     assert {"accuracy", "balanced_accuracy", "precision", "recall", "f1", "f1_weighted"} <= set(found)
     assert all(low < 0.95 and high == 1.0 for low, high in found.values())
+
+
+def naive(quality):
+    """Standard errors of averages with the slopes written out [class, true, predicted]."""
+    counts = quality.counts
+    occurs = np.flatnonzero(counts.sum(axis=0) + counts.sum(axis=1))
+    k, right = len(occurs), np.diag((occurs < len(counts) - 1).astype(float))
+    padded = counts[np.ix_(occurs, occurs)] + 2 * right / right.sum() + 2 * (1 - right) / (1 - right).sum()
+    share, eye = padded / padded.sum(), np.eye(k)
+    actual, named = share.sum(axis=1), share.sum(axis=0)
+    hits = (share * right).sum(axis=1)
+    f1, precision = 2 * hits / (actual + named), hits / named
+    hit = eye[:, :, None] * eye[:, None, :] * right
+    by_f1 = 2 * hit - f1[:, None, None] * (eye[:, :, None] + eye[:, None, :])
+    by_f1 /= (actual + named)[:, None, None]
+    by_precision = (hit - precision[:, None, None] * eye[:, None, :]) / named[:, None, None]
+    slopes = {
+        "f1_macro": by_f1.mean(axis=0),
+        "f1_weighted": (actual[:, None, None] * by_f1).sum(axis=0) + f1[:, None],
+        "precision_weighted": (actual[:, None, None] * by_precision).sum(axis=0) + precision[:, None],
+    }
+    return {
+        name: math.sqrt(((share * slope**2).sum() - (share * slope).sum() ** 2) / quality.rows)
+        for name, slope in slopes.items()
+    }
+
+
+@given(st.lists(st.tuples(*[st.sampled_from("abcde")] * 2), min_size=2, max_size=40), st.integers(2, 5))
+def test_averages_spread_as_their_slopes_written_out_say(rows, k):
+    """The sums by row, column and diagonal equal those over all classes and cells, with rows of (other) or not."""
+    quality = Classification(list("abcde")[:k])
+    quality.update([t for t, _ in rows], [p for _, p in rows])
+    metrics, found = quality.get(), intervals(quality)
+    occurs = {min(ord(label) - ord("a"), k) for row in rows for label in row}
+    assert ("f1_weighted" in found) == (len(occurs) > 1)
+    if len(occurs) > 1:
+        for name, spread in naive(quality).items():
+            key = name if name != "f1_macro" or k == 2 else "f1"
+            limits = (max(0.0, metrics[key] - Z * spread), min(1.0, metrics[key] + Z * spread))
+            assert found[key] == pytest.approx(limits, abs=1e-9), key
+
+
+def test_an_unknown_label_told_as_another_unknown_one_widens_as_a_miss():
+    """The cell (other, other) is wrong in the metric: the spread is that of as many misses, not of hits."""
+    misses, hits = (Classification(["a", "b"]) for _ in range(2))
+    for quality, told in ((misses, ["z"] * 30), (hits, ["b"] * 30)):
+        quality.update(["a"] * 50 + ["y" if quality is misses else "b"] * 30, ["a"] * 50 + told)
+    assert misses.get()["f1_weighted"] == pytest.approx(50 / 80)
+    low, high = intervals(misses)["f1_weighted"]
+    half = Z * math.sqrt(50 * 30 / 80**3)  # of the share of hits, which F1 is here
+    assert (high - low) / 2 == pytest.approx(half, rel=0.05)
+    assert (high - low) / 2 > 2 * np.diff(intervals(hits)["f1_weighted"])[0]
+
+
+def test_a_thousand_classes_take_memory_by_the_square():
+    """A few arrays of 1,001 by 1,001 cells, not of 1,001 times that."""
+    names, rng = list(map(str, range(1_000))), np.random.default_rng(0)
+    quality = Classification(names)
+    truth = rng.integers(0, 1_000, 20_000)
+    predicted = np.where(rng.random(20_000) < 0.7, truth, rng.integers(0, 1_000, 20_000))
+    quality.update(truth.astype(str).tolist(), predicted.astype(str).tolist())
+    tracemalloc.start()
+    try:
+        found = intervals(quality)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found["f1"][0] < quality.get()["f1"] < found["f1"][1]
+    assert peak < 120e6
+
+
+@st.composite
+def partial(draw):
+    """Rows counted and other rows taken out, of classes with and without probabilities or of numbers."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    counted, out = draw(st.integers(0, 12)), draw(st.integers(0, 6))
+    if draw(st.booleans()):
+        quality = Regression()
+        for move, n in ((quality.update, counted), (quality.revert, out)):
+            size = 10.0 ** rng.integers(-9, 150) if draw(st.booleans()) else 1.0
+            move(size * rng.integers(-3, 4, n), size * rng.integers(-3, 4, n))
+        return quality
+    classes = list("abcd")[: draw(st.integers(2, 4))]
+    quality = Classification(classes)
+    for move, n in ((quality.update, counted), (quality.revert, out)):
+        truth, predicted = (np.array(list("abcde"))[rng.integers(0, 5, n)].tolist() for _ in range(2))
+        tenths = rng.multinomial(10, np.ones(len(classes)) / len(classes), n).T / 10
+        scores = dict(zip(classes, tenths, strict=True))
+        move(truth, predicted, draw(st.sampled_from([None, scores])))
+    return quality
+
+
+@settings(deadline=None, max_examples=300)
+@given(partial())
+def test_sums_that_are_not_whole_neither_raise_nor_warn(quality):
+    """Whatever was taken out: figures and limits are finite numbers in order, or not there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        metrics, found = quality.get(), intervals(quality)
+        if isinstance(quality, Classification):
+            by_class = class_intervals(quality)
+            assert quality.errors().keys() <= {"auc", "pr_auc"}
+            if (quality.counts < 0).any():
+                assert found == by_class == {}
+    assert found.keys() <= metrics.keys()
+    assert all(isinstance(value, float) and math.isfinite(value) for value in metrics.values())
+    assert all(math.isfinite(low) and low <= high for low, high in found.values())
+
+
+def test_only_reverted_rows_have_no_intervals():
+    """A cell that holds no more than what a correction took out says nothing."""
+    classes, numbers = Classification(["a", "b"]), Regression()
+    classes.revert(["a", "b", "b"], ["a", "a", "b"], {"b": [0.2, 0.4, 0.9]})
+    numbers.revert([1.0, 2.0, 4.0], [2.0, 2.0, 3.0])
+    assert intervals(classes) == intervals(numbers) == class_intervals(classes) == {}
 
 
 def test_without_rows_there_are_no_intervals():

@@ -54,11 +54,52 @@ def test_label_pairs_add_exactly(x, y, z):
 
 @given(rows, rows)
 def test_revert_undoes_update_of_pairs(x, y):
-    """A corrected label leaves no trace of the old one."""
-    pairs = counted(x, y)
+    """A corrected label leaves no trace of the old one in any figure, through bytes as well."""
+    pairs, classes = counted(x, y), ["a", "5", "6"]
     pairs.revert(*columns(y))
-    assert pairs == counted(x)
-    assert pairs.to_bytes() == counted(x).to_bytes()
+    for found in (pairs, LabelPairs.from_bytes(pairs.to_bytes())):
+        assert found.classification(classes) == counted(x).classification(classes)
+        assert found.regression() == counted(x).regression()
+        assert found.unknown(classes) == counted(x).unknown(classes)
+        assert (found.rows, found.unusable) == (counted(x).rows, counted(x).unusable)
+
+
+steps = st.lists(st.tuples(st.sampled_from([1, -1]), st.integers(0, 6)), min_size=1, max_size=8)
+
+
+@given(st.integers(MAX_PAIRS - 4, MAX_PAIRS + 1), steps, st.data())
+def test_corrections_near_the_cap_are_said_whatever_the_order(kept, steps, data):
+    """Parts with rows counted and taken out, merged in any order and tree, packed between or not, come to one state."""
+    full = LabelPairs()
+    full.update(["x"] * kept, list(range(kept)))
+    parts = [full]
+    for sign, label in steps:
+        part = LabelPairs()
+        (part.update if sign > 0 else part.revert)(["y"], [label])
+        parts.append(part)
+    whole = full
+    for part in parts[1:]:
+        whole = whole.merge(part)
+    left = data.draw(st.permutations(parts))
+    while len(left) > 1:
+        at = data.draw(st.integers(0, len(left) - 2))
+        both = left[at].merge(left[at + 1])
+        if data.draw(st.booleans()):
+            both = LabelPairs.from_bytes(both.to_bytes())
+        left[at : at + 2] = [both]
+    assert left[0] == whole
+    assert left[0].to_bytes() == whole.to_bytes()
+    assert whole.too_many == (kept + len({label for _, label in steps}) > MAX_PAIRS)
+
+
+def test_a_correction_beside_a_full_count_is_too_many_in_both_orders():
+    """1,000 pairs, one more counted and taken out again: both ways of putting them together say so."""
+    a, b, c = LabelPairs(), LabelPairs(), LabelPairs()
+    a.update(["x"] * MAX_PAIRS, list(range(MAX_PAIRS)))
+    b.update(["y"], ["y"])
+    c.revert(["y"], ["y"])
+    assert a.merge(b).merge(c) == a.merge(b.merge(c)) == c.merge(a).merge(b)
+    assert a.merge(b.merge(c)).too_many
 
 
 @given(distinct, distinct, distinct)

@@ -220,7 +220,8 @@ class Classification:
         return total
 
     def get(self) -> dict[str, float]:
-        """The metrics that are defined: none without rows, no losses without probabilities.
+        """The metrics that are defined: none without rows, no losses without probabilities, no ranks where cells of
+        scores are negative (more rows were taken out of them than are counted here).
 
         ``precision``, ``recall``, ``f1`` are the positive class's of two, macro averages of more. ``_macro``: the mean
         over the classes that occur, where that is not said already; ``_weighted``: the mean weighted by the true
@@ -230,7 +231,7 @@ class Classification:
         rows and others.
         """
         rows = self.rows
-        if not rows:
+        if rows <= 0:
             return {}
         counts = self.counts
         precision, recall, f1, actual, named = _rates(counts)
@@ -251,7 +252,7 @@ class Classification:
         metrics["precision_weighted"] = float(precision @ actual) / rows
         metrics["f1_weighted"] = float(f1 @ actual) / rows
         scored = self.scored
-        if scored:
+        if scored > 0:
             metrics["log_loss"] = self.log_loss_units / UNIT / scored
             metrics["brier"] = self.brier_units / UNIT / scored
             metrics["calibration_error"] = self._calibration_error(scored)
@@ -366,6 +367,7 @@ class Classification:
         """AUC and average precision with their errors, one class against the rest, averaged."""
         found = {}
         histogram = self.histogram
+        histogram = histogram[(histogram >= 0).all(axis=(1, 2))]
         for name, measure in (("auc", ranking.auc), ("pr_auc", ranking.average_precision)):
             each = [m for negative, positive in histogram if (m := measure(negative, positive)) is not None]
             if each:

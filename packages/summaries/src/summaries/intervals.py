@@ -10,6 +10,9 @@ Clarke-Pearson, "Comparing the areas under two or more correlated receiver opera
 on the logit scale. Average precision: K. Boyd, K. H. Eng, C. D. Page, "Area under the precision-recall curve: point
 estimates and confidence intervals" (2013), the logit interval. Means: Student's t. RMSE and R²: the delta method on
 the logarithm of the mean square and of 1 - R².
+
+Sums that are not whole yet (a correction took a row out that another part counted) may be negative. They are of no set
+of rows, so there is no interval of them.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ Z = 1.959963984540054  # of the normal distribution's 97.5%
 Interval = tuple[float, float]
 Floats = NDArray[np.float64]
 _WHOLE = int(UNIT)
+_ROUNDING = 64 * _WHOLE  # a row's loss, at most 37, and its square are rounded to units, each on its own
 
 
 def intervals(quality: Classification | Regression) -> dict[str, Interval]:
@@ -47,7 +51,10 @@ def intervals(quality: Classification | Regression) -> dict[str, Interval]:
 
 def class_intervals(quality: Classification) -> dict[str, dict[str, Interval]]:
     """``{class: {"precision" | "recall" | "f1": (low, high)}}``; only those of which there are rows."""
-    hits, actual, named = _margins(quality.counts)
+    counts = quality.counts
+    if (counts < 0).any():
+        return {}
+    hits, actual, named = _margins(counts)
     found = {}
     for i, name in enumerate([*quality.classes, OTHER]):
         h, a, m = float(hits[i]), float(actual[i]), float(named[i])
@@ -90,9 +97,10 @@ def _mean_of_shares(hits: Counts, rows: Counts) -> Interval:
 
 
 def _of_classes(quality: Classification) -> dict[str, Interval]:
-    metrics, counts = quality.get(), quality.counts
-    if not metrics:
+    counts = quality.counts
+    if (counts < 0).any() or not counts.any():
         return {}
+    metrics = quality.get()
     hits, actual, named = _margins(counts)
     true = np.flatnonzero(actual)
     found = {
@@ -116,10 +124,13 @@ def _of_classes(quality: Classification) -> dict[str, Interval]:
         for name, spread in _averages(counts, occurs).items():
             key = name if name != "f1_macro" or two else "f1"
             found[key] = (max(0.0, metrics[key] - Z * spread), min(1.0, metrics[key] + Z * spread))
-    if quality.scored > 1:
+    scored = quality.scored_cells()[3]
+    if scored.sum() > 1 and (scored >= 0).all():
         for name in ("log_loss", "brier"):
             units, squares = getattr(quality, f"{name}_units"), getattr(quality, f"{name}_squares")
-            found[name] = _mean(quality.scored, units, squares * _WHOLE)
+            limits = _mean(quality.scored, units, squares * _WHOLE)
+            if limits is not None:
+                found[name] = limits
         found |= _ranked(quality, metrics)
     return found
 
@@ -128,29 +139,36 @@ def _averages(counts: Counts, occurs: Counts) -> dict[str, float]:
     """Standard errors of macro and weighted averages, by the delta method on the shares of the confusion.
 
     Four rows are added for it, two right and two wrong, spread evenly: so a confusion without errors has a spread.
+    Two labels outside the classes may be two, so (other) as (other) is wrong, as it is in the metrics.
+
+    How the average of F1 or precision moves with the share of the cell [true, predicted] is a term of its row, a term
+    of its column and, of right cells, a term of the diagonal: memory and time go with the square of the classes.
     """
     k, n = len(occurs), int(counts.sum())
-    wrong = ~np.eye(k, dtype=bool)
-    padded = counts[np.ix_(occurs, occurs)] + np.where(wrong, 2 / (k * (k - 1)), 2 / k)
-    share = padded / padded.sum()
-    hits, actual, named = np.diag(share), share.sum(axis=1), share.sum(axis=0)
-    f1, precision = 2 * hits / (actual + named), hits / named
-    eye = np.eye(k)
-    # How F1 [class] and precision [class] move with the share of the cell [true, predicted].
-    hit = eye[:, :, None] * eye[:, None, :]
-    by_f1 = (2 * hit - f1[:, None, None] * (eye[:, :, None] + eye[:, None, :])) / (actual + named)[
-        :, None, None
-    ]
-    by_precision = (hit - precision[:, None, None] * eye[:, None, :]) / named[:, None, None]
-    slopes = {
-        "f1_macro": by_f1.mean(axis=0),
-        "f1_weighted": (actual[:, None, None] * by_f1).sum(axis=0) + f1[:, None],
-        "precision_weighted": (actual[:, None, None] * by_precision).sum(axis=0) + precision[:, None],
-    }
-    return {
-        name: math.sqrt(max(float((share * slope**2).sum() - (share * slope).sum() ** 2), 0.0) / n)
-        for name, slope in slopes.items()
-    }
+    of_class = occurs < len(counts) - 1  # (other) is last
+    right = np.diag(of_class)
+    correct = int(of_class.sum())
+    padded = counts[np.ix_(occurs, occurs)] + np.where(right, 2 / correct, 2 / (k * k - correct))
+    share: Floats = padded / padded.sum()
+    hits, actual, named = np.diag(share) * of_class, share.sum(axis=1), share.sum(axis=0)
+    both = actual + named
+    f1, precision = 2 * hits / both, hits / named
+    found = {}
+    for name, weight, extra in (("f1_macro", np.full(k, 1 / k), 0 * f1), ("f1_weighted", actual, f1)):
+        per = weight / both
+        found[name] = _spread(share, extra - per * f1, -per * f1, 2 * per * of_class, n)
+    per = actual / named
+    found["precision_weighted"] = _spread(share, precision, -per * precision, per * of_class, n)
+    return found
+
+
+def _spread(share: Floats, of_row: Floats, of_column: Floats, of_diagonal: Floats, n: int) -> float:
+    """The standard error of what moves with ``share`` [k, k] by a term of the row, the column and the diagonal [k]."""
+    slope = of_row[:, None] + of_column
+    slope[np.diag_indices_from(slope)] += of_diagonal
+    mean = float(np.vdot(share, slope))
+    slope *= slope
+    return math.sqrt(max(float(np.vdot(share, slope)) - mean**2, 0.0) / n)
 
 
 def _ranked(quality: Classification, metrics: dict[str, float]) -> dict[str, Interval]:
@@ -173,7 +191,9 @@ def _ranked(quality: Classification, metrics: dict[str, float]) -> dict[str, Int
 
 
 def _delong(negative: Counts, positive: Counts) -> float | None:
-    """The standard error of the AUC from counts [bins]; None with fewer than two rows of a class."""
+    """The standard error of the AUC from counts [bins]; None with fewer than two rows of a class, or negative ones."""
+    if min(negative.min(), positive.min()) < 0:
+        return None
     m, n = int(positive.sum()), int(negative.sum())
     if m < 2 or n < 2:
         return None
@@ -198,16 +218,26 @@ def _expit(x: float) -> float:
     return 1 / (1 + math.exp(-x)) if x > 0 else math.exp(max(x, -700.0)) / (1 + math.exp(max(x, -700.0)))
 
 
-def _mean(rows: int, units: int, squares: int) -> Interval:
-    """The interval of a mean from its sum in units and its sum of squares in squared units; two or more rows."""
-    spread = max(rows * squares - units * units, 0) / (rows * rows * (rows - 1) * _WHOLE * _WHOLE)
-    middle, half = units / (rows * _WHOLE), float(stdtrit(rows - 1, 0.975)) * math.sqrt(spread)
+def _mean(rows: int, units: int, squares: int) -> Interval | None:
+    """The interval of a mean from its sum in units and its sum of squares in squared units; two or more rows.
+
+    None where no rows have these sums, or their spread is beyond any float.
+    """
+    over = rows * squares - units * units
+    if over < -_ROUNDING * rows * rows:
+        return None
+    try:
+        spread = max(over, 0) / (rows * rows * (rows - 1) * _WHOLE * _WHOLE)
+        middle = units / (rows * _WHOLE)
+    except OverflowError:
+        return None
+    half = float(stdtrit(rows - 1, 0.975)) * math.sqrt(spread)
     return middle - half, middle + half
 
 
 def _of_numbers(quality: Regression) -> dict[str, Interval]:
     n = quality.rows
-    if n < 2:
+    if n < 2 or not _may_be(quality):
         return {}
     metrics = quality.get()
     found = {}
@@ -216,26 +246,36 @@ def _of_numbers(quality: Regression) -> dict[str, Interval]:
         ("bias", quality.error, quality.squared),
         ("mape", quality.percentage, quality.percentage_squared),
     ):
-        try:
-            found[name] = _mean(n, units, squares)
-        except OverflowError:
-            continue
-    for name in ("mae", "mape"):
-        if name in found:
-            found[name] = (max(0.0, found[name][0]), found[name][1])
+        limits = _mean(n, units, squares)
+        if limits is not None:
+            found[name] = limits if name == "bias" else (max(0.0, limits[0]), limits[1])
     if quality.squared:
         # Of the logarithm of the mean square: E e⁴ / (E e²)² - 1.
         kurtosis = n * quality.fourth / quality.squared**2
         half = Z * math.sqrt(max(kurtosis - 1, 0.0) / n) / 2
         found["rmse"] = (metrics["rmse"] * math.exp(-half), metrics["rmse"] * math.exp(half))
         spread = n * quality.truth_squared - quality.truth**2
-        if spread and "r2" in metrics:
-            found["r2"] = _r2(quality, metrics["r2"], kurtosis, spread)
+        if spread > 0 and "r2" in metrics:
+            limits = _r2(quality, metrics["r2"], kurtosis, spread)
+            if limits is not None:
+                found["r2"] = limits
     return found
 
 
-def _r2(quality: Regression, r2: float, kurtosis: float, spread: int) -> Interval:
-    """Of ln(1 - R²) = ln E e² - ln E d², d the truth's distance to its mean: E (e² / E e² - d² / E d²)²."""
+def _may_be(quality: Regression) -> bool:
+    """Whether sums may be those of rows: none negative that cannot be, and E e² and E e⁴ go together."""
+    least = min(
+        quality.absolute, quality.squared, quality.truth_squared, quality.truth_fourth,
+        quality.squared_by_truth_squared, quality.percentage, quality.percentage_squared,
+    )  # fmt: skip
+    return least >= 0 and quality.fourth <= quality.squared**2 <= quality.rows * quality.fourth
+
+
+def _r2(quality: Regression, r2: float, kurtosis: float, spread: int) -> Interval | None:
+    """Of ln(1 - R²) = ln E e² - ln E d², d the truth's distance to its mean: E (e² / E e² - d² / E d²)².
+
+    None where no rows have these sums.
+    """
     n, t = quality.rows, quality.truth
     fourth = _dot(
         (n**4, quality.truth_fourth), (-4 * n**3 * t, quality.truth_cubed),
@@ -246,6 +286,9 @@ def _r2(quality: Regression, r2: float, kurtosis: float, spread: int) -> Interva
         (-2 * n * t, quality.squared_by_truth),
         (t**2, quality.squared),
     )
+    # Of rows the kurtosis lies between 1 and n, and the product has no more than Cauchy and Schwarz allow.
+    if both < 0 or both**2 > quality.fourth * fourth or not n * spread**2 <= fourth <= (n * spread) ** 2:
+        return None
     variance = kurtosis - 2 * both / (quality.squared * spread) + fourth / (n * spread**2)
     half = Z * math.sqrt(max(variance, 0.0) / n)
     return 1 - (1 - r2) * math.exp(half), 1 - (1 - r2) * math.exp(-half)

@@ -4,9 +4,11 @@ Where labels are counted, a version's task may not be at hand: whether "5" is a 
 classes there are. So both are kept: rows by (truth, predicted) as text, and the sums of a regression. What the
 task turns out to be picks one.
 
-Guarantee: all state is whole numbers and ``merge`` is exactly associative and commutative, ``TOO_MANY`` included:
-more than ``MAX_PAIRS`` distinct pairs are said to be too many and no longer kept, and whatever is merged with that
-has too many as well. ``revert`` undoes ``update`` as long as there were never too many.
+Guarantee: all state is whole numbers and ``merge`` is exactly associative and commutative with rows taken out as well,
+``too_many`` included. What counts against ``MAX_PAIRS`` is every pair that was ever counted or taken out, even where no
+rows are left of it: parts only ever add to that set, so no order of merging, and no packing in between, changes whether
+there are too many. They are then no longer kept, and whatever is merged with that has too many as well. ``revert``
+undoes ``update`` in all figures as long as there are not too many; the pair stays listed with 0 rows.
 """
 
 from __future__ import annotations
@@ -99,8 +101,7 @@ class LabelPairs:
         self._settle()
 
     def _settle(self) -> None:
-        if 0 in self._pairs.values():
-            self._pairs = Counter({pair: rows for pair, rows in self._pairs.items() if rows})
+        # Pairs of 0 rows stay: without them, a correction merged early or late would decide whether there are too many.
         if len(self._pairs) > MAX_PAIRS:
             self.too_many, self._pairs = True, Counter()
 

@@ -94,13 +94,14 @@ class Regression:
         return total
 
     def get(self) -> dict[str, float]:
-        """MAE, RMSE, MAPE, bias (predicted minus true) and R²; none without rows.
+        """MAE, RMSE, MAPE, bias (predicted minus true) and R²; none without rows, nor where more was taken out of the
+        squares than is counted here.
 
         MAPE is scikit-learn's, a share and not in percent: a truth of 0 counts as 2.2·10⁻¹⁶, so one such row makes
         it huge. A truth that is constant has no R², nor one beside which the errors are beyond any float.
         """
         n = self.rows
-        if not n:
+        if n <= 0 or self.squared < 0:
             return {}
         unit = int(UNIT)
         metrics = {
