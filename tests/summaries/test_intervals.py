@@ -261,6 +261,19 @@ def test_only_reverted_rows_have_no_intervals():
     assert intervals(classes) == intervals(numbers) == class_intervals(classes) == {}
 
 
+def test_negative_cells_of_scores_have_no_delong_interval():
+    """Rows cancel in the confusion, not in the scores of class b, whose variance would be negative: b is left out."""
+    quality = Classification(["a", "b", "c"])
+    even = {"a": [0.5] * 5, "b": [0.5] * 5, "c": [0.0] * 5}
+    quality.update(["b", "b", "c", "c", "a"], ["a"] * 5, even)
+    quality.revert(["a"], ["a"], {"a": [0.5], "b": [0.0], "c": [0.5]})
+    assert (quality.counts >= 0).all()
+    assert (quality.histogram < 0).any(axis=(1, 2)).tolist() == [False, True, True]
+    found = intervals(quality)
+    assert "accuracy" in found
+    assert "auc" not in found
+
+
 def test_without_rows_there_are_no_intervals():
     """Nothing is said of nothing, and one row says nothing about a spread."""
     assert intervals(Classification(["a", "b"])) == intervals(Regression()) == {}
