@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 HORIZON = 10
 BATCHES = 3
+FAR = 2**53 - 1  # the label_time that is furthest in the future
 STRIDE = 100  # between offsets of labels, which are remembered in blocks of 256
 
 Open = Callable[[], Store]  # a new store
@@ -256,7 +257,10 @@ contents = st.fixed_dictionaries(
     {number: st.lists(times, min_size=1, max_size=2) for number in range(BATCHES)}
 )
 label_rows = st.tuples(
-    st.integers(0, BATCHES), st.integers(0, 2), st.sampled_from(["a", "b", 1]), st.integers(0, 24)
+    st.integers(0, BATCHES),
+    st.integers(0, 2),
+    st.sampled_from(["a", "b", 1]),
+    st.integers(0, 25).map(lambda time: FAR if time == 25 else time),
 )
 uploads = st.lists(label_rows, min_size=1, max_size=3)
 predict_steps = st.tuples(st.just("predict"), st.lists(st.integers(0, BATCHES - 1), min_size=1, max_size=2))
@@ -396,9 +400,11 @@ def test_who_comes_back_catches_up(
 def test_what_is_forgotten_leaves_nothing(
     content: dict[int, list[int]], history: list[Step], rng: random.Random
 ) -> None:
-    """Three horizons after everything only the stand and the shapes are on disk, and nothing is needed."""
-    holders = Holders(MemoryStore, content, rng)
-    holders.take([*history, ("expire", 1_000), ("commit", None)])
+    """Three horizons after everything only the stand and the shapes are on disk, and nothing is needed: what is from
+    the future goes too, once a later label has found its batch."""
+    holders = Holders(MemoryStore, content | {BATCHES: [100]}, rng)
+    last: list[Step] = [("predict", [BATCHES]), ("label", [[(BATCHES, 0, "last", 100)]])]
+    holders.take([*history, *last, ("expire", 1_000), ("commit", None)])
     assert holders.join.needed() == holders.join.positions
     left = [key for table in TABLES for key, _ in holders.store.scan(table, b"", END)]
     assert {key[:1] for key in left} <= {b"m", b"s", b"n"}
@@ -421,6 +427,72 @@ def give(join: PartitionJoin, record: PredictionsMade | GroundTruthReceived) -> 
     if isinstance(record, PredictionsMade):
         return join.predict([(positions["predictions"], record, 500)]).released
     return join.label([(positions["ground-truth"], record)]).joined
+
+
+@quick
+@given(st.lists(st.sampled_from(["known", "unknown", "none"]), min_size=30, max_size=30), st.booleans())
+def test_labels_from_the_future_do_not_end_forgetting(far: list[str], moves: bool) -> None:
+    """Whether their batches are known or not, and whoever goes on with the store, both floors stay within five horizons of
+    the boundary, and given up ids count as unknown."""
+    store = MemoryStore()
+    join = PartitionJoin(store, HORIZON)
+    for day, kind in enumerate(far):
+        join.predict([(day, made(day, [HORIZON * day] * 2), 500)])
+        join.label([(256 * day, labels((day, 0, "a", HORIZON * day)))])
+        if kind != "none":
+            join.label([(256 * day + 1, labels((day if kind == "known" else 1_000 + day, 1, "a", FAR)))])
+        join.expire(HORIZON * day)
+        if day >= 5:
+            assert join.needed()["predictions"] >= day - 5
+            assert join.needed()["ground-truth"] >= 256 * (day - 5)
+        if moves:
+            join.commit(join.positions)
+            join = PartitionJoin(store, HORIZON, counts=join.counts.as_dict())
+    assert join.counts.held == far[-4:].count("unknown")
+    assert join.counts.unknown == far[:-4].count("unknown")
+    assert join.counts.expired_labelled == far.count("known")
+
+
+def test_labels_read_long_before_their_predictions_still_join() -> None:
+    """What is held is not from the future because its topic is read first, nor because a label beside it is."""
+    join = PartitionJoin(MemoryStore(), HORIZON)
+    for day in range(30):
+        rows = (day, 0, "a", HORIZON * day), (1_000 + day, 0, "a", FAR)
+        join.label([(256 * day, labels(*rows))])
+    joined = 0
+    for day in range(30):
+        joined += len(join.predict([(day, made(day, [HORIZON * day]), 500)]).released)
+        join.expire(HORIZON * day)
+    assert joined == 30
+    assert join.needed()["ground-truth"] >= 256 * 24
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_an_id_labelled_again_and_again_costs_the_same_each_time(comes: bool) -> None:
+    """Thousands of held labels of one id are in small values, and each is counted when its prediction comes, or when it
+    is given up."""
+    store, times = MemoryStore(), 3_000
+    join = PartitionJoin(store, 10_000)
+    for i in range(times):
+        join.label([(i, labels((1, 0, "a" if i < times - 1 else "b", 5 + i)))])
+    join.commit(join.positions)
+    values = [(len(key), len(value)) for key, value in store.scan("index", b"", END)]
+    assert max(size for _, size in values) < 1_000
+    assert sum(map(sum, values)) < 120 * times
+    again = PartitionJoin(store, 10_000)
+    if comes:
+        found = give(again, made(1, [0]))
+        assert [(j.after.truth, j.after.label_time, j.offset) for j in found] == [
+            ("a", 5, 0),
+            ("b", 3_004, 2_999),
+        ]
+        assert (again.counts.duplicates, again.counts.corrections, again.counts.held) == (times - 2, 1, 0)
+    else:
+        again.expire(20_000)
+        assert (again.counts.duplicates, again.counts.unknown, again.counts.held) == (times - 1, 1, 0)
+        again.expire(30_000)
+        again.commit(again.positions)
+        assert {key[:1] for key, _ in store.scan("index", b"", END)} == {b"m"}
 
 
 def test_the_truth_uploaded_last_stands() -> None:

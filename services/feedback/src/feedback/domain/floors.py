@@ -4,9 +4,16 @@ What a join knows is made of the batches from ``oldest_batch`` on, the labels fr
 that is decided, and of nothing else: whoever reads these records knows the same, in whatever order they are read. That
 is why memory ends at an offset and not at a time. Both offsets rise as boundaries are decided:
 
-- labels are forgotten up to the first one whose row may still be corrected, or that is not two horizons old;
+- labels are forgotten up to the first one whose row may still be corrected, or that is not two horizons old. A label
+  of a known batch counts as no newer than one horizon after its batch, since later ones are too late anyway;
 - batches are forgotten up to the first one that is not two horizons old, or that a remembered label belongs to. (A label
   of a batch that is forgotten would be taken for one whose prediction never came.)
+
+A label whose batch is not there counts by its own label_time, but as no newer than two horizons after the first label
+from its block on that has found a batch. It was uploaded before that one, and that one at most two horizons after its
+batch; so a prediction that was made before its label is forgotten by then. What would wait for longer is from the future
+(or of a clock that is wrong), and is given up: its id counts as unknown. So no label holds forgetting up for longer than
+those around it. Where no label behind it finds a batch, only such labels are kept, and no batch is kept for them.
 
 Labels are noted in blocks of offsets, so what is remembered of them may begin up to a block early.
 """
@@ -17,12 +24,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import islice
 
-from feedback.domain.keys import BLOCK, OFFSET, ROW, offset_key
+from feedback.domain.keys import BLOCK, OFFSET, ROW, TIME, offset_key
 from feedback.domain.stand import Stand
 from feedback.domain.store import Overlay, Table
 
 _BITS = 8  # of an offset within its block
-NO_BATCH = 2**64 - 1
+_NO_BATCH = 2**64 - 1
+_NONE = 2**64 - 1  # behind every block
 
 
 class Floors:
@@ -42,8 +50,8 @@ class Floors:
     def add_labels(self, offsets: Sequence[int], times: Sequence[int], batches: Sequence[int]) -> None:
         """Labels in the records at ``offsets``, in order, and the offsets of their batches.
 
-        ``times`` are their own or their batches' latest event times, whichever are later. A label without a batch has
-        its own time and :data:`NO_BATCH`; once its batch comes, it is noted once more.
+        ``times`` are their own, but within one horizon from their batches' latest event times. A label without a batch
+        is noted once that comes.
         """
         puts: dict[bytes, bytes | None] = {}
         start = 0
@@ -59,22 +67,44 @@ class Floors:
             start = stop
         self._overlay.put("index", puts)
 
-    def advance(self) -> None:
-        """Raise the floors as far as the decided boundary allows."""
+    def advance(self) -> list[bytes]:
+        """Raise the floors as far as the decided boundary allows; the ids of labels from the future that this forgets."""
         stand = self._stand
         self._cut_rows(self._first_live())
-        first, oldest = None, NO_BATCH
         start = offset_key(b"g", stand.oldest_label >> _BITS)
-        for key, value in self._overlay.scan("index", start, b"h"):
-            latest, batch = BLOCK.unpack(value)
-            if first is None and latest > stand.forgotten:
-                first = key
-            if first is not None:
-                oldest = min(oldest, batch)
-        self._overlay.cut("index", start, first or b"h")
-        label = OFFSET.unpack(first[1:])[0] << _BITS if first else stand.ground_truth
+        blocks = [
+            (OFFSET.unpack(key[1:])[0], *BLOCK.unpack(value))
+            for key, value in self._overlay.scan("index", start, b"h")
+        ]
+        first, lost = self._first_held([(number, latest) for number, latest, _ in blocks])
+        oldest = min((batch for number, _, batch in blocks if number >= first), default=_NO_BATCH)
+        self._overlay.cut("index", start, offset_key(b"g", first))
+        label = stand.ground_truth if first == _NONE else first << _BITS
         stand.oldest_label = max(stand.oldest_label, label)
         stand.oldest_batch = max(stand.oldest_batch, self._outside(min(stand.oldest_live, oldest)))
+        return lost
+
+    def _first_held(self, blocks: Sequence[tuple[int, int]]) -> tuple[int, list[bytes]]:
+        """The first block to be remembered, and ids before it that are from the future; ``blocks``: numbers and times."""
+        stand = self._stand
+        first = next((number for number, latest in blocks if latest > stand.forgotten), _NONE)
+        stop = b"y" if first == _NONE else offset_key(b"x", first << _BITS)
+        lost: list[tuple[int, bytes]] = []
+        following = 0
+        for key, times in self._overlay.scan("index", offset_key(b"x", stand.oldest_label), stop):
+            if not times:
+                continue  # noted with its batch
+            number = OFFSET.unpack(key[1:9])[0] >> _BITS
+            (time,) = TIME.unpack(times[-8:])
+            while following < len(blocks) and blocks[following][0] < number:
+                following += 1
+            if time <= stand.forgotten:
+                continue
+            if following == len(blocks) or blocks[following][1] + 2 * stand.horizon > stand.forgotten:
+                first = number
+                break
+            lost.append((number, key[9:]))
+        return first, [id_ for number, id_ in lost if number < first]
 
     def raise_to(self, batch: int, label: int) -> None:
         """Forget what is before these offsets, whatever it is."""

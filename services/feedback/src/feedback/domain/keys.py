@@ -13,10 +13,11 @@ letter key                            value
 ``o``  offset of a batch              its batch_id and its latest event time
 ``r``  offset of a batch              that of its last repetition
 ``d``  latest event time, offset      how many rows may expire
-``g``  block of offsets of labels     their latest time, and the lowest offset of a batch they belong to
-``h``  batch_id, row                  held labels
+``g``  block of offsets of labels     of those with a batch: the latest time, and the lowest offset of a batch
+``h``  batch_id, row                  the last held labels (:class:`feedback.domain.waiting.Head`)
+``h``  batch_id, row, page            those before
 ``u``  label_time, batch_id, row      nothing: when they are given up
-``x``  offset, batch_id, row          nothing: behind which offset they are forgotten
+``x``  offset, batch_id, row          behind which offset they are forgotten: their label_times, if a batch may come
 ====== ============================== ==================================================================
 """
 
@@ -31,6 +32,7 @@ LATE = b""  # in place of a truth: a label came, but too late
 OFFSET = struct.Struct(">Q")
 _LETTER = struct.Struct(">cQ").pack
 BLOCK = struct.Struct(">qQ")
+TIME = struct.Struct(">q")
 NUMBER = struct.Struct(">I")
 _EPOCH = 2**63  # event times may be negative, and their order is that of bytes
 

@@ -9,7 +9,8 @@ A label belongs to its prediction while ``label_time < event_time + horizon``, w
 horizon more, so that a label merely uploaded late still joins; then its rows and labels are deleted, and what comes for
 it is too late. That a batch was there is remembered a while longer (:mod:`feedback.domain.floors`); afterwards it may come
 again, and a label for it is held, and unknown one horizon after its label_time. So is one for what was never predicted,
-and unknown ids are remembered for one horizon more: a second label for one is a duplicate.
+and unknown ids are remembered for one horizon more: a second label for one is a duplicate. A label from the future is not
+waited for: it goes with those that were uploaded after it (:mod:`feedback.domain.floors`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from contracts.events import GroundTruthReceived, PredictionsMade
 from feedback.domain.batches import Batch, Batches
 from feedback.domain.checks import Labels, Refused, check_batch, check_labels
 from feedback.domain.counts import Counts
-from feedback.domain.floors import NO_BATCH, Floors
+from feedback.domain.floors import Floors
 from feedback.domain.held import Held, Rowless
 from feedback.domain.joining import join, standing
 from feedback.domain.keys import ROW, WAITED
@@ -137,7 +138,8 @@ class PartitionJoin:
         self._batches.expire(decided)
         stand.decided = decided
         if self._aside is None:
-            self._floors.advance()
+            remembered = stand.oldest_label
+            self._held.give_up(self._floors.advance(), remembered)
 
     @contextmanager
     def rebuild(self, needed: Mapping[str, int] | None = None, decided: int | None = None) -> Iterator[None]:
@@ -208,8 +210,8 @@ class PartitionJoin:
 
     def _release(self, id_: bytes, value: bytes, batch: Batch, rows: Sequence[bytes]) -> list[Joined]:
         """Join what was held of a batch that has come; ``rows`` are encoded."""
-        held, offsets = self._held.release(id_, value, batch.rows)
-        self._floors.add_labels(offsets, [batch.latest] * len(offsets), [batch.offset] * len(offsets))
+        held, noted = self._held.release(id_, value, batch.rows, batch.latest)
+        self._note([offset for offset, _ in noted], [time for _, time in noted], [batch] * len(noted))
         if batch.latest <= self._stand.forgotten:
             self._stand.counts.too_late += len(held)
             return []
@@ -232,11 +234,7 @@ class PartitionJoin:
         values = self._batches.values(ids.values())
         batches = {name: self._batches.get(values[id_]) for name, id_ in ids.items()}
         found = [batches[name] for name in labels.batches]
-        self._floors.add_labels(
-            labels.offsets,
-            list(map(max, labels.times, [_ALWAYS if batch is None else batch.latest for batch in found])),
-            [NO_BATCH if batch is None else batch.offset for batch in found],
-        )
+        self._note(labels.offsets, labels.times, found)
         there = [batch for batch in found if batch is not None and batch.latest > self._stand.forgotten]
         if len(there) < len(found) or any(map(ge, labels.rows, [batch.rows for batch in there])):
             labels, there = self._set_apart(labels, found, ids, values)
@@ -259,6 +257,16 @@ class PartitionJoin:
         )
         self._overlay.put("labels", changed)
         return joined
+
+    def _note(self, offsets: Sequence[int], times: Sequence[int], batches: Sequence[Batch | None]) -> None:
+        """Labels in the records at ``offsets`` belong to batches; those without one are noted when it comes."""
+        found = [
+            (offset, min(max(time, batch.latest), batch.latest + self.horizon), batch.offset)
+            for offset, time, batch in zip(offsets, times, batches, strict=True)
+            if batch is not None
+        ]
+        if found:
+            self._floors.add_labels(*zip(*found, strict=True))
 
     def _set_apart(
         self,
