@@ -12,7 +12,8 @@ A label from far in the future would wait for ever. It is given up with the labe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from itertools import groupby, islice
+from operator import itemgetter
 from typing import NamedTuple
 
 from contracts.events import Label
@@ -55,13 +56,10 @@ class Held:
             new = [(label.time, label.truth, label.offset) for label in given[id_]]
             self._count(id_, head, never, new)
             puts |= self._waiting.add(id_, head, never, new)
-            times: dict[int, set[int]] = {}
-            for label in given[id_]:
-                times.setdefault(label.offset, set()).update([] if never else [label.time])
-                if not never and label.time > self._stand.given_up:
-                    puts[time_key(b"u", label.time) + id_] = b""
-            for offset, some in times.items():
-                puts[offset_key(b"x", offset) + id_] = b"".join(map(TIME.pack, sorted(some)))
+            for offset, some in groupby(new, itemgetter(2)):
+                times = () if never else sorted({time for time, _, _ in some})
+                puts[offset_key(b"x", offset) + id_] = b"".join(map(TIME.pack, times))
+                puts.update({time_key(b"u", t) + id_: b"" for t in times if t > self._stand.given_up})
             if not never and (head is None or was_never):
                 batch = id_[:16]
                 before = waited.get(batch) or batches[batch]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import compress
 from operator import ge
 from typing import Any
 
@@ -260,13 +261,15 @@ class PartitionJoin:
 
     def _note(self, offsets: Sequence[int], times: Sequence[int], batches: Sequence[Batch | None]) -> None:
         """Labels in the records at ``offsets`` belong to batches; those without one are noted when it comes."""
-        found = [
-            (offset, min(max(time, batch.latest), batch.latest + self.horizon), batch.offset)
-            for offset, time, batch in zip(offsets, times, batches, strict=True)
-            if batch is not None
-        ]
-        if found:
-            self._floors.add_labels(*zip(*found, strict=True))
+        found = [batch for batch in batches if batch is not None]
+        if not found:
+            return
+        if len(found) < len(batches):
+            there = [batch is not None for batch in batches]
+            offsets, times = list(compress(offsets, there)), list(compress(times, there))
+        latest = [batch.latest for batch in found]
+        times = list(map(min, map(max, times, latest), [time + self.horizon for time in latest]))
+        self._floors.add_labels(offsets, times, [batch.offset for batch in found])
 
     def _set_apart(
         self,
