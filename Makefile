@@ -72,7 +72,7 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates ## all benchmarks; each writes bench/results/NAME.json
+bench: bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-feedback bench-estimates ## all benchmarks; each writes bench/results/NAME.json
 
 bench-detection: $(READY) $(PEERS) ## false alarms and delay beside the thesis, river, Frouros (a quarter of an hour)
 	$(BIN)/python bench/detection.py
@@ -88,6 +88,9 @@ bench-kinds: $(READY) ## kinds of change in River's streams, wine and flights (t
 
 bench-predictor: $(READY) ## requests/s, each acknowledged by real Kafka, beside servers without a log (DATA=path to the wine)
 	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/wine-quality/src $(BIN)/python bench/predictor_bench.py
+
+bench-feedback: $(READY) ## 1,000,000 late labels joined to predictions that wait, beside a dictionary (some minutes)
+	$(BIN)/python bench/feedback_bench.py
 
 bench-estimates: $(READY) $(NANNYML) ## quality estimated before labels beside NannyML's CBPE, on its data (half a minute)
 	$(BIN)/python bench/estimates.py
