@@ -3,101 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sys
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any, ClassVar
 
-import httpx
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, MessageSizeTooLargeError
-from contracts.codec import decode, partition_of, prediction_id
-from contracts.events import Event, OutcomesJoined, PredictionsMade, QualityReported
-from feedback import kafka_log
+from contracts.codec import partition_of, prediction_id
+from contracts.events import OutcomesJoined, PredictionsMade, QualityReported
+from feedback_on_kafka import HOUR, Service, read_all, read_raw, until
 from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer, make_producer, publish
+from servicekit.kafka import make_producer, publish
 from servicekit.topics import ensure_topics
 
 pytestmark = pytest.mark.kafka
-HOUR = 3_600_000
 ROOT = Path(__file__).parents[2]
-
-
-class Service:
-    """``python -m feedback`` in a process of its own."""
-
-    def __init__(self, kafka: str, port: int, log: Path) -> None:
-        self.port, self.log = port, log
-        self.env = {
-            **os.environ,
-            "ATALAIA_KAFKA": kafka,
-            "ATALAIA_FEEDBACK_PORT": str(port),
-            "ATALAIA_WINDOW_MS": str(HOUR),
-            "ATALAIA_MLFLOW": "http://127.0.0.1:9",
-            "ATALAIA_DATA_DIR": str(log.parent / "data"),
-        }
-        self.http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60)
-        self.process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        """Start, and wait until it is ready."""
-        with self.log.open("ab") as out:
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "feedback", env=self.env, stdout=out, stderr=out
-            )
-
-        async def ready() -> bool:
-            assert self.process is not None
-            assert self.process.returncode is None, self.log.read_text()
-            try:
-                return (await self.http.get("/health/ready")).status_code == 200
-            except httpx.TransportError:
-                return False
-
-        await until(ready)
-
-    async def end(self, how: signal.Signals) -> int:
-        """Send a signal and wait for the end."""
-        assert self.process is not None
-        if self.process.returncode is None:
-            self.process.send_signal(how)
-        return await asyncio.wait_for(self.process.wait(), 30)
-
-    async def status(self) -> dict[str, Any]:
-        """The service's counts."""
-        answer: dict[str, Any] = (await self.http.get("/api/v1.0/status")).json()
-        return answer
-
-
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
-    """Poll a condition until it holds; fails at the deadline."""
-    deadline = time.monotonic() + seconds
-    while not await condition():
-        assert time.monotonic() < deadline, "not within the deadline"
-        await asyncio.sleep(0.05)
-
-
-async def read_all(kafka: str, topic: str, kind: type[Event]) -> list[tuple[str, Any]]:
-    """All events of a topic with their ce_id."""
-    consumer = make_consumer(Settings(kafka=kafka), topic)
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets(list(consumer.assignment()))
-        await consumer.seek_to_beginning()
-        found = []
-        while any([await consumer.position(at) < end for at, end in ends.items()]):
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                found += [
-                    (dict(r.headers)["ce_id"].decode(), decode(kind, r.value, r.headers)) for r in records
-                ]
-        return found
-    finally:
-        await consumer.stop()
 
 
 @pytest.fixture
@@ -278,63 +199,6 @@ async def test_nothing_in_the_log_ends_the_process(service: Service) -> None:
     [(_, report)] = await read_all(kafka, "quality-reports", QualityReported)
     assert (report.labelled, report.metrics) == (2, {})
     await producer.stop()
-
-
-async def read_raw(kafka: str, topic: str) -> list[Any]:
-    """All records of a topic as they are."""
-    consumer = make_consumer(Settings(kafka=kafka), topic)
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets(list(consumer.assignment()))
-        found: list[Any] = []
-        while len(found) < sum(ends.values()):
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                found += records
-        return found
-    finally:
-        await consumer.stop()
-
-
-async def test_what_kafka_refuses_for_a_while_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that is away delays what is published; a record it will never take raises."""
-    monkeypatch.setattr(kafka_log, "RETRY_SECONDS", 0.0)
-    answers: list[Exception | int] = [
-        KafkaConnectionError(),
-        KafkaTimeoutError(),
-        7,
-        MessageSizeTooLargeError(),
-    ]
-
-    async def call() -> int:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    assert await kafka_log.until_done(call) == 7
-    with pytest.raises(MessageSizeTooLargeError):
-        await kafka_log.until_done(call)
-
-
-async def test_end_offsets_are_asked_for_until_the_broker_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A broker that is away for a while delays boundaries; it does not end the process."""
-
-    class Asker:
-        answers: ClassVar[list[Any]] = [KafkaConnectionError(), {TopicPartition("predictions", 0): 5}]
-
-        async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
-            answer = self.answers.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return dict(answer)
-
-        async def partitions_for(self, topic: str) -> set[int]:
-            return {0}
-
-    monkeypatch.setattr(kafka_log, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(kafka_log, "make_consumer", lambda *args, **more: Asker())
-    log = kafka_log.KafkaLog(Settings(), Asker())
-    assert await log.ends("predictions") == {("predictions", 0): 5}
 
 
 async def test_a_taken_port_is_one_clear_line(service: Service) -> None:

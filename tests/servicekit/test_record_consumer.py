@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,3 +80,10 @@ async def test_a_failure_is_raised(consumer: Any, later: bool) -> None:
 
     with pytest.raises(LookupError):
         await consumer.wait_first(fails(), asyncio.Event().wait())
+
+
+def test_faust_keeps_its_folder_under_the_data_folder(tmp_path: Path) -> None:
+    """Nothing appears in the working directory, and the data folder need not exist."""
+    settings = Settings(data_dir=tmp_path / "new" / "data")
+    assert make_app(settings, "group").conf.datadir == settings.data_dir / "group"
+    assert settings.data_dir.is_dir()

@@ -305,8 +305,8 @@ class LabelsReported(Event, frozen=True):
     """Topic ``label-reports``: quality of what became known in one window of label time, whenever it was predicted.
 
     Rows of one version whose ``label_time`` lies in [``window_start``, ``window_end``). A correction counts where it was
-    made: it takes the row from the window that had it before and adds it here; ``corrections`` are so many of
-    ``labelled``. ``revision`` numbers the reports of one window: labels that were uploaded late make another. Figures
+    made: it takes the row from the window that had it before and adds it here; ``corrections`` were made in
+    this window, whatever became of their rows later. ``revision`` numbers the reports of one window: labels that were uploaded late make another. Figures
     as in :class:`QualityReported`. Key: ``model``.
     """
 
@@ -357,7 +357,8 @@ class JoinProgressed(Event, frozen=True):
     - ``joined``, key ``joined/partition/epoch``: what comes of all records before ``positions`` (by topic) is counted and
       published; ``outcomes`` may hold more, from its position on. ``counts`` are the join's, ``clocks`` the newest event
       time by model, and ``panes`` the offset in ``quality-panes`` behind what says it all. ``needed``: what the state is
-      made of begins at these offsets.
+      made of begins at these offsets, and what is over by boundary ``decided`` is given up in it. ``rerouted``: of labels that lay in another partition, the offset there of the
+      last that was taken, by partition.
     - ``decided``, key ``decided``: quality as of boundary ``decided`` is published.
     """
 
@@ -368,6 +369,7 @@ class JoinProgressed(Event, frozen=True):
     epoch: int | None = None
     positions: dict[str, int] = {}
     needed: dict[str, int] = {}
+    rerouted: dict[str, int] = {}
     clocks: dict[str, int] = {}
     counts: dict[str, int] = {}
     panes: int = 0

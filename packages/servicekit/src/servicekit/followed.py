@@ -7,13 +7,13 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from contracts.codec import Unreadable, decode
 from contracts.events import Event
 
 from servicekit import metrics
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer, stop_consumer
+from servicekit.kafka import make_consumer, stop_consumer, until_read
 from servicekit.offsets import Offsets, partitions_of
 
 E = TypeVar("E", bound=Event)
@@ -30,9 +30,14 @@ class Followed(Generic[E]):
         kind: type[E],
         take: Callable[[E], None],
         to_dlq: Callable[[str, Any, str], Awaitable[None]],
+        *,
+        moved: Callable[[], None] = lambda: None,
+        **consumer: Any,
     ) -> None:
         self.topic, self.kind = topic, kind
-        self._consumer = make_consumer(settings)
+        self._settings, self._options = settings, consumer
+        self._consumer: AIOKafkaConsumer | None = None
+        self._on_move = moved
         # Its own connection: on the consumer's the question would queue behind a fetch that waits for news.
         self._offsets = Offsets(settings, topic)
         self._take = take
@@ -40,48 +45,68 @@ class Followed(Generic[E]):
         self._partitions: list[TopicPartition] = []
         self._next: dict[TopicPartition, int] = {}
         self._moved = asyncio.Condition()
+        self._failed: Exception | None = None
 
     async def start(self) -> None:
         """Connect, at the beginning of the topic."""
         await self._offsets.start()
-        await self._consumer.start()
-        self._partitions = await partitions_of(self._consumer, self.topic)
-        self._consumer.assign(self._partitions)
-        await self._consumer.seek_to_beginning(*self._partitions)
-        self._next = {p: await self._consumer.position(p) for p in self._partitions}
+        consumer = self._consumer = make_consumer(self._settings, **self._options)
+        await consumer.start()
+        self._partitions = await partitions_of(consumer, self.topic)
+        consumer.assign(self._partitions)
+        await consumer.seek_to_beginning(*self._partitions)
+        self._next = {p: await consumer.position(p) for p in self._partitions}
 
     async def stop(self) -> None:
         """Disconnect."""
-        await stop_consumer(self._consumer)
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
         await self._offsets.stop()
 
     async def follow(self) -> None:
-        """Read for ever."""
+        """Read for ever; who waits for what is read learns of its end."""
+        try:
+            await self._follow()
+        except Exception as error:
+            async with self._moved:
+                self._failed = error
+                self._moved.notify_all()
+            raise
+
+    async def _follow(self) -> None:
+        consumer = self._consumer
+        assert consumer is not None, "start first"
         while True:
-            for records in (await self._consumer.getmany(timeout_ms=500)).values():
+            found = await consumer.getmany(timeout_ms=500)
+            for records in found.values():
                 for record in records:
                     await self._read(record)
             async with self._moved:
                 for partition in self._partitions:  # the position also passes what compaction left out
-                    self._next[partition] = await self._consumer.position(partition)
+                    self._next[partition] = await consumer.position(partition)
                 self._moved.notify_all()
+            if found:
+                self._on_move()
 
     async def read(self) -> None:
         """Return when everything in the topic now has been handed over."""
-        ends = await self._offsets.ends()
-        async with self._moved:
-            await self._moved.wait_for(
-                lambda: all(self._next[p] >= ends[p.partition] for p in self._partitions)
-            )
+        ends = await until_read(self.topic, self._offsets.ends)
+        await self.until(lambda: all(self._next[p] >= ends[p.partition] for p in self._partitions))
+
+    def positions(self) -> dict[int, int]:
+        """By partition the offset before which all has been handed over."""
+        return {at.partition: offset for at, offset in self._next.items()}
 
     async def read_past(self, offset: int) -> None:
         """Return when the record at an offset has been handed over, in each partition."""
         await self.until(lambda: min(self._next.values()) > offset)
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Return when what has been handed over makes a condition true."""
+        """Return when what has been handed over makes a condition true; raises what ended ``follow``."""
         async with self._moved:
-            await self._moved.wait_for(condition)
+            await self._moved.wait_for(lambda: condition() or self._failed is not None)
+            if self._failed is not None and not condition():
+                raise self._failed
 
     async def _read(self, record: Any) -> None:
         if record.value is None:  # of a compacted topic: what is no more

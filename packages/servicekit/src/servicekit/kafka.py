@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.client import AIOKafkaClient
@@ -29,6 +29,7 @@ MAX_REQUEST_BYTES = 1_048_576
 MAX_BATCH_BYTES = 524_288  # of records that wait for one partition; the broker takes a batch of 1 MiB
 _MAX_REASON = 500
 RETRY_SECONDS = 1.0
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -149,6 +150,13 @@ async def publish(
     return sent
 
 
+def passes(error: KafkaError) -> bool:
+    """Whether a broker that is away, or has just come, is what is wrong: the same will do later."""
+    return bool(error.retriable) or isinstance(
+        error, KafkaTimeoutError | RequestTimedOutError | KafkaConnectionError
+    )
+
+
 async def until_acknowledged(topic: str, send: Callable[[], Awaitable[Any]]) -> None:
     """Send until acknowledged. What is published so may come twice: it is cumulative or has a derived id."""
     while True:
@@ -156,12 +164,21 @@ async def until_acknowledged(topic: str, send: Callable[[], Awaitable[Any]]) -> 
             await send()
             return
         except KafkaError as error:
-            if not (
-                error.retriable
-                or isinstance(error, KafkaTimeoutError | RequestTimedOutError | KafkaConnectionError)
-            ):
+            if not passes(error):
                 raise
             log.warning("%s could not be written, trying again: %s", topic, error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def until_read(topic: str, read: Callable[[], Awaitable[T]]) -> T:
+    """What ``read`` returns, begun again until the broker lets it end."""
+    while True:
+        try:
+            return await read()
+        except KafkaError as error:
+            if not passes(error):
+                raise
+            log.warning("%s could not be read, beginning again: %s", topic, error)
             await asyncio.sleep(RETRY_SECONDS)
 
 

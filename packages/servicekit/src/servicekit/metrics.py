@@ -344,9 +344,19 @@ LABEL_COVERAGE = _gauge(
     by=[FEEDBACK], unit="0 to 1", field="QualityReported.coverage",
 )  # fmt: skip
 QUALITY = _gauge(
-    "atalaia_quality", "quality of the last reported window", MODEL,
+    "atalaia_quality", "quality of what became known in the last window of label time", MODEL,
     Label("metric", "which figure", "`accuracy`, `log_loss`, `auc`, `mae`, …, those of the model's task"),
-    by=[FEEDBACK], unit="the figure's", field="QualityReported.metrics",
+    by=[FEEDBACK], unit="the figure's", field="LabelsReported.metrics",
+)  # fmt: skip
+ESTIMATED_QUALITY = _gauge(
+    "atalaia_estimated_quality", "expected quality of the last window, before its labels come", MODEL,
+    Label("metric", "which figure", "`accuracy`, `f1`, `auc`, …"),
+    by=[FEEDBACK], unit="the figure's", field="QualityReported.estimated",
+)  # fmt: skip
+LABEL_DELAY = _gauge(
+    "atalaia_label_delay_seconds", "delay of what became known in the last window of label time", MODEL,
+    Label("quantile", "which quantile", "`p50`, `p90`, `p95`, `p99`"),
+    by=[FEEDBACK], unit="seconds", field="LabelsReported.label_delay",
 )  # fmt: skip
 
 # trainer

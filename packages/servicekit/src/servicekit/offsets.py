@@ -19,20 +19,24 @@ class Offsets:
 
     def __init__(self, settings: Settings, topic: str) -> None:
         self.topic = topic
-        self._consumer = make_consumer(settings)
+        self._settings = settings
+        self._consumer: AIOKafkaConsumer | None = None
         self._partitions: list[TopicPartition] = []
 
     async def start(self) -> list[int]:
         """Connect; returns the partitions."""
+        self._consumer = make_consumer(self._settings)
         await self._consumer.start()
         self._partitions = await partitions_of(self._consumer, self.topic)
         return [partition.partition for partition in self._partitions]
 
     async def stop(self) -> None:
         """Disconnect."""
-        await stop_consumer(self._consumer)
+        if self._consumer is not None:
+            await stop_consumer(self._consumer)
 
     async def ends(self) -> dict[int, int]:
         """Per partition the offset that the next record will get."""
+        assert self._consumer is not None, "start first"
         found = await self._consumer.end_offsets(self._partitions)
         return {partition.partition: offset for partition, offset in found.items()}

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 from contracts.codec import Unreadable, decode
 from contracts.events import Event
 from prometheus_client import Counter
 
 from servicekit.config import Settings
-from servicekit.kafka import make_consumer, stop_consumer
+from servicekit.kafka import RETRY_SECONDS, make_consumer, passes, stop_consumer
 
 E = TypeVar("E", bound=Event)
 log = logging.getLogger(__name__)
@@ -45,6 +46,43 @@ async def read_whole(
         ends = await consumer.end_offsets(sorted(consumer.assignment()))  # without a group: all there are
         await consumer.seek_to_beginning()
         async for batch in read_until(consumer, {tp: end for tp, end in ends.items() if end > 0}):
+            yield batch
+    finally:
+        await stop_consumer(consumer)
+
+
+async def read_range(
+    settings: Settings, topic: str, partition: int, first: int, end: int
+) -> AsyncIterator[list[Any]]:
+    """The records of a partition from an offset up to another, in batches; what retention has taken is not there.
+
+    A broker that is away in between is waited for, and reading goes on where it stood.
+    """
+    while first < end:
+        try:
+            async for batch in _range(settings, topic, partition, first, end):
+                yield batch
+                first = batch[-1].offset + 1
+            return
+        except KafkaError as error:
+            if not passes(error):
+                raise
+            log.warning("%s/%d could not be read, going on from %d: %s", topic, partition, first, error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _range(
+    settings: Settings, topic: str, partition: int, first: int, end: int
+) -> AsyncIterator[list[Any]]:
+    consumer = make_consumer(settings, max_partition_fetch_bytes=FETCH_BYTES)
+    try:
+        await consumer.start()
+        at = TopicPartition(topic, partition)
+        consumer.assign([at])
+        found = await consumer.beginning_offsets([at])
+        consumer.seek(at, max(first, found[at]))
+        ends = await consumer.end_offsets([at])
+        async for batch in read_until(consumer, {at: min(end, ends[at])}):
             yield batch
     finally:
         await stop_consumer(consumer)

@@ -8,6 +8,7 @@ import sys
 from servicekit.config import read_settings
 from servicekit.errors import UserError
 from servicekit.logs import set_up
+from servicekit.memory import share_arenas
 
 from feedback.bootstrap import run
 
@@ -15,6 +16,7 @@ from feedback.bootstrap import run
 def main() -> int:
     """Run; 2 where the user can mend what is wrong, said in one line."""
     set_up()
+    share_arenas()
     try:
         asyncio.run(run(read_settings()))
     except UserError as error:

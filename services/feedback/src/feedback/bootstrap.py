@@ -4,42 +4,51 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import threading
+import uuid
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
-from contracts.events import QualityReported
 from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.http import Health, serve
-from servicekit.kafka import make_producer, wait_for_kafka
+from servicekit.kafka import wait_for_kafka
+from servicekit.record_consumer import make_app as make_faust
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
+from feedback.answers import WorkerAnswers
 from feedback.consumes import ground_truth as truth_in
-from feedback.consumes import http, model_events, predictions
-from feedback.domain.quality_windows import Task
+from feedback.consumes import http, predictions
+from feedback.consumes.join_progress import FollowedProgress
+from feedback.consumes.model_events import ModelEvents
+from feedback.deciding import OWNER, Deciding
+from feedback.domain.panes import Segments
+from feedback.domain.store import StoreLost
+from feedback.domain.task import Task, of_profile
 from feedback.domain.uploads import Labels
 from feedback.domain.windows import Windows
-from feedback.faust_reader import make_faust
-from feedback.joiner import Joiner
-from feedback.joiner_answers import JoinerAnswers
-from feedback.kafka_log import KafkaLog
+from feedback.edges import Edges
+from feedback.joining import Fenced, Joining
+from feedback.observed import observe
 from feedback.produces import ground_truth as truth_out
+from feedback.rocks import Rocks
 from feedback.tasks import Fetch, Tasks
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+TICK_SECONDS = 0.2
 
 
 def make_fetch(registry: Registry) -> Fetch:
     """Asks the registry for the task of a version; raises what it raises."""
 
     async def fetch(model: str, version: str) -> Task:
-        profile = await in_thread(lambda: registry.profile(model, version))
-        return Task(str(profile["task"]), tuple(map(str, profile.get("classes") or ())))
+        return of_profile(await in_thread(lambda: registry.profile(model, version)))
 
     return fetch
 
@@ -68,112 +77,174 @@ async def in_thread(call: Callable[[], T]) -> T:
     return await future
 
 
-def observe(what: str, value: Any) -> None:
-    """Prometheus's view of what the joiner does."""
-    match what, value:
-        case "report", QualityReported() as report if report.as_of == report.window_end:
-            metrics.LABEL_COVERAGE.labels(report.model).set(report.coverage)
-            for name, figure in report.metrics.items():
-                metrics.QUALITY.labels(report.model, name).set(figure)
-        case "decided", int():
-            metrics.DECIDED_THROUGH.labels("feedback").set(value / 1000)
-        case "outcomes", int():
-            metrics.LABELS.labels("outcome").inc(value)
-        case "unreadable", str():
-            metrics.DLQ_RECORDS.labels(value).inc()
-        case "unusable_truths", int() if value > 0:
-            metrics.LABELS.labels("unusable_truth").inc(value)
-        case "unknown_classes", int() if value > 0:
-            metrics.LABELS.labels("unknown_class").inc(value)
-        case "no profile", (str(model), str(version)):
-            metrics.PROFILE_WAITS.labels(model).inc()
-            metrics.PROFILE_HELD.labels(model, version).set(1)
-        case "profile", (str(model), str(version)):
-            metrics.PROFILE_HELD.labels(model, version).set(0)
-
-
 async def run(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, or until a part fails."""
+    """Run until SIGTERM or SIGINT, or until a part fails.
+
+    A worker begins anew that was taken for dead, or whose state on disk cannot be read.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    while True:
+        try:
+            return await _run(settings, stop)
+        except (Fenced, StoreLost) as error:
+            log.warning("beginning anew: %s", error)
+
+
+async def _run(settings: Settings, stop: asyncio.Event) -> None:
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
-    async with contextlib.AsyncExitStack() as stack:
-        producer = await make_producer(settings, "feedback")
-        stack.push_async_callback(producer.stop)
-        kafka = KafkaLog(settings, producer)
-        await kafka.start()
-        stack.push_async_callback(kafka.stop)
-        await kafka.check(settings.partitions)
-        joiner = Joiner(
-            kafka,
-            windows=Windows(
-                settings.window_ms, settings.step_ms or settings.window_ms, settings.window_origin_ms
-            ),
-            grace=settings.grace_ms,
-            horizon=settings.label_horizon_ms,
-            partitions=settings.partitions,
-            tasks=Tasks(make_fetch(Registry(settings.mlflow)), observe),
-            observe=observe,
+    async with AsyncExitStack() as stack:
+        edges = Edges(settings, stack)
+        await edges.start()
+        moved = asyncio.Event()
+
+        def progressed() -> None:
+            moved.set()
+            decides.moved.set()
+
+        progress = FollowedProgress(settings, progressed, edges.refuse)
+        changes = ModelEvents(
+            settings, lambda event: decides.changed(event), edges.refuse, lambda: decides.moved.set()
         )
-
-        async def send(labels: Labels, upload_id: str, block: int = 0) -> None:
-            await truth_out.send(producer, settings.partitions, labels, upload_id, block)
-            metrics.LABELS.labels("received").inc(len(labels.prediction_id))
-
-        async def broker_answers() -> bool:
-            return bool(await asyncio.wait_for(kafka.ends("model-events"), 5.0))
-
-        health = Health(
-            kafka=broker_answers, join=lambda: joiner.ready, profiles=lambda: not joiner.tasks.missing
-        )
-        app = http.make_app(JoinerAnswers(joiner), send, health, max_body_bytes=settings.max_body_bytes)
-        parts: list[asyncio.Task[None]] = [
-            asyncio.create_task(serve(app, settings.host, settings.feedback_port, stop), name="http"),
-        ]
-        await asyncio.sleep(0)  # the port is bound, or it is not
-        if not parts[0].done():
-            parts.append(asyncio.create_task(_join(settings, joiner), name="join"))
+        stores = Rocks(settings.data_dir / "feedback" / "state", settings.join_memory_mb * 2**20)
+        stack.callback(stores.close)
+        tasks = Tasks(make_fetch(Registry(settings.mlflow)), observe)
+        stack.callback(tasks.stop)
+        joins, decides = _make(settings, edges, progress, changes, stores, tasks)
+        answers = WorkerAnswers(joins, decides, progress.state, joins.windows, settings.partitions)
+        serving, drain = await _serve(settings, edges, joins, answers, tasks)
+        parts: list[asyncio.Future[Any]] = [serving]
+        for follower in (progress, changes):
+            stack.push_async_callback(follower.stop)
+            await follower.start()
+            parts.append(asyncio.create_task(follower.follow()))
+            stack.callback(parts[-1].cancel)
         stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({*parts, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stop.set()
-        await stopping
-        for join in parts[1:]:
-            join.cancel()
-        done = await asyncio.gather(*parts, return_exceptions=True)
-        for outcome in done:
-            if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
-                raise outcome
+        stack.callback(stopping.cancel)
+        caught_up: asyncio.Future[Any] = asyncio.gather(progress.read(), changes.read())
+        await asyncio.wait({caught_up, stopping, *parts}, return_when=asyncio.FIRST_COMPLETED)
+        if not caught_up.done():
+            caught_up.cancel()
+            for part in parts:
+                if part.done():
+                    await part  # raises what ended it
+            await drain()
+            return
+        await caught_up
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        reader = make_faust(settings, "feedback")
+        predictions.make_agent(reader, joins.take_predictions, failed, joins.pace)
+        truth_in.make_agent(reader, joins.take_ground_truth, failed, joins.pace)
+        _watch_assignment(reader, joins)
+        stack.push_async_callback(reader.stop)
+        await reader.start()
+        for run_for_ever in (_hold(reader, joins, moved), decides.run()):
+            parts.append(asyncio.create_task(run_for_ever))
+            stack.callback(parts[-1].cancel)
+        gc.freeze()  # what is there by now stays: a label costs a sixth less
+        stack.push_async_callback(drain)  # first of all: requests are answered while the rest is there
+        done, _ = await asyncio.wait({*parts, failed, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for part in done - {stopping}:
+            await part  # raises what ended it
 
 
-async def _join(settings: Settings, joiner: Joiner) -> None:
-    """Restore, then read, join and report until cancelled; raises what a part raised."""
-    await joiner.restore()
-    failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+def _make(
+    settings: Settings,
+    edges: Edges,
+    progress: FollowedProgress,
+    changes: ModelEvents,
+    stores: Rocks,
+    tasks: Tasks,
+) -> tuple[Joining, Deciding]:
+    worker = uuid.uuid4().hex
+    windows = Windows(settings.window_ms, settings.step_ms or settings.window_ms, settings.window_origin_ms)
+    segments = tuple(name.strip() for name in settings.segments.split(",") if name.strip())
+    joins = Joining(
+        worker,
+        settings.advertised_url or f"http://{settings.host}:{settings.feedback_port}",
+        windows,
+        settings.label_horizon_ms,
+        settings.partitions,
+        Segments(segments, 4 * settings.segment_values),
+        edges.joining(progress, stores),
+        observe,
+    )
+    decides = Deciding(
+        worker,
+        windows,
+        grace=settings.grace_ms,
+        horizon=settings.label_horizon_ms,
+        partitions=settings.partitions,
+        min_labelled=settings.min_labelled,
+        segments=segments,
+        segment_values=settings.segment_values,
+        tasks=tasks,
+        edges=edges.deciding(lambda: joins.owns(OWNER), progress, changes, lambda: decides.moved.set()),
+        observe=observe,
+    )
+    return joins, decides
 
-    def fail(error: BaseException) -> None:
-        if not failed.done():
-            failed.set_exception(error)
 
-    app = make_faust(settings)
-    predictions.make_agent(app, joiner.take_predictions, fail)
-    truth_in.make_agent(app, joiner.take_ground_truth, fail)
-    app.finalize()
-    parts: list[asyncio.Future[Any]] = [
-        failed,
-        asyncio.create_task(joiner.run()),
-        asyncio.create_task(model_events.follow(settings, joiner)),
-    ]
-    try:
-        await app.start()
-        parts.append(asyncio.ensure_future(app.wait_until_stopped()))
-        done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
-        for part in done:
-            part.result()
-        raise RuntimeError(f"the reader of Kafka stopped: {app.crash_reason!r}")
-    finally:
-        for part in parts:
-            part.cancel()
-        await app.stop()
+async def _serve(
+    settings: Settings, edges: Edges, joins: Joining, answers: WorkerAnswers, tasks: Tasks
+) -> tuple[asyncio.Task[None], Callable[[], Any]]:
+    """HTTP, up before the state is; and how it is drained."""
+
+    async def send(labels: Labels, upload_id: str, block: int = 0) -> None:
+        await truth_out.send(edges.producer, settings.partitions, labels, upload_id, block)
+        metrics.LABELS.labels("received").inc(len(labels.prediction_id))
+
+    async def broker_answers() -> bool:
+        return await asyncio.wait_for(edges.answers(), 5.0)
+
+    health = Health(kafka=broker_answers, join=lambda: joins.ready, profiles=lambda: not tasks.missing)
+    app = http.make_app(answers, send, health, max_body_bytes=settings.max_body_bytes)
+    ended = asyncio.Event()
+    serving = asyncio.create_task(serve(app, settings.host, settings.feedback_port, ended, health=health))
+
+    async def drain() -> None:
+        ended.set()
+        await asyncio.wait({serving})
+
+    await asyncio.sleep(0)  # the port is bound, or it is not
+    if serving.done():
+        await serving
+    return serving, drain
+
+
+def _watch_assignment(reader: Any, joins: Joining) -> None:
+    """Tell who joins which partitions are its own, each with both its topics."""
+
+    async def assigned(_: Any, partitions: Any, **__: Any) -> None:
+        of = {
+            topic: {at.partition for at in partitions if at.topic == topic}
+            for topic in (predictions.TOPIC, truth_in.TOPIC)
+        }
+        joins.assign(of[predictions.TOPIC] & of[truth_in.TOPIC])
+
+    async def revoked(_: Any, __: Any, **___: Any) -> None:
+        joins.assign(())  # until they are assigned anew, the same ones perhaps
+
+    reader.on_partitions_assigned.connect(assigned, weak=False)
+    reader.on_partitions_revoked.connect(revoked, weak=False)
+
+
+async def _hold(reader: Any, joins: Joining, moved: asyncio.Event) -> None:
+    """Claim what is assigned, and take up what is decided; records are joined as they come.
+
+    Raises what Faust has crashed with, which would stand idle otherwise.
+    """
+    while True:
+        if reader.crashed:
+            raise reader.crash_reason or RuntimeError("Faust has crashed")
+        await joins.hold()
+        await joins.advance()
+        with contextlib.suppress(
+            TimeoutError
+        ):  # wait_for would swallow a cancellation that comes with a move
+            async with asyncio.timeout(TICK_SECONDS):
+                await moved.wait()
+        moved.clear()

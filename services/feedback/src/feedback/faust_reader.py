@@ -1,72 +1,64 @@
-"""Faust reads ``predictions`` and ``ground-truth`` in chunks, and acknowledges them; it keeps nothing."""
+"""Faust reads ``predictions`` and ``ground-truth`` in chunks, and acknowledges what was joined; it keeps nothing."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import faust
-from servicekit.config import Settings
+from servicekit.record_consumer import AsSent
 
-CHUNK = 1_000
-WITHIN = 0.02  # seconds a record may wait for its chunk to fill
-Take = Callable[[Sequence[Any]], Awaitable[None]]
-Fail = Callable[[BaseException], None]
-
-
-class Received(NamedTuple):
-    """A record as the joiner wants it."""
-
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
+log = logging.getLogger(__name__)
+CHUNK = 2_000
+WITHIN = 0.05  # seconds a record may wait for its chunk to fill
+Take = Callable[[Sequence[Any]], Awaitable[frozenset[int]]]
 
 
-def make_faust(settings: Settings) -> Any:
-    """A worker of the group ``feedback`` that serves no pages of its own and keeps no state."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)  # Faust makes its own folder in there, no parents
-    return faust.App(
-        "feedback",
-        datadir=str(settings.data_dir / "feedback"),
-        broker="kafka://" + ";kafka://".join(h.strip() for h in settings.kafka.split(",")),
-        store="memory://",
-        web_enabled=False,
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        broker_session_timeout=10.0,
-        broker_heartbeat_interval=3.0,
-        broker_commit_interval=1.0,
-        consumer_auto_offset_reset="earliest",
-        stream_wait_empty=False,
-        loghandlers=[],
-    )
+def follow(
+    app: Any, topic: str, take: Take, failed: asyncio.Future[None], pace: Callable[[], float], waiting: int
+) -> None:
+    """Declare an agent that hands chunks to ``take``, which tells of which partitions they may be acknowledged.
 
+    It rests ``pace()`` seconds after each, so that chunks grow where each costs much; meanwhile ``waiting`` records may
+    come.
 
-def follow(app: Any, topic: str, take: Take, fail: Fail) -> Any:
-    """A Faust agent that hands chunks to ``take`` and acknowledges them after it; an error in it ends the process.
-
-    For a chunk taken but not published there is no going back in memory, but there is in the log: see
-    the joiner.
+    Faust restarts an agent that raises and goes on behind the chunk that it lost; so a failure ends the program
+    instead, and what was not acknowledged is read again.
     """
 
     async def agent(stream: Any) -> None:
         async for events in stream.noack_take(CHUNK, within=WITHIN):
             try:
-                await take([_received(event.message) for event in events])
-            except Exception as error:  # noqa: BLE001  whatever it is, the process ends with it
-                fail(error)
-                return
+                # A record that was read before the last rebalance is read again after it: taken now it would move the
+                # position over records before it that are not joined.
+                messages = [
+                    event.message
+                    for event in events
+                    if event.message.generation_id == app.consumer_generation_id
+                ]
+                joined = await take(messages)
+            except Exception as error:  # noqa: BLE001  whatever it is, the program ends with it
+                if not failed.done():
+                    failed.set_exception(error)
+                await asyncio.Event().wait()  # until then
             for event in events:
-                event.ack()
+                current = event.message.generation_id == app.consumer_generation_id
+                if current and event.message.partition in joined:
+                    event.ack()
+            await asyncio.sleep(pace())
 
     agent.__name__ = agent.__qualname__ = topic.replace("-", "_")
-    channel = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-    return app.agent(channel, name=f"feedback.{agent.__name__}")(agent)
+    channel = app.topic(
+        topic,
+        schema=AsSent(key_type=bytes, value_type=bytes, allow_empty=True),
+        internal=False,
+        maxsize=waiting,
+    )
+    app.agent(channel, name=agent.__name__)(agent)
 
 
-def _received(message: Any) -> Received:
-    headers = message.headers or []
-    pairs = headers.items() if isinstance(headers, dict) else headers
-    return Received(message.partition, message.offset, message.key, message.value, list(pairs))
+def headers(message: Any) -> Sequence[tuple[str, bytes]]:
+    """A record's headers, whichever client read it."""
+    given = message.headers or ()
+    return list(given.items() if isinstance(given, dict) else given)

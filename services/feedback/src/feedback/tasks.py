@@ -1,9 +1,8 @@
-"""What each version predicts; without that its quality cannot be measured.
+"""What each version predicts, and how its probabilities are calibrated: its profile says.
 
-Records with probabilities name the classes, in the model's order. A version whose records bear none is
-described by its profile, for which the registry is asked from the first record on, and again until it
-answers. A boundary waits for the first answer, so that in ordinary times no report hangs on who was faster; it
-does not wait for a registry that is away.
+The registry is asked from a version's first record on, and again until it answers. A boundary waits for the first
+answer, so that in ordinary times no report hangs on who was faster; it does not wait for a registry that is away. Where
+records bear probabilities they name the classes, so quality is measured without a profile, but not estimated.
 """
 
 from __future__ import annotations
@@ -13,9 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from contracts.events import PredictionsMade
-
-from feedback.domain.quality_windows import Task
+from feedback.domain.task import Task
 
 log = logging.getLogger(__name__)
 Version = tuple[str, str]
@@ -25,14 +22,14 @@ AT_ONCE = 4  # a restart may find many versions
 
 
 class Tasks:
-    """Tasks by version. ``missing`` are versions that the registry was asked for in vain so far."""
+    """Tasks by version. ``missing`` are those that the registry was asked for in vain so far, and cannot be measured."""
 
     def __init__(
         self,
         fetch: Fetch,
         observe: Observe = lambda what, value: None,
         *,
-        patience: float = 30.0,
+        patience: float = 5.0,
         retry_seconds: float = 5.0,
     ) -> None:
         self._fetch, self._observe = fetch, observe
@@ -41,23 +38,28 @@ class Tasks:
         self._asking: dict[Version, asyncio.Task[None]] = {}
         self._first_answers: dict[Version, asyncio.Event] = {}  # of versions that no boundary waited for yet
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._named: set[Version] = set()
         self.missing: set[Version] = set()
 
-    def see(self, made: PredictionsMade) -> None:
-        """Take note of a version."""
-        version = (made.model, made.version)
-        if version in self._known or version in self._asking:
+    def see(self, model: str, version: str, *, named: bool = False) -> None:
+        """Take note of a version; ``named``: its records name the classes."""
+        key = (model, version)
+        if named:
+            self._named.add(key)
+            self.missing.discard(key)
+        if key in self._known or key in self._asking:
             return
-        classes = tuple(made.probabilities or ())
-        if len(classes) > 1:
-            self._known[version] = Task("classification", classes)
-        else:
-            self._first_answers[version] = asyncio.Event()
-            self._asking[version] = asyncio.create_task(self._ask(version))
+        self._first_answers[key] = asyncio.Event()
+        self._asking[key] = asyncio.create_task(self._ask(key))
 
     def get(self, model: str, version: str) -> Task | None:
         """What a version predicts, None while that is not known."""
         return self._known.get((model, version))
+
+    def stop(self) -> None:
+        """Ask no more."""
+        for asking in self._asking.values():
+            asking.cancel()
 
     async def settle(self) -> None:
         """Return when each version is known or was asked for in vain once; after ``patience`` anyway."""
@@ -90,6 +92,9 @@ class Tasks:
         answered.set()
 
     def _miss(self, version: Version, why: str) -> None:
+        if version in self._named:
+            log.warning("no profile of %s version %s yet, its quality is not estimated: %s", *version, why)
+            return
         self.missing.add(version)
         self._observe("no profile", version)
         log.warning("no profile of %s version %s yet, its quality is not measured: %s", *version, why)

@@ -154,7 +154,8 @@ async def _joined(platform: Platform, loop: Loop, labels: int) -> dict[str, Any]
     while True:
         counts = await loop.get("feedback")
         if int(counts.get("joined") or 0) >= labels or time.monotonic() > deadline:
-            return {k: v for k, v in counts.items() if isinstance(v, int) and k != "decided_through"}
+            # type(): whether a replica decides is a bool, and no count
+            return {k: v for k, v in counts.items() if type(v) is int and k != "decided_through"}
         platform.check()
         await asyncio.sleep(0.2)
 

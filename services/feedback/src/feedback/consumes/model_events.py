@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from servicekit.config import Settings
-from servicekit.kafka import make_consumer, stop_consumer
+from collections.abc import Awaitable, Callable
+from typing import Any
 
-from feedback.joiner import Joiner
+from contracts.events import ModelChanged
+from servicekit.config import Settings
+from servicekit.followed import Followed
 
 TOPIC = "model-events"
 
 
-async def follow(settings: Settings, joiner: Joiner) -> None:
-    """Read for ever; needs no group, because it reads all from the start."""
-    consumer: AIOKafkaConsumer = make_consumer(settings, client_id="feedback-model-events")
-    try:
-        await consumer.start()
-        at = TopicPartition(TOPIC, 0)
-        consumer.assign([at])
-        await consumer.seek_to_beginning(at)
-        while True:
-            for records in (await consumer.getmany(timeout_ms=1000)).values():
-                await joiner.take_model_events(records)
-    finally:
-        await stop_consumer(consumer)
+class ModelEvents(Followed[ModelChanged]):
+    """Hands each change over."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        take: Callable[[ModelChanged], None],
+        to_dlq: Callable[[str, Any, str], Awaitable[None]],
+        moved: Callable[[], None],
+    ) -> None:
+        super().__init__(settings, TOPIC, ModelChanged, take, to_dlq, moved=moved)

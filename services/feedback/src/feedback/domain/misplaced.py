@@ -48,6 +48,15 @@ def split_misplaced(
     return stays, parts
 
 
+def all_placed(events: Sequence[GroundTruthReceived], partition: int, partitions: int) -> bool:
+    """Whether no label of records that were read in a partition belongs elsewhere: one look for all of them."""
+    ids = [text[:LENGTH] for event in events for text in event.prediction_id]
+    try:
+        return bool((partitions_of(ids, partitions) == partition).all())
+    except ValueError:  # a malformed id among them
+        return False
+
+
 def _partitions(ids: Sequence[str], here: int, partitions: int) -> list[int]:
     try:
         return partitions_of([text[:LENGTH] for text in ids], partitions).tolist()  # type: ignore[no-any-return]

@@ -5,6 +5,11 @@ from __future__ import annotations
 from contracts.events import ModelChanged
 
 
+def version_order(version: str) -> tuple[int, str]:
+    """Sort key of versions: numbers as numbers."""
+    return (int(version), "") if version.isascii() and version.isdigit() else (-1, version)
+
+
 class Serving:
     """What ``model-events`` says. A promotion holds from the boundary that its decision was as of."""
 

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, get_args
 
-Table = Literal["index", "rows", "labels"]
+Table = Literal["index", "rows", "labels", "panes"]
 TABLES: tuple[Table, ...] = get_args(Table)
 Changes = Mapping[Table, Mapping[bytes, bytes | None]]
 Cut = tuple[Table, bytes, bytes]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -21,6 +26,27 @@ class Windows:
     size: int
     step: int
     origin: int = 0
+
+    @cached_property
+    def pane(self) -> int:
+        """The size of a pane: windows are sums of panes, and each boundary is the end of one."""
+        return math.gcd(self.size, self.step)
+
+    def pane_of(self, time: int) -> int:
+        """The start of the pane that holds ``time``.
+
+        >>> Windows(size=60, step=40).pane, Windows(size=60, step=40).pane_of(45)
+        (20, 40)
+        """
+        return self.origin + (time - self.origin) // self.pane * self.pane
+
+    def panes_of(self, times: NDArray[np.int64]) -> NDArray[np.int64]:
+        """:meth:`pane_of` of each time."""
+        return self.origin + (times - self.origin) // self.pane * self.pane
+
+    def panes(self, start: int) -> range:
+        """The starts of the panes of the window that begins at ``start``."""
+        return range(start, start + self.size, self.pane)
 
     def starts(self, time: int) -> list[int]:
         """Starts of the windows that hold ``time``, ascending."""

@@ -1,0 +1,130 @@
+"""Taking a partition over where its last holder left it: its state on disk, its panes, and what is out already."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from contracts.events import GroundTruthReceived, OutcomesJoined, QualityPaneCounted
+
+from feedback.domain.misplaced import Rerouted, origin_of, split_misplaced
+from feedback.domain.panes import Panes, Position, Segments
+from feedback.domain.partition_join import PartitionJoin
+from feedback.domain.progress import Standing
+from feedback.domain.spilled import Spilled
+from feedback.domain.store import Store, StoreLost
+from feedback.domain.windows import Windows
+from feedback.faust_reader import headers
+from feedback.held_partition import (
+    GROUND_TRUTH,
+    OUTCOMES,
+    PREDICTIONS,
+    HeldPartition,
+    Published,
+    by_topic,
+    position_of,
+)
+from feedback.joining_edges import Edges
+from feedback.records import batches_of, read, readable
+
+log = logging.getLogger(__name__)
+UNCOUNTED = "uncounted"
+
+
+class TakingOver:
+    """Builds what a holder knows, from Kafka and the disk; counts and publishes nothing."""
+
+    def __init__(
+        self, edges: Edges, windows: Windows, horizon: int, partitions: int, segments: Segments
+    ) -> None:
+        self.edges, self.windows, self.horizon = edges, windows, horizon
+        self.partitions, self.segments = partitions, segments
+
+    async def take_over(
+        self, partition: int, epoch: int, panes: list[QualityPaneCounted], behind: int
+    ) -> HeldPartition:
+        """The partition as its last holder has told of it. ``panes`` may hold more: see :attr:`Panes.ahead`."""
+        progress = self.edges.progress.state
+        standing = progress.joined.get(partition) or Standing(
+            epoch, Position(), 0, Position(), {}, {}, {}, 0, None
+        )
+        try:
+            store, join = await self._restore(partition, standing)
+        except StoreLost as error:
+            log.warning("the state on disk of partition %d is built anew: %s", partition, error)
+            self.edges.stores.drop(partition)
+            store, join = await self._restore(partition, standing)
+        outcomes = await self._published(partition, standing)
+        spilled = Spilled(store)
+        spilled.clear()
+        counted = Panes(self.windows, self.horizon, self.segments, spilled.load, spilled.save)
+        counted.decided = progress.decided
+        counted.uncounted = standing.counts.get(UNCOUNTED, 0)
+        counted.restore(panes, standing.position)
+        held = HeldPartition(
+            epoch,
+            spilled,
+            join,
+            counted,
+            standing.position,
+            outcomes,
+            dict(standing.clocks),
+            Rerouted(standing.rerouted),
+            behind,
+            progress.decided,
+        )
+        if progress.decided is not None:
+            join.expire(progress.decided)  # what is given up since counts
+        return held
+
+    async def _published(self, partition: int, standing: Standing) -> Published:
+        ends = [
+            (await self.edges.ends(topic)).get(partition, 0)
+            for topic in (PREDICTIONS, GROUND_TRUTH, OUTCOMES)
+        ]
+        revision: dict[str, int] = {}
+        async for records in self.edges.read_range(OUTCOMES, partition, standing.outcomes, ends[2]):
+            for outcomes in readable(OutcomesJoined, records):
+                for text, number in zip(outcomes.prediction_id, outcomes.revision, strict=True):
+                    revision[text] = max(number, revision.get(text, 0))
+        return Published(standing.outcomes, ends[2], revision, Position(ends[0], ends[1]))
+
+    async def _restore(self, partition: int, standing: Standing) -> tuple[Store, PartitionJoin]:
+        """The state on disk, brought to where the partition stands, silently."""
+        store = self.edges.stores.open(partition)
+        join = PartitionJoin(store, self.horizon, counts=standing.counts)
+        local = position_of(join.positions)
+        if local.predictions > standing.position.predictions or local.labels > standing.position.labels:
+            raise StoreLost("it is ahead of join-progress, so of another log")
+        rerouted = Rerouted()
+        with join.rebuild(by_topic(standing.needed), standing.decided):
+            first = position = position_of(join.positions)
+            ranges = (
+                (PREDICTIONS, first.predictions, standing.position.predictions),
+                (GROUND_TRUTH, first.labels, standing.position.labels),
+            )
+            for topic, begin, end in ranges:
+                async for records in self.edges.read_range(topic, partition, begin, end):
+                    if topic == PREDICTIONS:
+                        join.predict(batches_of(records, self.partitions)[0])
+                        position = position._replace(predictions=records[-1].offset + 1)
+                    else:
+                        join.label(list(self._own_labels(partition, records, rerouted)))
+                        position = position._replace(labels=records[-1].offset + 1)
+                    join.commit(by_topic(position))
+            join.commit(by_topic(standing.position))
+        return store, join
+
+    def _own_labels(
+        self, partition: int, records: Iterable[Any], rerouted: Rerouted
+    ) -> Iterable[tuple[int, GroundTruthReceived]]:
+        """Of records that were taken before, the labels that belong here."""
+        for record in records:
+            event = read(GroundTruthReceived, record)
+            origin = origin_of(headers(record))
+            if event is None or (origin is not None and not rerouted.is_new(origin)):
+                continue
+            kept, misplaced = split_misplaced(event, partition, self.partitions)
+            if kept is not None and not (misplaced and origin is not None):  # that was refused as a whole
+                yield record.offset, kept
