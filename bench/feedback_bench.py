@@ -29,6 +29,7 @@ from contracts.codec import encode, partition_of, prediction_id
 from contracts.events import PredictionsMade
 from feedback.domain.splitting import split
 from feedback.domain.uploads import Labels
+from monitor import processor, status
 from results import Figure, at_least, at_most, seen, write
 from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
@@ -42,21 +43,13 @@ BATCH = 100
 UPLOAD = 1_000
 PARTITIONS = 12
 NAMES = [f"x{i}" for i in range(11)]
-TICKS = os.sysconf("SC_CLK_TCK")
 LABELS_GOAL = 50_000
 MEMORY_GOAL = 500
 
 
-def processor(pid: int) -> float:
-    """Seconds of processor time a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
-
-
 def peak(pid: int) -> float:
     """The most memory a process has had resident, MiB."""
-    line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
+    return status(pid, "VmHWM")
 
 
 async def predict(kafka: str, rows: int) -> None:

@@ -86,7 +86,12 @@ def processor(pid: int) -> float:
 
 def resident(pid: int) -> float:
     """Resident memory, MiB."""
-    line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmRSS"))
+    return status(pid, "VmRSS")
+
+
+def status(pid: int, name: str) -> float:
+    """What the kernel says of a process's memory by a name of ``/proc/PID/status``, MiB."""
+    line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith(name))
     return int(line.split()[1]) / 1024
 
 

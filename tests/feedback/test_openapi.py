@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import schemathesis
+import schemathesis_findings
 from contracts.codec import decode
 from contracts.events import GroundTruthReceived
 from feedback.consumes.http import make_app
@@ -20,15 +21,11 @@ from feedback.openapi import document
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema_rs import Draft202012Validator
-from schemathesis.engine import events, from_schema
 from servicekit.http import Health
 
 BATCH = "/api/v1.0/feedback/batch"
 LATE = 2**53 - 1 - FUTURE_MS  # every time that the document allows may be
 SETTINGS: dict[str, Any] = {
-    "seed": 1,
-    "cache": {"enabled": False},  # the same requests each time, and nothing left behind
-    "phases": {"stateful": {"enabled": False}},
     # A flush without a body is fine, and still passes for a test of what is not.
     "operations": [
         {"include-path-regex": "/flush$", "checks": {"negative_data_rejection": {"enabled": False}}}
@@ -85,36 +82,10 @@ def without_texts() -> dict[str, Any]:
 
 
 def findings(examples: int = 25, said: dict[str, Any] | None = None) -> tuple[list[str], int]:
-    """What schemathesis has against the application and its document, and how many requests it made."""
-    generation = {"max-examples": examples, "deterministic": True}
-    config = schemathesis.Config.from_dict(SETTINGS | {"generation": generation})
+    """What schemathesis has against the application and its document, or another one."""
     served = app()
     served.openapi = lambda: said or without_texts()
-    schema = schemathesis.openapi.from_asgi("/openapi.json", served, config=config)
-
-    @schema.hook
-    def map_case(context: Any, case: Any) -> Any:
-        case.body = fit(case.body)
-        return case
-
-    found: list[str] = []
-    requests = 0
-    for event in from_schema(schema).execute():
-        if isinstance(event, events.NonFatalError):
-            found.append(f"{event.label}: {event.info}")
-        elif isinstance(event, events.FatalError):
-            raise event.exception
-        elif isinstance(event, events.ScenarioFinished):
-            requests += len(event.recorder.cases)
-            for case_id, checks in event.recorder.checks.items():
-                for check in checks:
-                    if check.failure_info is not None:
-                        case = event.recorder.cases[case_id].value
-                        said = check.failure_info.failure
-                        found.append(
-                            f"{case.operation.label}: {said.title}: {said.message}\n{case.as_curl_command()}"
-                        )
-    return found, requests
+    return schemathesis_findings.findings(served, SETTINGS, fit, examples)
 
 
 def test_schemathesis_finds_nothing() -> None:

@@ -16,14 +16,11 @@ from predictor.domain.model import Model
 from predictor.domain.request import SECONDS_BELOW
 from predictor.openapi import document
 from predictor_models import Kafka, people, pictures, serving, sums
-from schemathesis.engine import events, from_schema
+from schemathesis_findings import findings
 from summaries.profile import FieldSpec
 
 LATE = 2**53 / 1000  # seconds: every time that the document allows has been
 SETTINGS: dict[str, Any] = {
-    "seed": 1,
-    "cache": {"enabled": False},  # the same requests each time, and nothing left behind
-    "phases": {"stateful": {"enabled": False}},
     # No JSON Schema says that tensors fill their shapes and have as many rows each: see the test of valid tensors.
     "operations": [
         {"include-path-regex": "/infer$", "checks": {"positive_data_acceptance": {"enabled": False}}}
@@ -59,42 +56,11 @@ def fit(body: Any) -> Any:
     return body | {"rows": rows * len(times), "event_time": [time for time in times for _ in rows]}
 
 
-def findings(app: Any, examples: int = 25) -> tuple[list[str], int]:
-    """What schemathesis has against an application and its document, and how many requests it made."""
-    generation = {"max-examples": examples, "deterministic": True}
-    config = schemathesis.Config.from_dict(SETTINGS | {"generation": generation})
-    schema = schemathesis.openapi.from_asgi("/openapi.json", app, config=config)
-
-    @schema.hook
-    def map_case(context: Any, case: Any) -> Any:
-        case.body = fit(case.body)
-        return case
-
-    found: list[str] = []
-    requests = 0
-    for event in from_schema(schema).execute():
-        if isinstance(event, events.NonFatalError):
-            found.append(f"{event.label}: {event.info}")
-        elif isinstance(event, events.FatalError):
-            raise event.exception
-        elif isinstance(event, events.ScenarioFinished):
-            requests += len(event.recorder.cases)
-            for case_id, checks in event.recorder.checks.items():
-                for check in checks:
-                    if check.failure_info is not None:
-                        case = event.recorder.cases[case_id].value
-                        said = check.failure_info.failure
-                        found.append(
-                            f"{case.operation.label}: {said.title}: {said.message}\n{case.as_curl_command()}"
-                        )
-    return found, requests
-
-
 @pytest.mark.parametrize(("make", "required"), MODELS)
 def test_schemathesis_finds_nothing(make: Callable[[], Model], required: bool) -> None:
     """All checks, valid and invalid requests, on every route: what is served is what the document says."""
     app, _ = serving(make(), limit=10_000_000, required=required, now=LATE)
-    found, requests = findings(app)
+    found, requests = findings(app, SETTINGS, fit)
     assert found == []
     assert requests > 300
 
@@ -105,7 +71,7 @@ def test_schemathesis_would_find_a_document_that_is_wrong(monkeypatch: pytest.Mo
     said["components"]["schemas"]["Features"]["properties"]["a"]["maximum"] = 2000
     del said["paths"]["/api/v1.0/predict/batch"]["post"]["responses"]["422"]
     monkeypatch.setattr("predictor.consumes.http.app.document", lambda *_: said)
-    found, _ = findings(serving(sums(), limit=10_000_000, now=LATE)[0], examples=3)
+    found, _ = findings(serving(sums(), limit=10_000_000, now=LATE)[0], SETTINGS, fit, examples=3)
     text = "\n".join(found)
     assert "/api/v1.0/predict/: Schema-valid request rejected" in text
     assert "/api/v1.0/predict/batch: Undocumented status code" in text

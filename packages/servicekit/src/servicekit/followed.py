@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from contracts.codec import Unreadable, decode
@@ -17,7 +17,19 @@ from servicekit.kafka import make_consumer, stop_consumer, until_read
 from servicekit.offsets import Offsets, partitions_of
 
 E = TypeVar("E", bound=Event)
+E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 log = logging.getLogger(__name__)
+
+
+class Folds(Protocol[E_contra]):
+    """A state that events are folded into, in the order of their offsets."""
+
+    def take(self, offset: int, event: E_contra) -> None:
+        """Take up the record at an offset."""
+        ...
+
+
+S = TypeVar("S", bound=Folds[Any])
 
 
 class Followed(Generic[E]):
@@ -123,3 +135,24 @@ class Followed(Generic[E]):
     def taken(self, event: E, record: Any) -> None:
         """An event was read."""
         self._take(event)
+
+
+class Folded(Followed[E], Generic[E, S]):
+    """Folds a topic of one partition into ``state``, and says when that has ``moved``."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        topic: str,
+        kind: type[E],
+        state: S,
+        moved: Callable[[], None],
+        to_dlq: Callable[[str, Any, str], Awaitable[None]],
+    ) -> None:
+        super().__init__(settings, topic, kind, lambda event: moved(), to_dlq)
+        self.state = state
+
+    def taken(self, event: E, record: Any) -> None:
+        """Take it up with its offset, which is a claim's epoch."""
+        self.state.take(record.offset, event)
+        super().taken(event, record)

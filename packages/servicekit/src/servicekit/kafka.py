@@ -159,26 +159,22 @@ def passes(error: KafkaError) -> bool:
 
 async def until_acknowledged(topic: str, send: Callable[[], Awaitable[Any]]) -> None:
     """Send until acknowledged. What is published so may come twice: it is cumulative or has a derived id."""
-    while True:
-        try:
-            await send()
-            return
-        except KafkaError as error:
-            if not passes(error):
-                raise
-            log.warning("%s could not be written, trying again: %s", topic, error)
-            await asyncio.sleep(RETRY_SECONDS)
+    await _until_done(f"{topic} could not be written, trying again", send)
 
 
 async def until_read(topic: str, read: Callable[[], Awaitable[T]]) -> T:
     """What ``read`` returns, begun again until the broker lets it end."""
+    return await _until_done(f"{topic} could not be read, beginning again", read)
+
+
+async def _until_done(said: str, call: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
-            return await read()
+            return await call()
         except KafkaError as error:
             if not passes(error):
                 raise
-            log.warning("%s could not be read, beginning again: %s", topic, error)
+            log.warning("%s: %s", said, error)
             await asyncio.sleep(RETRY_SECONDS)
 
 

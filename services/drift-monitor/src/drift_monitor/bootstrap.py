@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -20,6 +19,7 @@ from servicekit.offsets import Offsets
 from servicekit.record_consumer import make_app
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
+from servicekit.waiting import moved_or
 from starlette.applications import Starlette
 
 from drift_monitor import geometry
@@ -28,7 +28,7 @@ from drift_monitor.consumes import http, predictions
 from drift_monitor.consumes.drift_reports import read_reports
 from drift_monitor.consumes.model_events import ModelEvents
 from drift_monitor.consumes.panes import read_panes
-from drift_monitor.consumes.progress import FollowedProgress
+from drift_monitor.consumes.progress import FollowedProgress, follow_progress
 from drift_monitor.consumes.references import AcceptedReferences
 from drift_monitor.counting import Counting, Fenced
 from drift_monitor.counting import Edges as CountingEdges
@@ -91,7 +91,7 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             moved.set()
             ownership.moved.set()
 
-        progress = FollowedProgress(settings, progressed, dead_letter)
+        progress = follow_progress(settings, progressed, dead_letter)
         model_events = ModelEvents(settings, lambda event: ownership.changed(event), dead_letter)
         references = AcceptedReferences(settings, lambda event: ownership.accepted(event), dead_letter)
 
@@ -173,9 +173,7 @@ async def _count(app: Any, counting: Counting, moved: asyncio.Event) -> None:
             raise app.crash_reason or RuntimeError("Faust has crashed")
         await counting.hold()
         await counting.advance()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(moved.wait(), TICK_SECONDS)
-        moved.clear()
+        await moved_or(moved, TICK_SECONDS)
 
 
 class Flush:

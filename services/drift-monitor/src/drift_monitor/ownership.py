@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from contracts.events import ConceptTested, ModelChanged, ReferenceAccepted
 from servicekit import metrics
 from servicekit.config import Settings
+from servicekit.waiting import moved_or
 
 from drift_monitor.concepts import Concepts
 from drift_monitor.consumes.concept_reports import read_concepts
@@ -138,6 +139,4 @@ class Ownership:
 
     async def _wait(self) -> None:
         """Until something has moved, or a while: traffic may have ended."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.moved.wait(), TICK_SECONDS)
-        self.moved.clear()
+        await moved_or(self.moved, TICK_SECONDS)

@@ -20,11 +20,12 @@ from servicekit.kafka import wait_for_kafka
 from servicekit.record_consumer import make_app as make_faust
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
+from servicekit.waiting import moved_or
 
 from feedback.answers import WorkerAnswers
 from feedback.consumes import ground_truth as truth_in
 from feedback.consumes import http, predictions
-from feedback.consumes.join_progress import FollowedProgress
+from feedback.consumes.join_progress import FollowedProgress, follow_progress
 from feedback.consumes.model_events import ModelEvents
 from feedback.deciding import OWNER, Deciding
 from feedback.domain.panes import Segments
@@ -105,7 +106,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             moved.set()
             decides.moved.set()
 
-        progress = FollowedProgress(settings, progressed, edges.refuse)
+        progress = follow_progress(settings, progressed, edges.refuse)
         changes = ModelEvents(
             settings, lambda event: decides.changed(event), edges.refuse, lambda: decides.moved.set()
         )
@@ -242,9 +243,4 @@ async def _hold(reader: Any, joins: Joining, moved: asyncio.Event) -> None:
             raise reader.crash_reason or RuntimeError("Faust has crashed")
         await joins.hold()
         await joins.advance()
-        with contextlib.suppress(
-            TimeoutError
-        ):  # wait_for would swallow a cancellation that comes with a move
-            async with asyncio.timeout(TICK_SECONDS):
-                await moved.wait()
-        moved.clear()
+        await moved_or(moved, TICK_SECONDS)

@@ -21,6 +21,7 @@ from contracts.events import (
     QualityReported,
 )
 from servicekit.errors import UserError
+from servicekit.waiting import moved_or
 
 from feedback.domain.cells import glance
 from feedback.domain.closing import Closing
@@ -66,13 +67,14 @@ class Edges:
     forget_panes: Callable[[Sequence[QualityPaneCounted]], Awaitable[None]]
 
 
+@dataclass(frozen=True)
 class State:
     """What whoever decides knows; begun anew with each turn."""
 
-    def __init__(
-        self, quality: QualityWindows, labels: LabelWindows, closing: Closing, panes: Follower
-    ) -> None:
-        self.quality, self.labels, self.closing, self.panes = quality, labels, closing, panes
+    quality: QualityWindows
+    labels: LabelWindows
+    closing: Closing
+    panes: Follower
 
 
 class Deciding:
@@ -161,9 +163,8 @@ class Deciding:
     async def _decide(self) -> None:
         async with AsyncExitStack() as stack:
             await self.edges.model_events.read()
-            decided = (
-                self.edges.progress.decided
-            )  # before the reports: what is said in between is found there
+            # Before the reports: what is said in between is found there.
+            decided = self.edges.progress.decided
             reports = await self.edges.read_reports()
             self._check_grid(reports)
             quality = QualityWindows(
@@ -267,12 +268,7 @@ class Deciding:
 
     async def _wait(self) -> None:
         """Until something has moved, or a while: traffic may have ended."""
-        with contextlib.suppress(
-            TimeoutError
-        ):  # wait_for would swallow a cancellation that comes with a move
-            async with asyncio.timeout(TICK_SECONDS):
-                await self.moved.wait()
-        self.moved.clear()
+        await moved_or(self.moved, TICK_SECONDS)
 
     def _check_grid(self, reports: Sequence[QualityReported]) -> None:
         """Boundaries go on from the last report: one of another grid would never meet the monitor's again."""

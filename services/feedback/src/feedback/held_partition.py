@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from contracts.events import OutcomesJoined
@@ -12,8 +12,6 @@ from feedback.domain.panes import Panes, Position
 from feedback.domain.partition_join import PartitionJoin
 from feedback.domain.rows import Joined
 from feedback.domain.spilled import Spilled
-
-PREDICTIONS, GROUND_TRUTH, OUTCOMES = "predictions", "ground-truth", "outcomes"
 
 
 @dataclass
@@ -40,7 +38,7 @@ class Published:
         """So far all is read and published."""
         if not self.revision:
             self.told = self.end
-        elif self.until.predictions <= position.predictions and self.until.labels <= position.labels:
+        elif position.covers(self.until):
             self.told, self.revision = self.end, {}
 
 
@@ -57,15 +55,4 @@ class HeldPartition:
     clocks: dict[str, int]
     rerouted: Rerouted
     behind: int  # offset in quality-panes
-    decided: int | None = None
     said: list[OutcomesJoined] = field(default_factory=list)  # to be published with the chunk
-
-
-def position_of(positions: Mapping[str, int]) -> Position:
-    """From positions by topic."""
-    return Position(positions.get(PREDICTIONS, 0), positions.get(GROUND_TRUTH, 0))
-
-
-def by_topic(position: Position) -> dict[str, int]:
-    """Positions by topic."""
-    return {PREDICTIONS: position.predictions, GROUND_TRUTH: position.labels}

@@ -21,15 +21,15 @@ from contracts.events import GroundTruthReceived, JoinProgressed, QualityPaneCou
 
 from feedback.domain.compose import compose, new_outcomes
 from feedback.domain.misplaced import all_placed, origin_of, split_misplaced
-from feedback.domain.panes import Segments
+from feedback.domain.panes import GROUND_TRUTH, PREDICTIONS, Segments
 from feedback.domain.rows import Joined
 from feedback.domain.store import StoreLost
 from feedback.domain.windows import Windows
 from feedback.faust_reader import headers
-from feedback.held_partition import GROUND_TRUTH, OUTCOMES, PREDICTIONS, HeldPartition, by_topic
+from feedback.held_partition import HeldPartition
 from feedback.joining_edges import Edges
 from feedback.records import batches_of, pieces
-from feedback.taking_over import UNCOUNTED, TakingOver
+from feedback.taking_over import OUTCOMES, UNCOUNTED, TakingOver
 
 log = logging.getLogger(__name__)
 MAX_PACE = 4.0  # seconds
@@ -139,14 +139,10 @@ class Joining:
         self, partition: int, epoch: int, panes: list[QualityPaneCounted], behind: int
     ) -> HeldPartition:
         held = await self._taking_over.take_over(partition, epoch, panes, behind)
-        ahead = held.panes.ahead
         # Some panes may be out that the last holder had no time to tell of.
-        for topic, take, end in (
-            (PREDICTIONS, self._predictions, ahead.predictions),
-            (GROUND_TRUTH, self._labels, ahead.labels),
-        ):
-            start = held.position.predictions if topic == PREDICTIONS else held.position.labels
-            range_ = self.edges.read_range(topic, partition, start, end)
+        ahead = held.panes.ahead
+        for topic, take in ((PREDICTIONS, self._predictions), (GROUND_TRUTH, self._labels)):
+            range_ = self.edges.read_range(topic, partition, held.position.at(topic), ahead.at(topic))
             if missed := [record async for records in range_ for record in records]:
                 await self._take(topic, take, partition, held, missed)
         return held
@@ -161,12 +157,7 @@ class Joining:
         """Absorb a chunk of ``ground-truth``; returns the partitions of which it may be acknowledged."""
         return await self._absorb(GROUND_TRUTH, records, self._labels)
 
-    async def _absorb(
-        self,
-        topic: str,
-        records: Sequence[Any],
-        take: Take,
-    ) -> frozenset[int]:
+    async def _absorb(self, topic: str, records: Sequence[Any], take: Take) -> frozenset[int]:
         generation = self._generation
         async with self._lock:
             await self._hold()
@@ -179,7 +170,7 @@ class Joining:
             taken, size, lost = [], 0, frozenset[int]()
             for partition in ours:
                 held, given = self.held[partition], parts[partition]
-                start = held.position.predictions if topic == PREDICTIONS else held.position.labels
+                start = held.position.at(topic)
                 fresh = [record for record in given if record.offset >= start]
                 if not fresh:
                     continue
@@ -206,12 +197,7 @@ class Joining:
             held.panes.update(joined)
         held.said += compose(new_outcomes(joined, held.outcomes.revision))
         held.outcomes.met(joined)
-        end = records[-1].offset + 1
-        held.position = (
-            held.position._replace(predictions=end)
-            if topic == PREDICTIONS
-            else held.position._replace(labels=end)
-        )
+        held.position = held.position.moved(topic, records[-1].offset + 1)
 
     async def _predictions(self, partition: int, held: HeldPartition, records: list[Any]) -> list[Joined]:
         batches, refused = batches_of(records, self.partitions)
@@ -255,9 +241,8 @@ class Joining:
         own: list[tuple[int, GroundTruthReceived]] = []
         for offset, event, origin in uploads:
             kept, misplaced = split_misplaced(event, partition, self.partitions)
-            if (
-                misplaced and origin is not None
-            ):  # sent here by one who counts other partitions: it would circle
+            if misplaced and origin is not None:
+                # Sent here by one who counts other partitions: it would circle.
                 refused.append((offset, f"re-routed labels that do not belong in partition {partition}"))
                 continue
             if misplaced:
@@ -287,13 +272,13 @@ class Joining:
             for partition, held in self.held.items():
                 with self._dropping(partition):
                     held.join.expire(decided)
-                    held.panes.decided = held.decided = decided
+                    held.panes.decided = decided
                     held.spilled.forget(decided - 2 * self.horizon - self.windows.pane)
             await self._tell(sorted(self.held))
 
     def _is_up_to_date(self) -> bool:
         decided = self.edges.progress.state.decided
-        return decided is None or all(held.decided == decided for held in self.held.values())
+        return decided is None or all(held.panes.decided == decided for held in self.held.values())
 
     @contextmanager
     def _dropping(self, partition: int) -> Iterator[None]:
@@ -337,7 +322,7 @@ class Joining:
         for partition in asked:
             if partition not in lost:
                 with self._dropping(partition):
-                    self.held[partition].join.commit(by_topic(self.held[partition].position))
+                    self.held[partition].join.commit(self.held[partition].position.by_topic())
         self._cost = time.monotonic() - began
         return frozenset(asked) - lost
 
@@ -355,7 +340,7 @@ class Joining:
             address=self.address,
             partition=partition,
             epoch=held.epoch,
-            positions={**by_topic(held.position), OUTCOMES: held.outcomes.told},
+            positions={**held.position.by_topic(), OUTCOMES: held.outcomes.told},
             needed=held.join.needed(),
             rerouted=dict(held.rerouted.highest),
             clocks=dict(held.clocks),

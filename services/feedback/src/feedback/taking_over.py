@@ -9,26 +9,19 @@ from typing import Any
 from contracts.events import GroundTruthReceived, OutcomesJoined, QualityPaneCounted
 
 from feedback.domain.misplaced import Rerouted, origin_of, split_misplaced
-from feedback.domain.panes import Panes, Position, Segments
+from feedback.domain.panes import GROUND_TRUTH, PREDICTIONS, Panes, Position, Segments
 from feedback.domain.partition_join import PartitionJoin
 from feedback.domain.progress import Standing
 from feedback.domain.spilled import Spilled
 from feedback.domain.store import Store, StoreLost
 from feedback.domain.windows import Windows
 from feedback.faust_reader import headers
-from feedback.held_partition import (
-    GROUND_TRUTH,
-    OUTCOMES,
-    PREDICTIONS,
-    HeldPartition,
-    Published,
-    by_topic,
-    position_of,
-)
+from feedback.held_partition import HeldPartition, Published
 from feedback.joining_edges import Edges
 from feedback.records import batches_of, read, readable
 
 log = logging.getLogger(__name__)
+OUTCOMES = "outcomes"
 UNCOUNTED = "uncounted"
 
 
@@ -72,7 +65,6 @@ class TakingOver:
             dict(standing.clocks),
             Rerouted(standing.rerouted),
             behind,
-            progress.decided,
         )
         if progress.decided is not None:
             join.expire(progress.decided)  # what is given up since counts
@@ -94,26 +86,23 @@ class TakingOver:
         """The state on disk, brought to where the partition stands, silently."""
         store = self.edges.stores.open(partition)
         join = PartitionJoin(store, self.horizon, counts=standing.counts)
-        local = position_of(join.positions)
-        if local.predictions > standing.position.predictions or local.labels > standing.position.labels:
+        if not standing.position.covers(Position.of(join.positions)):
             raise StoreLost("it is ahead of join-progress, so of another log")
         rerouted = Rerouted()
-        with join.rebuild(by_topic(standing.needed), standing.decided):
-            first = position = position_of(join.positions)
-            ranges = (
-                (PREDICTIONS, first.predictions, standing.position.predictions),
-                (GROUND_TRUTH, first.labels, standing.position.labels),
-            )
-            for topic, begin, end in ranges:
-                async for records in self.edges.read_range(topic, partition, begin, end):
+        with join.rebuild(standing.needed.by_topic(), standing.decided):
+            position = Position.of(join.positions)
+            for topic in (PREDICTIONS, GROUND_TRUTH):
+                range_ = self.edges.read_range(
+                    topic, partition, position.at(topic), standing.position.at(topic)
+                )
+                async for records in range_:
                     if topic == PREDICTIONS:
                         join.predict(batches_of(records, self.partitions)[0])
-                        position = position._replace(predictions=records[-1].offset + 1)
                     else:
                         join.label(list(self._own_labels(partition, records, rerouted)))
-                        position = position._replace(labels=records[-1].offset + 1)
-                    join.commit(by_topic(position))
-            join.commit(by_topic(standing.position))
+                    position = position.moved(topic, records[-1].offset + 1)
+                    join.commit(position.by_topic())
+            join.commit(standing.position.by_topic())
         return store, join
 
     def _own_labels(

@@ -7,26 +7,16 @@ from typing import Any
 
 from contracts.events import ProgressMade
 from servicekit.config import Settings
-from servicekit.followed import Followed
+from servicekit.followed import Folded
 
 from drift_monitor.domain.progress import Progress
 
 TOPIC = "progress"
+FollowedProgress = Folded[ProgressMade, Progress]
 
 
-class FollowedProgress(Followed[ProgressMade]):
-    """Folds it into ``state``, and says when it has ``moved``."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        moved: Callable[[], None],
-        to_dlq: Callable[[str, Any, str], Awaitable[None]],
-    ) -> None:
-        super().__init__(settings, TOPIC, ProgressMade, lambda event: moved(), to_dlq)
-        self.state = Progress()
-
-    def taken(self, event: ProgressMade, record: Any) -> None:
-        """Take it up with its offset, which is a claim's epoch."""
-        self.state.take(record.offset, event)
-        super().taken(event, record)
+def follow_progress(
+    settings: Settings, moved: Callable[[], None], to_dlq: Callable[[str, Any, str], Awaitable[None]]
+) -> FollowedProgress:
+    """What tells when it has ``moved``; not started."""
+    return Folded(settings, TOPIC, ProgressMade, Progress(), moved, to_dlq)

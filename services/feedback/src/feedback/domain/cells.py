@@ -63,10 +63,6 @@ class Tally:
         self.scored: dict[Classes, Classification] = {}
         self.pairs = LabelPairs()
 
-    def count(self, rows: Rows, classes: Classes, sign: int = 1) -> None:
-        """Count rows, or take them out again; changes neither ``labelled`` nor ``delays``."""
-        count_each([self], np.zeros(len(rows.truth), dtype=np.int64), rows, classes, sign)
-
     def merge(self, other: Tally) -> Tally:
         """Both together, as a new instance."""
         total = Tally()
@@ -99,7 +95,7 @@ class Tally:
 def count_each(
     tallies: Sequence[Tally], groups: NDArray[np.int64], rows: Rows, classes: Classes, sign: int = 1
 ) -> None:
-    """Count row i into ``tallies[groups[i]]``, or take it out again, as :meth:`Tally.count` does."""
+    """Count row i into ``tallies[groups[i]]``, or take it out again; ``labelled`` and ``delays`` stay as they are."""
     if not rows.truth:
         return
     into = groups

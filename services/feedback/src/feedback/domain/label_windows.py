@@ -13,6 +13,7 @@ from contracts.events import LabelsReported, QualityPaneCounted
 from feedback.domain.cells import Tally
 from feedback.domain.due import Due, Key
 from feedback.domain.figures import delay, figures, named, status
+from feedback.domain.last_reports import LastReports, alike
 from feedback.domain.panes import ALL, PaneKey
 from feedback.domain.sums import Sums
 from feedback.domain.task import Describe
@@ -28,30 +29,24 @@ class LabelWindows:
     """
 
     def __init__(self, windows: Windows, horizon: int, *, min_labelled: int = 1) -> None:
-        self.windows, self.horizon, self.min_labelled = windows, horizon, min_labelled
+        self.windows, self.min_labelled = windows, min_labelled
         self.sums = Sums()
         self.decided: int | None = None
         self._due: Due[Key] = Due()
-        self._last: dict[Key, LabelsReported] = {}
+        self._last: LastReports[LabelsReported] = LastReports(windows.size, horizon)
         self._touched: set[PaneKey] = set()
         self._odd: dict[PaneKey, tuple[int, int]] = {}  # unusable and unknown, of a pane
 
     def restore(self, reports: Iterable[LabelsReported], decided: int | None) -> None:
         """Go on after the reports that are on the topic."""
         self.decided = decided
-        for report in reports:
-            key = Key(report.window_start, report.model, report.version)
-            last = self._last.get(key)
-            if last is not None and (report.as_of, report.revision) < (last.as_of, last.revision):
-                continue  # of one who had lost its turn
-            if decided is None or report.window_end + 3 * self.horizon > decided:
-                self._last[key] = report
+        self._last.restore(reports, decided)
 
     def absorb(self, pane: QualityPaneCounted) -> None:
         """Take a pane's newer counts, in any order."""
         if pane.by != "label":
             return
-        if self.decided is not None and pane.pane_start < self.decided - 2 * self.horizon - self.windows.size:
+        if self.decided is not None and pane.pane_start < self._last.over(self.decided):
             self.sums.refuse(pane)
             return
         if not self.sums.absorb(pane):
@@ -77,8 +72,8 @@ class LabelWindows:
                 self._due.add(boundary + self.windows.step, key)
                 continue
             report = self._report(key, boundary, last, describe)
-            if last is None or not _alike(last, report):
-                self._last[key] = report
+            if last is None or not alike(last, report):
+                self._last.put(key, report)
                 reports.append(report)
         return reports
 
@@ -86,9 +81,8 @@ class LabelWindows:
         """Let go what no report needs any more; returns the published panes that may be struck out."""
         if self.decided is None:
             return []
-        before = self.decided - 2 * self.horizon - self.windows.size
-        for key in [key for key in self._last if key.start < before - self.horizon]:
-            del self._last[key]
+        before = self._last.over(self.decided)
+        self._last.forget(self.decided)
         self._odd = {key: odd for key, odd in self._odd.items() if key.start >= before}
         return self.sums.forget(before)
 
@@ -129,9 +123,3 @@ class LabelWindows:
             confusion=found.confusion,
             status=status(tally.labelled, self.min_labelled),
         )
-
-
-def _alike(last: LabelsReported, report: LabelsReported) -> bool:
-    """Whether two reports say the same but for when they were made."""
-    skip = {"as_of", "revision"}
-    return all(getattr(last, f) == getattr(report, f) for f in report.__struct_fields__ if f not in skip)

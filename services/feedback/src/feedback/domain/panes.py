@@ -28,6 +28,7 @@ from feedback.domain.cells import FOLDED, Cell, Classes, Rows, Tally, count_each
 from feedback.domain.rows import Joined, Shape
 from feedback.domain.windows import Windows
 
+PREDICTIONS, GROUND_TRUTH = "predictions", "ground-truth"
 ALL = ""  # the value of no feature: all rows
 LONGEST_NAME = 80  # characters of a value; of longer ones a digest goes along
 OTHER, MISSING = "(other)", "(missing)"
@@ -60,6 +61,31 @@ class Position(NamedTuple):
 
     predictions: int = 0
     labels: int = 0
+
+    @classmethod
+    def of(cls, positions: Mapping[str, int]) -> Position:
+        """From offsets by topic, 0 of one that is not named."""
+        return cls(positions.get(PREDICTIONS, 0), positions.get(GROUND_TRUTH, 0))
+
+    def by_topic(self) -> dict[str, int]:
+        """What :meth:`of` reads.
+
+        >>> Position.of({"predictions": 5}).by_topic()
+        {'predictions': 5, 'ground-truth': 0}
+        """
+        return {PREDICTIONS: self.predictions, GROUND_TRUTH: self.labels}
+
+    def at(self, topic: str) -> int:
+        """The offset of one topic."""
+        return self.predictions if topic == PREDICTIONS else self.labels
+
+    def moved(self, topic: str, offset: int) -> Position:
+        """With another offset of one topic."""
+        return self._replace(**{"predictions" if topic == PREDICTIONS else "labels": offset})
+
+    def covers(self, other: Position) -> bool:
+        """Whether it is as far as another in both topics."""
+        return self.predictions >= other.predictions and self.labels >= other.labels
 
 
 def order(pane: QualityPaneCounted) -> tuple[int, int]:
@@ -141,9 +167,8 @@ class Panes:
     def __init__(self, windows: Windows, horizon: int, segments: Segments, load: Load, save: Save) -> None:
         self.windows, self.horizon, self.segments = windows, horizon, segments
         self.decided: int | None = None
-        self.uncounted = (
-            0  # rows that came, or were labelled, when their pane was over: they are in no window
-        )
+        # Rows that came, or were labelled, when their pane was over: they are in no window.
+        self.uncounted = 0
         self._load, self._save = load, save
         self._open: OrderedDict[PaneKey, Cells] = OrderedDict()
         self._touched: dict[PaneKey, None] = {}
@@ -154,8 +179,8 @@ class Panes:
         panes = {PaneKey.of(pane): pane for pane in published}
         self._save({key: pane.cells for key, pane in panes.items()})
         for key, pane in panes.items():
-            at = Position(pane.positions.get("predictions", 0), pane.positions.get("ground-truth", 0))
-            if at.predictions > position.predictions or at.labels > position.labels:
+            at = Position.of(pane.positions)
+            if not position.covers(at):
                 self._ahead[key] = at
 
     @property
@@ -205,7 +230,7 @@ class Panes:
 
     def publish(self, partition: int, epoch: int, position: Position) -> list[QualityPaneCounted]:
         """The panes that changed since the last call, and what has moved out of memory is saved."""
-        positions = {"predictions": position.predictions, "ground-truth": position.labels}
+        positions = position.by_topic()
         told, saved = [], {}
         for key in self._touched:
             cells = self._open[key]
@@ -232,11 +257,7 @@ class Panes:
         self._touched.clear()
         while len(self._open) > UNPACKED:
             self._open.popitem(last=False)
-        self._ahead = {
-            key: at
-            for key, at in self._ahead.items()
-            if at.predictions > position.predictions or at.labels > position.labels
-        }
+        self._ahead = {key: at for key, at in self._ahead.items() if not position.covers(at)}
         return told
 
     # Within
@@ -292,9 +313,10 @@ class Panes:
                 left[groups == group] = False
                 tallies.append(Tally())
                 continue
-            if key in self._ahead:
+            if published := self._ahead.get(key):
                 for i in np.flatnonzero(groups == group).tolist():
-                    left[i] = bool(self._fresh(key, [rows[i]]))
+                    j = rows[i]
+                    left[i] = j.row.offset >= published.predictions or j.offset >= published.labels
             tallies.append(_cell(self._take(key), named[name]).tally(at))
         if left.all():
             return Into(None, groups, tallies)
@@ -319,13 +341,6 @@ class Panes:
             key = PaneKey(model, version, "prediction", start, feature)
             if key not in self._ahead or offset >= self._ahead[key].predictions:
                 yield feature, self._take(key)
-
-    def _fresh(self, key: PaneKey, rows: list[Joined]) -> list[Joined]:
-        """Those of the rows that are not in what was published already."""
-        at = self._ahead.get(key)
-        if at is None:
-            return rows
-        return [j for j in rows if j.row.offset >= at.predictions or j.offset >= at.labels]
 
     def _parts(self, cells: Cells, column: Sequence[object] | None, n: int) -> dict[str, list[int]]:
         """Row numbers by the cell of their value; a feature that rows do not have is missing in all."""

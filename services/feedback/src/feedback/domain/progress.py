@@ -6,7 +6,6 @@ epoch is void, so a worker that was taken for dead changes nothing when it wakes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from contracts.events import JoinProgressed
@@ -73,9 +72,9 @@ class Progress:
         if event.what == "joined":
             self.joined[partition] = Standing(
                 epoch,
-                _position(event.positions),
+                Position.of(event.positions),
                 event.positions.get("outcomes", 0),
-                _position(event.needed),
+                Position.of(event.needed),
                 event.clocks,
                 event.counts,
                 event.rerouted,
@@ -95,7 +94,3 @@ class Progress:
             for name, count in standing.counts.items():
                 total[name] = total.get(name, 0) + count
         return total
-
-
-def _position(positions: Mapping[str, int]) -> Position:
-    return Position(positions.get("predictions", 0), positions.get("ground-truth", 0))

@@ -17,12 +17,16 @@ from contracts.events import QualityPaneCounted, QualityReported, SegmentQuality
 from feedback.domain.cells import Cell, glance
 from feedback.domain.due import Due, Key
 from feedback.domain.figures import delay, estimated, figures, named, status
+from feedback.domain.last_reports import LastReports, alike
 from feedback.domain.panes import ALL, PaneKey
 from feedback.domain.serving import version_order
 from feedback.domain.size import MAX_BYTES
 from feedback.domain.sums import Sums, largest
 from feedback.domain.task import Describe
 from feedback.domain.windows import Windows
+
+# What a report says only of a version whose task is known.
+UNMEASURED = ("metrics", "confusion", "final", "intervals", "errors", "classes", "estimated", "segments")
 
 
 class QualityWindows:
@@ -46,7 +50,7 @@ class QualityWindows:
         self._due: Due[Key] = Due()
         self._opened: set[Key] = set()
         self._unmeasured: set[Key] = set()
-        self._last: dict[Key, QualityReported] = {}
+        self._last: LastReports[QualityReported] = LastReports(windows.size, horizon)
 
     def next_boundary(self) -> int | None:
         """The boundary to decide next, None before the first prediction."""
@@ -60,19 +64,13 @@ class QualityWindows:
         A later one that is there in part is decided again, without the reports that are there.
         """
         self.decided = decided
-        for report in reports:
-            key = Key(report.window_start, report.model, report.version)
-            last = self._last.get(key)
-            if last is not None and (report.as_of, report.revision) < (last.as_of, last.revision):
-                continue  # of one who had lost its turn
-            if decided is None or report.window_end + 3 * self.horizon > decided:
-                self._last[key] = report
+        self._last.restore(reports, decided)
 
     def absorb(self, pane: QualityPaneCounted) -> None:
         """Take a pane's newer counts, in any order."""
         if pane.by != "prediction":
             return
-        if self.decided is not None and pane.pane_start < self._forgotten(self.decided):
+        if self.decided is not None and pane.pane_start < self._last.over(self.decided):
             self.sums.refuse(pane)
             return
         if not self.sums.absorb(pane):
@@ -119,8 +117,10 @@ class QualityWindows:
                 continue
             report, measured = self._report(key, boundary, last, describe)
             (self._unmeasured.discard if measured else self._unmeasured.add)(key)
-            if last is None or key in always or not _alike(last, report, measured):
-                self._last[key] = report
+            # A report without metrics takes none back.
+            unsaid = UNMEASURED if not measured and not report.metrics else ()
+            if last is None or key in always or not alike(last, report, unsaid):
+                self._last.put(key, report)
                 reports.append(report)
         return reports
 
@@ -128,17 +128,12 @@ class QualityWindows:
         """Let go what no report needs any more; returns the published panes that may be struck out."""
         if self.decided is None:
             return []
-        before = self._forgotten(self.decided)
-        for key in [key for key in self._last if key.start < before - self.horizon]:
-            del self._last[key]
+        before = self._last.over(self.decided)
+        self._last.forget(self.decided)
         over = {key for key in self._opened if key.start < before}
         self._opened -= over
         self._unmeasured -= over
         return self.sums.forget(before)
-
-    def _forgotten(self, decided: int) -> int:
-        """Before this moment panes are struck out."""
-        return decided - 2 * self.horizon - self.windows.size
 
     def _seen(self, pane: QualityPaneCounted) -> None:
         start = pane.pane_start
@@ -224,11 +219,3 @@ class QualityWindows:
                 status=status(tally.labelled, self.min_labelled),
             )
         return found
-
-
-def _alike(last: QualityReported, report: QualityReported, measured: bool) -> bool:
-    """Whether two reports say the same but for when they were made; one without metrics takes none back."""
-    skip = {"as_of", "revision"}
-    if not measured and not report.metrics:
-        skip |= {"metrics", "confusion", "final", "intervals", "errors", "classes", "estimated", "segments"}
-    return all(getattr(last, f) == getattr(report, f) for f in report.__struct_fields__ if f not in skip)

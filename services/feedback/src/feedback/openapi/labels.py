@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from servicekit.openapi import answered
+
 from feedback.domain.lines import MAX_LINE
 from feedback.domain.truth import MAX_TRUTH
-from feedback.openapi.problems import COUNTS, answered, problems
+from feedback.openapi.problems import COUNTS, problems
 
 _ID = "0123456789abcdef0123456789abcdef.0"
 _UPLOAD = "5f1c0c7b1d0c4f0e8d8e6f0c9b6a3d21"

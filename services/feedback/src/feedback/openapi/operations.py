@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from feedback.openapi.problems import answered, problems
+from servicekit.openapi import HEALTH, METRICS, answered
 
-SCHEMAS: dict[str, Any] = {
-    "Health": {
-        "type": "object",
-        "required": ["status"],
-        "additionalProperties": False,
-        "properties": {
-            "status": {"type": "string", "enum": ["live", "ready", "not ready", "draining"]},
-            "checks": {
-                "type": "object",
-                "description": "each dependency by name, and whether it is there",
-                "additionalProperties": {"type": "boolean"},
-            },
-        },
-    }
-}
+from feedback.openapi.problems import problems
+
+SCHEMAS: dict[str, Any] = {"Health": HEALTH}
 
 
 def _get(name: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
@@ -32,7 +20,6 @@ def _health(description: str) -> dict[str, Any]:
     return answered(description, {"$ref": "#/components/schemas/Health"})
 
 
-_METRICS = {"description": "all of them", "content": {"text/plain": {"schema": {"type": "string"}}}}
 PATHS: dict[str, Any] = {
     "/health/live": _get("live", "Whether the process answers", {"200": _health("it does")}),
     "/health/ready": _get(
@@ -42,5 +29,5 @@ PATHS: dict[str, Any] = {
             "503": _health("one is not, or the service is about to end"),
         },
     ),
-    "/metrics": _get("metrics", "Prometheus metrics", {"200": _METRICS}),
+    "/metrics": _get("metrics", "Prometheus metrics", {"200": METRICS}),
 }  # fmt: skip

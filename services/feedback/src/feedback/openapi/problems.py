@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from servicekit.openapi import Header, refused
+
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _MEMBERS: dict[str, Any] = {
@@ -49,7 +51,7 @@ UPLOAD_PROBLEM: dict[str, Any] = {
         },
     },
 }
-_HEADERS = {
+_HEADERS: dict[str, Header] = {
     "405": ("Allow", "the methods that the path has", {"type": "string"}, True),
     "415": (
         "Accept",
@@ -74,17 +76,5 @@ def problems(*codes: str, schema: str = "Problem", **said: str) -> dict[str, Any
     found: dict[str, Any] = {}
     for code in codes:
         title, text = _SAID[code]
-        text = said.get(f"_{code}", text)
-        example = {"type": "about:blank", "title": title, "status": int(code), "detail": text}
-        media = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
-        found[code] = {"description": text, "content": {"application/problem+json": media}}
-        if code in _HEADERS:
-            name, meaning, kind, required = _HEADERS[code]
-            found[code]["headers"] = {name: {"description": meaning, "required": required, "schema": kind}}
+        found[code] = refused(code, title, said.get(f"_{code}", text), schema, _HEADERS.get(code))
     return found
-
-
-def answered(description: str, schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
-    """A response in JSON."""
-    media: dict[str, Any] = {"schema": schema} | ({} if example is None else {"example": example})
-    return {"description": description, "content": {"application/json": media}}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from servicekit.openapi import answered
+
 from feedback.openapi.labels import ID
-from feedback.openapi.problems import answered, problems
+from feedback.openapi.problems import problems
 
 _INTEGER = {"type": "integer"}
 _STATES = {

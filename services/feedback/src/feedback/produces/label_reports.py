@@ -5,20 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from aiokafka import AIOKafkaProducer
-from contracts.codec import derived_id
 from contracts.events import LabelsReported
-from servicekit.kafka import publish, until_acknowledged
+
+from feedback.produces import make_publish_report
 
 TOPIC = "label-reports"
 
 
 def make_publish(producer: AIOKafkaProducer) -> Callable[[LabelsReported], Awaitable[None]]:
-    """How a report is written; the same window, version and boundary give the same ``ce_id``."""
-
-    async def publish_report(report: LabelsReported) -> None:
-        ce_id = derived_id(TOPIC, report.model, report.version, report.window_start, report.as_of)
-        await until_acknowledged(
-            TOPIC, lambda: publish(producer, TOPIC, report, source="feedback", key=report.model, ce_id=ce_id)
-        )
-
-    return publish_report
+    """How a report is written."""
+    return make_publish_report(producer, TOPIC)

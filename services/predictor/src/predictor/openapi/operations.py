@@ -4,28 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from predictor.openapi.problems import answered, problems
+from servicekit.openapi import HEALTH, METRICS, answered
 
-_STATUS: dict[str, Any] = {
-    "type": "object",
-    "required": ["status"],
-    "additionalProperties": False,
-    "properties": {
-        "status": {"type": "string", "enum": ["live", "ready", "not ready", "draining"]},
-        "checks": {
-            "type": "object",
-            "description": "each dependency by name, and whether it is there",
-            "additionalProperties": {"type": "boolean"},
-        },
-    },
-}
+from predictor.openapi.problems import problems
+
 _SERVING: dict[str, Any] = {
     "type": "object",
     "required": ["model", "version"],
     "additionalProperties": False,
     "properties": {"model": {"type": "string"}, "version": {"type": "string"}},
 }
-SCHEMAS = {"Status": _STATUS, "Serving": _SERVING}
+SCHEMAS = {"Status": HEALTH, "Serving": _SERVING}
 
 
 def get(
@@ -58,6 +47,6 @@ PATHS: dict[str, Any] = {
     ),
     "/metrics": get(
         "metrics", "Operations", "Prometheus metrics",
-        {"200": {"description": "all of them", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+        {"200": METRICS},
     ),
 }  # fmt: skip

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from servicekit.openapi import answered
+
 from predictor.domain.model import Model
 from predictor.domain.request import SECONDS_BELOW
 from predictor.openapi.fields import features_schema, prediction_example, prediction_schema
-from predictor.openapi.problems import answered, problems
+from predictor.openapi.problems import problems
 
 _TIMES: list[dict[str, Any]] = [
     {"type": "string", "format": "date-time", "pattern": "^(19[789]|[2-9])", "description": "ISO 8601 with offset"},

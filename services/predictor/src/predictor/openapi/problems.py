@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from servicekit.openapi import Header, refused
+
 _TEXT = {"type": "string"}
 PROBLEM: dict[str, Any] = {
     "description": "RFC 9457 problem details.",
@@ -36,10 +38,10 @@ PROTOCOL_PROBLEM: dict[str, Any] = {
     "required": ["error"],
     "properties": {"error": {"type": "string", "description": "what is wrong, as its clients read it"}},
 }
-_HEADERS = {
-    "405": ("Allow", "the methods that the path has", _TEXT),
-    "415": ("Accept-Encoding", "the encodings that are understood", _TEXT),
-    "503": ("Retry-After", "seconds", {"type": "integer", "minimum": 1}),
+_HEADERS: dict[str, Header] = {
+    "405": ("Allow", "the methods that the path has", _TEXT, True),
+    "415": ("Accept-Encoding", "the encodings that are understood", _TEXT, True),
+    "503": ("Retry-After", "seconds", {"type": "integer", "minimum": 1}, True),
 }
 _SAID = {
     "404": "another model or version than the one that serves; it says which does",
@@ -61,18 +63,6 @@ def problems(*codes: str, schema: str = "Problem", **said: str) -> dict[str, Any
     found: dict[str, Any] = {}
     for code in codes:
         text = said.get(f"_{code}", _SAID[code])
-        example = {"type": "about:blank", "title": _TITLES[code], "status": int(code), "detail": text}
-        if schema == "ProtocolProblem":
-            example["error"] = text
-        media = {"schema": {"$ref": f"#/components/schemas/{schema}"}, "example": example}
-        found[code] = {"description": text, "content": {"application/problem+json": media}}
-        if code in _HEADERS:
-            name, meaning, kind = _HEADERS[code]
-            found[code]["headers"] = {name: {"description": meaning, "required": True, "schema": kind}}
+        own = {"error": text} if schema == "ProtocolProblem" else {}
+        found[code] = refused(code, _TITLES[code], text, schema, _HEADERS.get(code), **own)
     return found
-
-
-def answered(description: str, schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
-    """A response in JSON."""
-    media: dict[str, Any] = {"schema": schema} | ({} if example is None else {"example": example})
-    return {"description": description, "content": {"application/json": media}}

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from servicekit.openapi import answered
+
 from predictor.domain.inference import describe
 from predictor.domain.inputs import DATATYPES
 from predictor.domain.model import Model
 from predictor.domain.tensors import DATATYPES as ALL_DATATYPES
 from predictor.openapi.operations import get
 from predictor.openapi.predict import EXAMPLE_TIME
-from predictor.openapi.problems import answered, problems
+from predictor.openapi.problems import problems
 
 TAG = "Open Inference Protocol"
 _TEXT = {"type": "string"}
