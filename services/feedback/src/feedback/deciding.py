@@ -23,6 +23,7 @@ from contracts.events import (
 from servicekit.errors import UserError
 from servicekit.waiting import moved_or
 
+from feedback.domain.boundaries import Boundaries
 from feedback.domain.cells import glance
 from feedback.domain.closing import Closing
 from feedback.domain.label_windows import LabelWindows
@@ -73,6 +74,7 @@ class State:
 
     quality: QualityWindows
     labels: LabelWindows
+    boundaries: Boundaries
     closing: Closing
     panes: Follower
 
@@ -121,9 +123,9 @@ class Deciding:
             await self._wait()
 
     async def flush(self, until: int | None, seconds: float) -> int | None:
-        """Decide all boundaries up to ``until`` (default: the end of the newest row's window), though no more comes.
+        """Decide the boundaries up to ``until`` (default: the end of the newest row's window), though no more comes.
 
-        Returns what is decided, which is less where it took longer than ``seconds``. The caller has seen to it that it
+        That is the last one before it too, if it lies in a gap. Returns what is decided, which is less where it took longer than ``seconds``. The caller has seen to it that it
         is our turn.
         """
         async with asyncio.timeout(seconds):
@@ -137,6 +139,7 @@ class Deciding:
             self.windows.boundary_after(newest) if until is None else self.windows.boundary_until(until)
         )
         state.closing.force(boundary)
+        state.boundaries.ask(boundary)
         self.moved.set()
 
         def done() -> bool:
@@ -191,7 +194,8 @@ class Deciding:
             following = asyncio.create_task(panes.follow())
             stack.callback(following.cancel)
             await panes.read()
-            self.state = State(quality, labels, Closing(self._grace, self._partitions), panes)
+            closing = Closing(self._grace, self._partitions)
+            self.state = State(quality, labels, Boundaries(quality, labels), closing, panes)
             log.info("deciding quality from %s on", decided if decided is not None else "the beginning")
             while self.edges.owns():
                 self._hear(self.state)
@@ -215,7 +219,7 @@ class Deciding:
 
     async def _advance(self, state: State) -> bool:
         """Do the next thing towards the next boundary; False where there is nothing to do but wait."""
-        boundary, closing = state.quality.next_boundary(), state.closing
+        boundary, closing = state.boundaries.next(self.tasks.get), state.closing
         if boundary is None:
             return False
         match closing.need(boundary):
@@ -240,8 +244,10 @@ class Deciding:
 
     async def _close(self, state: State, boundary: int) -> None:
         await self.tasks.settle()
-        if not self.edges.owns():
+        if not self.edges.owns() or not state.boundaries.is_due(boundary, self.tasks.get):
             return
+        if passed_over := state.boundaries.passed_over(boundary):
+            log.warning("%d boundaries before %d are not decided: no rows, no labels", passed_over, boundary)
         before = state.labels.unusable_truths, state.labels.unknown_classes
         reports = state.quality.close(boundary, self.tasks.get, self._serving.at(boundary))
         for report in reports:
@@ -275,6 +281,7 @@ class Deciding:
         why = self.windows.mismatch(
             ((report.window_start, report.window_end) for report in reports),
             (report.as_of for report in reports if report.as_of == report.window_end),
+            ((report.as_of, report.window_end) for report in reports if report.predicted),
         )
         if why:
             raise UserError(

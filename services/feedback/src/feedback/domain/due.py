@@ -21,8 +21,8 @@ class Due(Generic[K]):
     >>> due = Due()
     >>> due.add(10, "a"), due.add(20, "b"), due.add(20, "a")
     (None, None, None)
-    >>> due.take(15), sorted(due.take(20)), due.take(30)
-    ({'a'}, ['a', 'b'], set())
+    >>> due.first(), due.take(15), sorted(due.take(20)), due.take(30), due.first()
+    (10, {'a'}, ['a', 'b'], set(), None)
     """
 
     def __init__(self) -> None:
@@ -31,6 +31,10 @@ class Due(Generic[K]):
     def add(self, boundary: int, key: K) -> None:
         """A key is due at a boundary."""
         self._at.setdefault(boundary, set()).add(key)
+
+    def first(self) -> int | None:
+        """The first boundary at which something is due."""
+        return min(self._at, default=None)
 
     def take(self, boundary: int) -> set[K]:
         """What is due until a boundary, which is done then."""

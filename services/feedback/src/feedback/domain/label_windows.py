@@ -46,17 +46,38 @@ class LabelWindows:
         """Take a pane's newer counts, in any order."""
         if pane.by != "label":
             return
-        if self.decided is not None and pane.pane_start < self._last.over(self.decided):
+        over = self._last.over(self.decided)
+        if pane.pane_start < over:
             self.sums.refuse(pane)
             return
         if not self.sums.absorb(pane):
             return
         self._touched.add(PaneKey.of(pane))
         for start in self.windows.starts(pane.pane_start):
+            if start < over:  # other panes of it are gone
+                continue
             boundary = start + self.windows.size
             if self.decided is not None:
                 boundary = max(boundary, self.decided + self.windows.step)
             self._due.add(boundary, Key(start, pane.model, pane.version))
+
+    def first_due(self) -> int | None:
+        """The first boundary as of which a window may have something new to say."""
+        return self._due.first()
+
+    def has_news(self, boundary: int, describe: Describe) -> bool:
+        """Whether a window has something new to say as of a boundary; what has not is not due any more."""
+        news = []
+        for key in self._due.take(boundary):
+            last = self._last.get(key)
+            if last is not None and last.as_of > boundary:
+                self._due.add(last.as_of, key)
+            # Said as of it: then it was being decided before a restart.
+            elif last is None or last.as_of == boundary or self._is_new(key, boundary, last, describe):
+                news.append(key)
+        for key in news:
+            self._due.add(boundary, key)
+        return bool(news)
 
     def close(self, boundary: int, describe: Describe) -> list[LabelsReported]:
         """Decide a boundary; returns reports of the windows that changed."""
@@ -95,6 +116,9 @@ class LabelWindows:
     def unknown_classes(self) -> int:
         """Rows whose truth is no class of their version."""
         return sum(unknown for _, unknown in self._odd.values())
+
+    def _is_new(self, key: Key, boundary: int, last: LabelsReported, describe: Describe) -> bool:
+        return not alike(last, self._report(key, boundary, last, describe))
 
     def _tally(self, panes: Iterable[PaneKey], boundary: int) -> Tally:
         cells = self.sums.sum(panes)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, ItemsView, Iterable
 from typing import Generic, TypeVar
 
 from contracts.events import LabelsReported, QualityReported
 
 from feedback.domain.due import Key
 
+_NEVER = -(2**63)
 R = TypeVar("R", QualityReported, LabelsReported)
 
 
@@ -36,13 +37,17 @@ class LastReports(Generic[R]):
         """The last report of a window."""
         return self._reports.get(key)
 
+    def items(self) -> ItemsView[Key, R]:
+        """The windows and their last reports."""
+        return self._reports.items()
+
     def put(self, key: Key, report: R) -> None:
         """A window is reported."""
         self._reports[key] = report
 
-    def over(self, decided: int) -> int:
-        """Before this moment no report asks for a pane any more."""
-        return decided - 2 * self._horizon - self._size
+    def over(self, decided: int | None) -> int:
+        """Before this moment no report asks for a pane any more, and no window that begins before it is reported."""
+        return _NEVER if decided is None else decided - 2 * self._horizon - self._size
 
     def forget(self, decided: int) -> None:
         """Let go what has no successor."""

@@ -19,7 +19,7 @@ from feedback.domain.due import Due, Key
 from feedback.domain.figures import delay, estimated, figures, named, status
 from feedback.domain.last_reports import LastReports, alike
 from feedback.domain.panes import ALL, PaneKey
-from feedback.domain.serving import version_order
+from feedback.domain.seen import Seen
 from feedback.domain.size import MAX_BYTES
 from feedback.domain.sums import Sums, largest
 from feedback.domain.task import Describe
@@ -46,31 +46,61 @@ class QualityWindows:
         self.sums = Sums()
         self.decided: int | None = None
         self.earliest: int | None = None  # start of a pane
-        self.latest: dict[str, tuple[int, tuple[object, ...], str]] = {}  # model: newest pane and its version
+        self._seen = Seen(windows)
+        self._filled: int | None = None  # the end of the last window with rows that is decided
         self._due: Due[Key] = Due()
+        self._empty: Due[Key] = Due()  # windows without rows, for which no boundary is decided
         self._opened: set[Key] = set()
         self._unmeasured: set[Key] = set()
         self._last: LastReports[QualityReported] = LastReports(windows.size, horizon)
 
     def next_boundary(self) -> int | None:
-        """The boundary to decide next, None before the first prediction."""
+        """The boundary after the last decided one, or the first; None before the first prediction."""
         if self.decided is not None:
             return self.decided + self.windows.step
         return None if self.earliest is None else self.windows.boundary_after(self.earliest)
+
+    @property
+    def is_in_gap(self) -> bool:
+        """Whether so many windows without rows are decided that the next ones need not be."""
+        return (
+            self.decided is not None
+            and self._filled is not None
+            and self.windows.is_gap(self._filled, self.decided)
+        )
+
+    def first_due(self, describe: Describe) -> int | None:
+        """The first boundary as of which a window with rows may have something new to say."""
+        if self.decided is not None and any(self._measurable(describe)):
+            return self.decided + self.windows.step
+        return self._due.first()
 
     def restore(self, reports: Iterable[QualityReported], decided: int | None) -> None:
         """Go on after the reports that are on the topic; ``decided`` is the last boundary said to be complete.
 
         A later one that is there in part is decided again, without the reports that are there.
         """
+        reports = list(reports)
         self.decided = decided
         self._last.restore(reports, decided)
+        if decided is None:
+            return
+        self._filled = decided  # unless a report tells more
+        filled = [report for report in reports if report.predicted and report.as_of <= decided]
+        if filled:
+            self._filled = max(report.window_end for report in filled)
+        for report in filled:  # the panes may be no more
+            self._seen.row(report.model, report.version, report.window_start)
+        for key, last in self._last.items():
+            if not last.predicted and not last.final:
+                self._empty.add(self._from(last.window_end + self.horizon), key)
 
     def absorb(self, pane: QualityPaneCounted) -> None:
         """Take a pane's newer counts, in any order."""
         if pane.by != "prediction":
             return
-        if self.decided is not None and pane.pane_start < self._last.over(self.decided):
+        over = self._last.over(self.decided)
+        if pane.pane_start < over:
             self.sums.refuse(pane)
             return
         if not self.sums.absorb(pane):
@@ -80,9 +110,13 @@ class QualityWindows:
             seen = glance(cell)
             labelled.update(seen.label_panes)
             if seen.predicted and pane.feature == ALL:
-                self._seen(pane)
+                start = pane.pane_start
+                self.earliest = start if self.earliest is None else min(self.earliest, start)
+                self._seen.row(pane.model, pane.version, start)
         soon = self._from(pane.pane_start)
         for start in self.windows.starts(pane.pane_start):
+            if start < over:  # other panes of it are gone
+                continue
             key = Key(start, pane.model, pane.version)
             end = start + self.windows.size
             if key not in self._opened:
@@ -95,33 +129,46 @@ class QualityWindows:
                 if known > soon:
                     self._due.add(known, key)
 
+    def has_news(self, boundary: int, describe: Describe) -> bool:
+        """Whether a window with rows has something new to say as of a boundary; what has not is not due any more."""
+        news = []
+        for key in self._due.take(boundary) | set(self._measurable(describe)):
+            last = self._last.get(key)
+            if last is not None and last.as_of > boundary:
+                self._due.add(last.as_of, key)
+            # Said as of it: then it was being decided before a restart.
+            elif (last is not None and last.as_of == boundary) or self._say(
+                key, boundary, describe
+            ) is not None:
+                news.append(key)
+        for key in news:
+            self._due.add(boundary, key)
+        return bool(news)
+
     def close(self, boundary: int, describe: Describe, serving: Mapping[str, str]) -> list[QualityReported]:
         """Decide a boundary; returns reports of the windows that changed, in window order, the newest last.
 
         The window that ends here is always reported for the serving version, else the version seen last.
         """
         always = [
-            Key(boundary - self.windows.size, model, serving.get(model) or self.latest[model][2])
-            for model in sorted(self.latest)
+            Key(boundary - self.windows.size, model, serving.get(model) or version)
+            for model, version in self._seen.before(boundary).items()
         ]
-        changed = self._due.take(boundary) | self._unmeasured | set(always)
+        changed = self._due.take(boundary) | self._empty.take(boundary) | self._unmeasured | set(always)
         self.decided = boundary
         for key in set(always) - self._opened:  # a window without rows has its last report too
-            self._opened.add(key)
-            self._due.add(self._from(boundary + self.horizon), key)
+            self._empty.add(self._from(boundary + self.horizon), key)
         reports = []
         for key in sorted(changed - set(always)) + always:
             last = self._last.get(key)
             if last is not None and last.as_of >= boundary:  # said before a restart
-                self._due.add(boundary + self.windows.step, key)
-                continue
-            report, measured = self._report(key, boundary, last, describe)
-            (self._unmeasured.discard if measured else self._unmeasured.add)(key)
-            # A report without metrics takes none back.
-            unsaid = UNMEASURED if not measured and not report.metrics else ()
-            if last is None or key in always or not alike(last, report, unsaid):
+                (self._due if last.predicted else self._empty).add(boundary + self.windows.step, key)
+            elif (report := self._say(key, boundary, describe, key in always)) is not None:
                 self._last.put(key, report)
                 reports.append(report)
+            said = self._last.get(key)
+            if said is not None and said.predicted and said.as_of == boundary:
+                self._filled = said.window_end if self._filled is None else max(self._filled, said.window_end)
         return reports
 
     def forget(self) -> list[QualityPaneCounted]:
@@ -133,14 +180,24 @@ class QualityWindows:
         over = {key for key in self._opened if key.start < before}
         self._opened -= over
         self._unmeasured -= over
+        self._seen.forget(self.decided)
         return self.sums.forget(before)
 
-    def _seen(self, pane: QualityPaneCounted) -> None:
-        start = pane.pane_start
-        self.earliest = start if self.earliest is None else min(self.earliest, start)
-        now = (start, version_order(pane.version), pane.version)
-        if pane.model not in self.latest or now > self.latest[pane.model]:
-            self.latest[pane.model] = now
+    def _measurable(self, describe: Describe) -> Iterable[Key]:
+        """Windows that were not measured, of versions whose task has become known."""
+        known = {version: describe(*version) is not None for version in {key[1:] for key in self._unmeasured}}
+        return (key for key in self._unmeasured if known[key[1:]])
+
+    def _say(
+        self, key: Key, boundary: int, describe: Describe, anyway: bool = False
+    ) -> QualityReported | None:
+        """A window's report, if it says anything new."""
+        last = self._last.get(key)
+        report, measured = self._report(key, boundary, last, describe)
+        (self._unmeasured.discard if measured else self._unmeasured.add)(key)
+        # A report without metrics takes none back.
+        unsaid = UNMEASURED if not measured and not report.metrics else ()
+        return report if anyway or last is None or not alike(last, report, unsaid) else None
 
     def _from(self, time: int) -> int:
         """The first boundary from ``time`` on that is not decided."""

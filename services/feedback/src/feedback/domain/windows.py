@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,8 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+MAX_EMPTY = 1000  # windows without rows that are decided one after the other, as by the drift-monitor
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,26 @@ class Windows:
         """The last boundary B with ``B <= time``."""
         return self.boundary_after(time) - self.step
 
-    def mismatch(self, windows: Iterable[tuple[int, int]], boundaries: Iterable[int]) -> str | None:
-        """How windows (start, end), or the boundaries that were decided one by one, lie off this grid.
+    def is_gap(self, filled: int, decided: int) -> bool:
+        """Whether so many windows without rows are decided that not each of those that follow is, up to one with rows.
+
+        ``filled`` is the end of the last window with rows. See :mod:`feedback.domain.boundaries`.
+
+        >>> Windows(60, 60).is_gap(60, 999 * 60), Windows(60, 60).is_gap(60, 1001 * 60)
+        (False, True)
+        """
+        return decided - filled >= MAX_EMPTY * self.step
+
+    def mismatch(
+        self,
+        windows: Iterable[tuple[int, int]],
+        boundaries: Iterable[int],
+        filled: Iterable[tuple[int, int]] = (),
+    ) -> str | None:
+        """How windows (start, end), or the boundaries that were decided in turn, lie off this grid.
+
+        ``filled`` are windows with rows: the boundary as of which one was reported, and its end. Boundaries are a step
+        apart, but where :meth:`is_gap` says that some may be passed over.
 
         >>> Windows(60, 60).mismatch([(0, 60), (60, 120)], [60, 120]) is None
         True
@@ -77,8 +98,12 @@ class Windows:
         for start, end in windows:
             if end - start != self.size or (start - self.origin) % self.step:
                 return f"window {start} to {end} is {end - start} ms long and begins at {start}"
-        ordered = sorted(set(boundaries))
-        for one, other in pairwise(ordered):
-            if other - one != self.step:
+        told, newest = deque(sorted(filled)), None
+        for one, other in pairwise(sorted(set(boundaries))):
+            while told and told[0][0] <= one:
+                _, end = told.popleft()
+                newest = end if newest is None else max(newest, end)
+            in_gap = newest is not None and self.is_gap(newest, one) and (other - one) % self.step == 0
+            if other - one != self.step and not in_gap:
                 return f"boundaries {one} and {other} are {other - one} ms apart"
         return None
