@@ -201,11 +201,20 @@ async def test_nothing_in_the_log_ends_the_process(service: Service) -> None:
     await producer.stop()
 
 
-async def test_a_taken_port_is_one_clear_line(service: Service) -> None:
-    """A second process on the same port ends with code 2 and says which port."""
-    second = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "feedback", env=service.env, stderr=asyncio.subprocess.PIPE
+async def test_a_taken_port_is_one_clear_line(shared_kafka: str, tmp_path: Path) -> None:
+    """A process whose port another has ends with code 2 and says which port."""
+
+    async def nobody(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    first = await asyncio.start_server(nobody, "127.0.0.1", 0)
+    port = first.sockets[0].getsockname()[1]
+    second = Service(shared_kafka, port, tmp_path / "feedback.log")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "feedback", env=second.env, stderr=asyncio.subprocess.PIPE
     )
-    _, said = await asyncio.wait_for(second.communicate(), 60)
-    assert second.returncode == 2
-    assert f"Port {service.port}" in said.decode().splitlines()[-1]
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    await second.http.aclose()
+    first.close()
+    assert process.returncode == 2
+    assert f"Port {port}" in said.decode().splitlines()[-1]
