@@ -178,7 +178,7 @@ async def play(kafka: FakeKafka, rng: random.Random | None, **more: Any) -> Fake
 
 @pytest.mark.parametrize("grid", [HOURLY, Windows(2 * STEP, STEP)])
 @given(seed=st.integers(0, 10**6))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_gaps_change_no_report_of_a_row(grid: Windows, seed: int) -> None:
     """However a log is read and whoever is killed, a gap that is passed over leaves the reports that it would have without:
     those of empty windows go, all others stay as they are, revision by revision; and every run says the same."""
