@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from contracts.codec import partition_of, prediction_id
 from contracts.events import GroundTruthReceived, Label, PredictionsMade, QualityReported
 from fake_kafka import FakeKafka, FakeStores, FakeWorker
-from feedback.bootstrap import in_thread
 from feedback.domain.store import MemoryStore
 from feedback.domain.task import Task
 from feedback.domain.windows import Windows
@@ -193,11 +191,3 @@ async def test_a_registry_that_never_answers_is_waited_for_once() -> None:
     with pytest.raises(StopIteration):
         tasks.settle().send(None)  # returns at once
     tasks.stop()
-
-
-async def test_a_thread_that_hangs_is_not_waited_for() -> None:
-    """What is asked of the registry runs in a daemon's thread; its answer and its error come through."""
-    assert await in_thread(lambda: 5) == 5
-    assert await in_thread(lambda: threading.current_thread().daemon)
-    with pytest.raises(KeyError):
-        await in_thread(lambda: {}["x"])

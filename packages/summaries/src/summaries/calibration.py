@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 
 from summaries import ranking
 from summaries.classification import Classification
@@ -107,6 +106,8 @@ def isotonic(misses: NDArray[np.int64], hits: NDArray[np.int64]) -> Curve:
     >>> isotonic(misses, hits)
     ([100, 200, 300], [0.1, 0.5, 0.5])
     """
+    from scipy.optimize import isotonic_regression  # 25 MiB that only who fits needs
+
     rows = misses + hits
     at = np.flatnonzero(rows)
     fitted = isotonic_regression(hits[at] / rows[at], weights=rows[at]).x

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
-import threading
 import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import Any
 
 from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.http import Health, serve
 from servicekit.kafka import wait_for_kafka
 from servicekit.record_consumer import make_app as make_faust
-from servicekit.registry import Registry
+from servicekit.registry_process import RegistryProcess
 from servicekit.topics import ensure_topics
 from servicekit.waiting import moved_or
 
@@ -41,41 +39,16 @@ from feedback.rocks import Rocks
 from feedback.tasks import Fetch, Tasks
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 TICK_SECONDS = 0.2
 
 
-def make_fetch(registry: Registry) -> Fetch:
+def make_fetch(registry: RegistryProcess) -> Fetch:
     """Asks the registry for the task of a version; raises what it raises."""
 
     async def fetch(model: str, version: str) -> Task:
-        return of_profile(await in_thread(lambda: registry.profile(model, version)))
+        return of_profile(await registry.profile(model, version))
 
     return fetch
-
-
-async def in_thread(call: Callable[[], T]) -> T:
-    """What ``call`` returns, in a thread that the end of the process does not wait for.
-
-    The registry's client tries for minutes before it says that nobody answers.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def tell(say: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(lambda: None if future.done() else say())
-
-    def work() -> None:
-        try:
-            result = call()
-        except BaseException as error:  # noqa: BLE001  it is the caller's
-            tell(lambda error=error: future.set_exception(error))  # type: ignore[misc]
-        else:
-            tell(lambda: future.set_result(result))
-
-    threading.Thread(target=work, daemon=True, name="registry").start()
-    return await future
 
 
 async def run(settings: Settings) -> None:
@@ -112,7 +85,9 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         )
         stores = Rocks(settings.data_dir / "feedback" / "state", settings.join_memory_mb * 2**20)
         stack.callback(stores.close)
-        tasks = Tasks(make_fetch(Registry(settings.mlflow)), observe)
+        registry = RegistryProcess(settings.mlflow)
+        stack.push_async_callback(registry.close)
+        tasks = Tasks(make_fetch(registry), observe)
         stack.callback(tasks.stop)
         joins, decides = _make(settings, edges, progress, changes, stores, tasks)
         answers = WorkerAnswers(joins, decides, progress.state, joins.windows, settings.partitions)

@@ -1,0 +1,83 @@
+"""Profiles come from the registry through a process that does not outlive the asking."""
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from servicekit.errors import UserError
+from servicekit.registry import Registry
+from servicekit.registry_process import RegistryProcess
+
+
+async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
+    """Return once a condition holds."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether there is no such process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def pid_of(asked: RegistryProcess) -> int:
+    """The process's id."""
+    assert asked._process is not None
+    return asked._process.pid
+
+
+async def test_answers_and_errors_come_through_and_the_process_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A profile comes back as it was logged, and a version that is not there is the user's error.
+
+    One process answers both; idle, it ends, and the next asking begins another.
+    """
+    import mlflow
+
+    monkeypatch.chdir(tmp_path)
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    client = Registry(uri).client()
+    experiment = client.create_experiment("e", artifact_location=(tmp_path / "artifacts").as_uri())
+    profile = {"schema_version": 1, "name": "näh", "cells": list(range(20_000))}
+    with mlflow.start_run(experiment_id=experiment) as run:
+        (tmp_path / "profile.json").write_text(json.dumps(profile))
+        mlflow.log_artifact(str(tmp_path / "profile.json"))
+    client.create_registered_model("m")
+    client.create_model_version("m", "s", run.info.run_id)
+    asked = RegistryProcess(uri, idle_seconds=0.2)
+    try:
+        assert await asked.profile("m", "1") == profile
+        first = pid_of(asked)
+        with pytest.raises(UserError, match="has no version 2 of m"):
+            await asked.profile("m", "2")
+        await until(lambda: is_gone(first))
+        assert await asked.profile("m", "1") == profile
+        assert pid_of(asked) != first
+    finally:
+        await asked.close()
+    assert not asked.running
+
+
+async def test_who_stops_asking_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for a client that tries for minutes; a registry that is away may be asked again."""
+    asked = RegistryProcess("http://127.0.0.1:9")
+    asking = asyncio.create_task(asked.profile("m", "1"))
+    await until(lambda: asked.running)
+    hanging = pid_of(asked)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert is_gone(hanging)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(ConnectionError):
+        await asked.profile("m", "1")
+    await asked.close()
