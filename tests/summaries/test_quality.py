@@ -250,7 +250,9 @@ def test_many_rows_at_once_equal_them_one_by_one():
     assert whole == single
 
 
-@pytest.mark.parametrize("packed", [b"", b"\x21\x90", b"\x11", b"\x11\xc1", Regression().to_bytes()])
+@pytest.mark.parametrize(
+    "packed", [b"", b"\x21\x90", b"\x11\x90", b"\x12", b"\x12\xc1", Regression().to_bytes()]
+)
 def test_bytes_of_anything_else_are_refused(packed):
     """Another kind's, another version's and broken bytes are never misread."""
     with pytest.raises(ValueError, match="form"):
@@ -264,7 +266,7 @@ def test_bytes_with_cells_beyond_the_classes_are_refused():
     content = list(msgspec.msgpack.decode(quality.to_bytes()[1:]))
     content[0] = ["a", "b"]
     with pytest.raises(ValueError, match="do not fit"):
-        Classification.from_bytes(b"\x11" + msgspec.msgpack.encode(content))
+        Classification.from_bytes(b"\x12" + msgspec.msgpack.encode(content))
 
 
 def test_a_label_outside_the_classes_counts_as_an_error():

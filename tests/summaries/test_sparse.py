@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from summaries.sparse import SparseCounts
+from summaries.sparse import Packed, SparseCounts
 
 keys = st.lists(st.integers(0, 39), max_size=60)
 
@@ -57,8 +57,39 @@ def test_counts_over_other_cells_do_not_add():
         SparseCounts(3).merge(SparseCounts(4))
 
 
-@pytest.mark.parametrize("columns", [([5], [1]), ([-1], [1]), ([1, 2], [1])])
+@pytest.mark.parametrize(
+    "columns", [([5], [1]), ([-1], [1]), ([1, 2], [1]), ([2, 1], [1, 1]), ([1, 1], [1, 1])]
+)
 def test_columns_that_do_not_fit_are_refused(columns):
-    """A cell outside, or a count too few."""
-    with pytest.raises(ValueError, match="do not fit"):
+    """A cell outside, a count too few, cells that are not in order."""
+    with pytest.raises(ValueError, match=r"do not fit|not in order"):
         SparseCounts.from_columns(columns, 5)
+
+
+@given(st.dictionaries(st.integers(0, 2**62), st.integers(-(2**63), 2**63 - 1).filter(bool), max_size=30))
+def test_packed_counts_come_back(rows):
+    """Counts of any size, negative ones too, are the same after bytes, and equal counts give equal bytes."""
+    counts = SparseCounts(2**62 + 1)
+    for key, n in rows.items():
+        counts.add([key], [n])
+    packed = counts.packed()
+    again = SparseCounts.unpacked(packed, 2**62 + 1)
+    assert again.columns() == (sorted(rows), [rows[key] for key in sorted(rows)])
+    assert again.packed() == packed
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        Packed(1, b"\x05", b"\x01"),
+        Packed(2, b"\x01\x00", b"\x01\x01"),
+        Packed(2, b"\x01\x01", b"\x01"),
+        Packed(2, b"\x01\x01\x01", b"\x01\x01"),
+        Packed(1, b"", b"\x01"),
+        Packed(-1, b"\x01", b"\x01"),
+    ],
+)
+def test_bytes_that_do_not_fit_are_refused(packed):
+    """A cell outside, the same cell twice, too few bytes, a width that is none, no bytes, less than no cells."""
+    with pytest.raises(ValueError, match=r"do not fit|not in order"):
+        SparseCounts.unpacked(packed, 5)

@@ -20,7 +20,7 @@ from summaries import packing, ranking
 from summaries.counts import Counts
 from summaries.groups import split
 from summaries.scores import BINS, binned, matrix, named, numbered
-from summaries.sparse import Columns, Keys, SparseCounts
+from summaries.sparse import Keys, Packed, SparseCounts
 
 CALIBRATION_BINS = 10  # equal widths, as in Naeini and others (2015); each is a whole number of score bins
 UNIT = 2.0**40
@@ -31,10 +31,10 @@ _WIDTH = BINS // CALIBRATION_BINS
 _ROWS = 2**12  # a row's squared log loss is below 2**51 units: so many rows' sum fits 64 bits
 _SUMS = ("log_loss_units", "log_loss_squares", "brier_units", "brier_squares")
 
-_Packed = tuple[
-    tuple[str, ...], Columns, Columns | None, list[packing.Whole] | None, tuple[packing.Whole, ...] | None
+_Content = tuple[
+    tuple[str, ...], Packed, Packed | None, list[packing.Whole] | None, tuple[packing.Whole, ...] | None
 ]
-_decoder = msgspec.msgpack.Decoder(_Packed)
+_decoder = msgspec.msgpack.Decoder(_Content)
 
 
 class Classification:
@@ -174,7 +174,7 @@ class Classification:
             first, last = np.maximum(starts[here] - at, 0), np.minimum(ends[here] - at, _ROWS)
             sums = np.add.reduceat(terms.units, first, axis=1).T.tolist()
             confidences = terms.confidences(np.repeat(np.arange(len(first)), last - first), len(first))
-            keys, bounds = terms.keys.tolist(), zip(first.tolist(), last.tolist(), strict=True)
+            keys, bounds = terms.keys, zip(first.tolist(), last.tolist(), strict=True)
             for i, (name, (a, b)) in enumerate(zip(names[here].tolist(), bounds, strict=True)):
                 against = None if terms.against is None else terms.against[:, a:b]
                 confidence = confidences[CALIBRATION_BINS * i : CALIBRATION_BINS * (i + 1)]
@@ -312,16 +312,18 @@ class Classification:
     def from_dict(cls, data: Mapping[str, Any]) -> Classification:
         """The quality that :meth:`to_dict` wrote."""
         quality = cls(data["classes"])
-        quality._fill(data["cells"], data["against"], data["confidence"], [data[name] for name in _SUMS])
+        quality._cells = SparseCounts.from_columns(data["cells"], quality._cells.size)
+        quality._against = SparseCounts.from_columns(data["against"], quality._against.size)
+        quality._fill(data["confidence"], [data[name] for name in _SUMS])
         return quality
 
     def to_bytes(self) -> bytes:
         """The state as bytes, the same for equal states; see :mod:`summaries.packing`."""
-        against = self._against.columns() if len(self.classes) > 2 else None
+        against = self._against.packed() if len(self.classes) > 2 else None
         confidence = list(map(packing.whole, self._confidence)) if any(self._confidence) else None
         sums = tuple(packing.whole(getattr(self, name)) for name in _SUMS)
         content = (
-            self.classes, self._cells.columns(), against, confidence, sums if any(sums) else None
+            self.classes, self._cells.packed(), against, confidence, sums if any(sums) else None
         )  # fmt: skip
         return packing.pack(packing.CLASSIFICATION, content)
 
@@ -330,14 +332,13 @@ class Classification:
         """The quality that :meth:`to_bytes` wrote; raises ``ValueError`` for other bytes."""
         classes, cells, against, confidence, sums = packing.unpack(packing.CLASSIFICATION, packed, _decoder)
         quality = cls(classes)
-        quality._fill(
-            cells, against or ([], []), map(packing.number, confidence or ()), map(packing.number, sums or ())
-        )
+        quality._cells = SparseCounts.unpacked(cells, quality._cells.size)
+        if against is not None:
+            quality._against = SparseCounts.unpacked(against, quality._against.size)
+        quality._fill(map(packing.number, confidence or ()), map(packing.number, sums or ()))
         return quality
 
-    def _fill(self, cells: Columns, against: Columns, confidence: Iterable[Any], sums: Iterable[Any]) -> None:
-        self._cells = SparseCounts.from_columns(cells, self._cells.size)
-        self._against = SparseCounts.from_columns(against, self._against.size)
+    def _fill(self, confidence: Iterable[Any], sums: Iterable[Any]) -> None:
         self._confidence = list(map(int, confidence)) or self._confidence
         for name, units in zip(_SUMS, sums, strict=False):  # none where there are no scores
             setattr(self, name, int(units))

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from summaries import packing
 from summaries.groups import split
-from summaries.sparse import Columns, SparseCounts
+from summaries.sparse import Packed, SparseCounts
 
 RELATIVE_ACCURACY = 0.01  # α
 GAMMA = (1 + RELATIVE_ACCURACY) / (1 - RELATIVE_ACCURACY)  # γ: bucket i holds (γⁱ⁻¹, γⁱ]
@@ -30,7 +30,7 @@ _LAST = np.array([math.floor(GAMMA**i) for i in range(_BUCKETS)], dtype=np.int64
 _ZERO, _NEGATIVE = _BUCKETS, _BUCKETS + 1
 _SIZE = _BUCKETS + 2
 
-_decoder = msgspec.msgpack.Decoder(tuple[packing.Whole, Columns])
+_decoder = msgspec.msgpack.Decoder(tuple[packing.Whole, Packed])
 
 
 class Delays:
@@ -85,10 +85,10 @@ class Delays:
         """Count delay i into ``counts[groups[i]]``."""
         keys, _ = _buckets(delays)
         order, names, starts, ends = split(groups, len(keys), len(counts))
-        listed = keys[order].tolist()
+        ordered = keys[order]
         values = np.asarray(delays, dtype=np.int64)[order].tolist()
         for name, a, b in zip(names.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            counts[name]._counts.update(listed[a:b])
+            counts[name]._counts.update(ordered[a:b])
             counts[name].sum += sum(values[a:b])
 
     def merge(self, other: Delays) -> Delays:
@@ -120,15 +120,15 @@ class Delays:
 
     def to_bytes(self) -> bytes:
         """The state as bytes, the same for equal states; see :mod:`summaries.packing`."""
-        return packing.pack(packing.DELAYS, (packing.whole(self.sum), self._counts.columns()))
+        return packing.pack(packing.DELAYS, (packing.whole(self.sum), self._counts.packed()))
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> Delays:
         """The delays that :meth:`to_bytes` wrote; raises ``ValueError`` for other bytes."""
-        total, columns = packing.unpack(packing.DELAYS, packed, _decoder)
+        total, counts = packing.unpack(packing.DELAYS, packed, _decoder)
         delays = cls()
         delays.sum = packing.number(total)
-        delays._counts = SparseCounts.from_columns(columns, _SIZE)
+        delays._counts = SparseCounts.unpacked(counts, _SIZE)
         return delays
 
     def __eq__(self, other: object) -> bool:

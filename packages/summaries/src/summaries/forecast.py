@@ -22,9 +22,9 @@ from summaries import packing, ranking
 from summaries.calibration import Calibration
 from summaries.groups import split
 from summaries.scores import BINS, binned, matrix, middles, named, numbered
-from summaries.sparse import Columns, SparseCounts
+from summaries.sparse import Packed, SparseCounts
 
-_decoder = msgspec.msgpack.Decoder(tuple[tuple[str, ...], Columns])
+_decoder = msgspec.msgpack.Decoder(tuple[tuple[str, ...], Packed])
 
 
 class Forecast:
@@ -71,9 +71,9 @@ class Forecast:
             return
         keys = forecasts[0]._keys(predicted, probabilities)
         order, names, starts, ends = split(groups, len(keys), len(forecasts))
-        listed = keys[order].tolist()
+        ordered = keys[order]
         for name, a, b in zip(names.tolist(), starts.tolist(), ends.tolist(), strict=True):
-            forecasts[name]._counts.update(listed[a:b])
+            forecasts[name]._counts.update(ordered[a:b])
 
     def _keys(self, predicted: Iterable[object], probabilities: Mapping[str, ArrayLike]) -> NDArray[np.int64]:
         names, k = named(predicted), len(self.classes)
@@ -116,14 +116,14 @@ class Forecast:
 
     def to_bytes(self) -> bytes:
         """The state as bytes, the same for equal states; see :mod:`summaries.packing`."""
-        return packing.pack(packing.FORECAST, (self.classes, self._counts.columns()))
+        return packing.pack(packing.FORECAST, (self.classes, self._counts.packed()))
 
     @classmethod
     def from_bytes(cls, packed: bytes) -> Forecast:
         """The rows that :meth:`to_bytes` wrote; raises ``ValueError`` for other bytes."""
-        classes, columns = packing.unpack(packing.FORECAST, packed, _decoder)
+        classes, counts = packing.unpack(packing.FORECAST, packed, _decoder)
         forecast = cls(classes)
-        forecast._counts = SparseCounts.from_columns(columns, forecast._counts.size)
+        forecast._counts = SparseCounts.unpacked(counts, forecast._counts.size)
         return forecast
 
     def __eq__(self, other: object) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-CLASSIFICATION, REGRESSION, LABEL_PAIRS, DELAYS, FORECAST = 0x11, 0x21, 0x31, 0x41, 0x51
+CLASSIFICATION, REGRESSION, LABEL_PAIRS, DELAYS, FORECAST = 0x12, 0x21, 0x31, 0x42, 0x52
 
 Whole = int | bytes
 T = TypeVar("T")

@@ -3,23 +3,41 @@
 Guarantee: exact, associative, commutative; a cell of 0 rows is the same as none. While few cells are filled,
 memory and time go by these: a window of 200 rows costs some 200 entries whatever the number of cells. Once an
 eighth is filled, an array of all cells is smaller and quicker, and takes over.
+
+What is counted is put aside, and sorted into the rest when that is asked for, or when there is as much of it: a pane
+is counted into many times before it is packed once.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from summaries.counts import Counts
 
-_SORTED = 2_000  # keys: beyond, sorting them first is quicker than a dictionary's step for each
-_FULL = 8  # filled cells times this reach the number of cells: an array of all is smaller than a dictionary
+_ASIDE = 1_000  # keys that are put aside at least
+_FULL = 8  # filled cells times this reach the number of cells: an array of all is smaller than two of the filled
+_NONE = np.zeros(0, dtype=np.int64)
+# By the width in bytes.
+_UNSIGNED = {width: np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
+_SIGNED = {width: np.dtype(f"<i{width}") for width in (1, 2, 4, 8)}
 
 Keys = NDArray[np.int64] | list[int]
 Columns = tuple[list[int], list[int]]
+
+
+class Packed(msgspec.Struct, frozen=True, array_like=True):
+    """Counts as bytes: ``filled`` cells, each by its distance from the one before (of the first from 0), and their rows.
+
+    Both are little-endian, unsigned and signed, as wide (1, 2, 4 or 8 bytes) as the largest of them needs.
+    """
+
+    filled: int = 0
+    steps: bytes = b""
+    rows: bytes = b""
 
 
 class SparseCounts:
@@ -33,131 +51,183 @@ class SparseCounts:
     (None, ([7], [1]))
     """
 
-    __slots__ = ("_all", "_filled", "size")
+    __slots__ = ("_all", "_aside", "_keys", "_rows", "_waiting", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._filled: Counter[int] = Counter()
+        self._keys = self._rows = _NONE  # the filled cells in order, and their rows
         self._all: Counts | None = None
+        self._aside: list[tuple[Keys | Sequence[int], int | Sequence[int]]] = []
+        self._waiting = 0  # keys put aside
 
     def update(self, keys: Keys) -> None:
         """Count each of ``keys`` once; they lie in [0, size)."""
-        if self._all is None and len(keys) <= _SORTED:
-            self._filled.update(_listed(keys))
-            self._widen()
-        else:
-            self._add(keys, 1)
+        self._add(keys, 1)
 
     def revert(self, keys: Keys) -> None:
         """Take each of ``keys`` out once."""
         self._add(keys, -1)
 
-    def _add(self, keys: Keys, sign: int) -> None:
-        if self._all is not None:
-            if len(keys) * _FULL < self.size:
-                np.add.at(self._all, keys, sign)
-            else:
-                self._all += sign * np.bincount(keys, minlength=self.size)
-            return
-        counted: dict[int, int]
-        if len(keys) <= _SORTED:
-            counted = Counter(_listed(keys))
-        else:
-            at, rows = np.unique(keys, return_counts=True)
-            counted = dict(zip(at.tolist(), rows.tolist(), strict=True))
-        self.add(counted.keys(), [sign * n for n in counted.values()])
-
-    def add(self, keys: Iterable[int], rows: Iterable[int]) -> None:
+    def add(self, keys: Sequence[int], rows: Sequence[int]) -> None:
         """Count so many rows in each of ``keys``, which may repeat; a negative number takes them out."""
-        if self._all is not None:
-            for key, n in zip(keys, rows, strict=True):
-                self._all[key] += n
+        if self._all is None:
+            self._put_aside(keys, rows)
+        else:
+            np.add.at(self._all, keys, rows)
+
+    def _add(self, keys: Keys, sign: int) -> None:
+        if self._all is None:
+            self._put_aside(keys, sign)
+        elif len(keys) * _FULL < self.size:
+            np.add.at(self._all, keys, sign)
+        else:
+            self._all += sign * np.bincount(keys, minlength=self.size)
+
+    def _put_aside(self, keys: Keys | Sequence[int], rows: int | Sequence[int]) -> None:
+        if not len(keys):
             return
-        filled = self._filled
-        for key, n in zip(keys, rows, strict=True):
-            total = filled[key] + n
-            if total:
-                filled[key] = total
-            else:
-                del filled[key]
+        self._aside.append((keys, rows))
+        self._waiting += len(keys)
+        if self._waiting > max(_ASIDE, len(self._keys)):
+            self._settle()
+
+    def _settle(self) -> None:
+        """Sort in what was put aside."""
+        if not self._aside:
+            return
+        aside, self._aside, self._waiting = self._aside, [], 0
+        keys = np.concatenate([self._keys, *(keys for keys, _ in aside)], dtype=np.int64)
+        rows = np.empty(len(keys), dtype=np.int64)
+        at = len(self._keys)
+        rows[:at] = self._rows
+        for more, n in aside:
+            rows[at : at + len(more)] = n
+            at += len(more)
+        self._keys, self._rows = _summed(keys, rows)
         self._widen()
 
     def _widen(self) -> None:
-        if len(self._filled) * _FULL >= self.size:
-            keys, rows = self.arrays()
+        if len(self._keys) * _FULL >= self.size:
             self._all = np.zeros(self.size, dtype=np.int64)
-            self._all[keys] = rows
-            self._filled = Counter()
+            self._all[self._keys] = self._rows
+            self._keys = self._rows = _NONE
 
     def merge(self, other: SparseCounts) -> SparseCounts:
         """The sum, as a new instance; refuses counts over another number of cells."""
         if self.size != other.size:
             raise ValueError(f"counts over {self.size} and {other.size} cells do not add")
-        big, small = (self, other) if self._weight() >= other._weight() else (other, self)
         total = SparseCounts(self.size)
-        if big._all is not None:
-            total._all = big._all.copy()
-            if small._all is not None:
-                total._all += small._all
-            else:
-                keys, rows = small.arrays()
-                total._all[keys] += rows
+        for part in (self, other):
+            part._settle()
+        parts = [(part._keys, part._rows) for part in (self, other) if part._all is None]
+        full = [part._all for part in (self, other) if part._all is not None]
+        if not full:
+            total._keys, total._rows = _summed(
+                np.concatenate([keys for keys, _ in parts]), np.concatenate([rows for _, rows in parts])
+            )
+            total._widen()
             return total
-        filled = total._filled
-        dict.update(filled, big._filled)
-        get = filled.get
-        for key, n in small._filled.items():
-            filled[key] = get(key, 0) + n
-        total._widen()
+        total._all = full[0].copy()
+        for more in full[1:]:
+            total._all += more
+        for keys, rows in parts:
+            total._all[keys] += rows
         return total
-
-    def _weight(self) -> int:
-        return self.size if self._all is not None else len(self._filled)
 
     def total(self) -> int:
         """All rows."""
-        return int(self._all.sum()) if self._all is not None else sum(self._filled.values())
+        self._settle()
+        return int((self._rows if self._all is None else self._all).sum())
 
     def arrays(self) -> tuple[Counts, Counts]:
-        """``(cells, rows)`` as arrays [filled cells], in no order."""
-        if self._all is not None:
-            at = np.flatnonzero(self._all)
-            return at, self._all[at]
-        n = len(self._filled)
-        return np.fromiter(self._filled.keys(), np.int64, n), np.fromiter(self._filled.values(), np.int64, n)
+        """``(filled cells in order, their rows)`` as arrays [filled cells]: not to be changed."""
+        self._settle()
+        if self._all is None:
+            return self._keys, self._rows
+        at = np.flatnonzero(self._all)
+        return at, self._all[at]
 
     def columns(self) -> Columns:
-        """``(cells in order, their rows)``: equal counts give equal columns."""
-        if self._all is not None:
-            at, counted = self.arrays()
-            return at.tolist(), counted.tolist()
-        keys = sorted(self._filled)
-        rows = list(map(self._filled.__getitem__, keys))
-        if 0 in rows:
-            keys = [key for key, n in zip(keys, rows, strict=True) if n]
-            rows = [n for n in rows if n]
-        return keys, rows
+        """:meth:`arrays` as lists: equal counts give equal columns."""
+        keys, rows = self.arrays()
+        return keys.tolist(), rows.tolist()
 
     @classmethod
-    def from_columns(cls, columns: tuple[Sequence[int], Sequence[int]], size: int) -> SparseCounts:
-        """The counts that :meth:`columns` took apart; raises ``ValueError`` where a cell is not below ``size``."""
-        keys, rows = columns
-        if len(keys) != len(rows) or (keys and not 0 <= min(keys) <= max(keys) < size):
-            raise ValueError(f"sparse counts do not fit {size} cells")
+    def from_columns(cls, columns: tuple[Iterable[int], Iterable[int]], size: int) -> SparseCounts:
+        """The counts that :meth:`columns` took apart; raises ``ValueError`` where they do not fit."""
+        keys, rows = (np.array(list(column), dtype=np.int64) for column in columns)
+        if (keys[1:] <= keys[:-1]).any():
+            raise ValueError("sparse counts are not in order")
+        return cls._of(keys, rows, size)
+
+    def packed(self) -> Packed:
+        """The counts as bytes: equal counts give equal ones."""
+        keys, rows = self.arrays()
+        if not len(keys):
+            return Packed()
+        steps = keys.copy()
+        steps[1:] -= keys[:-1]
+        least, most = int(rows.min()), int(rows.max())
+        return Packed(
+            len(keys),
+            steps.astype(_UNSIGNED[_width(int(steps.max()))]).tobytes(),
+            rows.astype(_SIGNED[_width(2 * max(most, -1 - least))]).tobytes(),
+        )
+
+    @classmethod
+    def unpacked(cls, packed: Packed, size: int) -> SparseCounts:
+        """The counts that :meth:`packed` took apart; raises ``ValueError`` where they do not fit."""
+        filled = packed.filled
+        if not filled:
+            return cls(size)
+        unsigned, signed = (len(column) / filled for column in (packed.steps, packed.rows))
+        if unsigned not in _UNSIGNED or signed not in _SIGNED:
+            raise ValueError(f"{filled} sparse counts do not fit their bytes")
+        steps = np.frombuffer(packed.steps, dtype=_UNSIGNED[int(unsigned)])
+        rows = np.frombuffer(packed.rows, dtype=_SIGNED[int(signed)])
+        if not steps[1:].all():
+            raise ValueError("sparse counts are not in order")
+        return cls._of(np.cumsum(steps, dtype=np.int64), rows.astype(np.int64), size)
+
+    @classmethod
+    def _of(cls, keys: Counts, rows: Counts, size: int) -> SparseCounts:
+        if len(keys) != len(rows):
+            raise ValueError(f"{len(keys)} cells do not fit {len(rows)} counts")
         counts = cls(size)
-        dict.update(counts._filled, zip(keys, rows, strict=True))
-        counts._widen()
+        if len(keys):
+            if keys[0] < 0 or keys[-1] >= size:
+                raise ValueError(f"sparse counts do not fit {size} cells")
+            counts._keys, counts._rows = keys, rows
+            counts._widen()
         return counts
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, SparseCounts)
-            and self.size == other.size
-            and self.columns() == other.columns()
-        )  # fmt: skip
+        if not isinstance(other, SparseCounts) or self.size != other.size:
+            return False
+        return all(map(np.array_equal, self.arrays(), other.arrays()))
 
     __hash__ = None  # type: ignore[assignment]
 
 
-def _listed(keys: Keys) -> list[int]:
-    return keys if isinstance(keys, list) else keys.tolist()
+def _summed(keys: Counts, rows: Counts) -> tuple[Counts, Counts]:
+    """The distinct keys in order, and the sum of each one's rows where that is not 0."""
+    order = np.argsort(keys, kind="stable")  # quick where it begins in order
+    keys = keys[order]
+    first = np.empty(len(keys), dtype=bool)
+    first[:1] = True
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    starts = np.flatnonzero(first)
+    found, sums = keys[starts], np.add.reduceat(rows[order], starts) if len(starts) else _NONE
+    if sums.all():
+        return found, sums
+    filled = sums != 0
+    return found[filled], sums[filled]
+
+
+def _width(number: int) -> int:
+    """How many bytes a whole number takes: 1, 2, 4 or 8.
+
+    >>> [_width(n) for n in (0, 255, 256, 65_536, 2**32)]
+    [1, 1, 2, 4, 8]
+    """
+    return 1 if number < 2**8 else 2 if number < 2**16 else 4 if number < 2**32 else 8
