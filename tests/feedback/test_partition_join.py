@@ -730,8 +730,8 @@ def test_a_missing_row_is_not_passed_over() -> None:
     """A batch whose row is not on disk means that the store is lost, not that the label is."""
     store = MemoryStore()
     join = PartitionJoin(store, HORIZON)
-    give(join, made(1, [0, 1]))
+    give(join, made(1, range(200)))
     join.commit(join.positions)
     store.write({}, [("rows", ROW(0, 1), END)])
     with pytest.raises(StoreLost):
-        give(join, labels((1, 1, "a", 5)))
+        give(join, labels((1, 199, "a", 205)))

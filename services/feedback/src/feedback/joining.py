@@ -32,7 +32,7 @@ from feedback.records import batches_of, pieces
 from feedback.taking_over import OUTCOMES, UNCOUNTED, TakingOver
 
 log = logging.getLogger(__name__)
-MAX_PACE = 4.0  # seconds
+MAX_PACE = 10.0  # seconds
 CHUNK_BYTES = 2_000_000
 Observe = Callable[[str, Any], None]
 
@@ -68,7 +68,7 @@ class Joining:
         self._generation = 0  # of the assignment; partitions are claimed anew in each
         self._claimed = -1  # the generation they are claimed in
         self._lock = asyncio.Lock()
-        self._cost = 0.0  # seconds that telling of the last chunk took
+        self._cost = 0.0  # seconds that telling of the last chunk took, as far as it is told
 
     def pace(self) -> float:
         """Seconds to let records gather, so that telling of them takes a tenth of the time or so."""
@@ -167,6 +167,7 @@ class Joining:
             for record in records:
                 parts.setdefault(record.partition, []).append(record)
             ours = [partition for partition in sorted(parts) if partition in self.held]
+            self._cost = 0.0
             taken, size, lost = [], 0, frozenset[int]()
             for partition in ours:
                 held, given = self.held[partition], parts[partition]
@@ -323,7 +324,7 @@ class Joining:
             if partition not in lost:
                 with self._dropping(partition):
                     self.held[partition].join.commit(self.held[partition].position.by_topic())
-        self._cost = time.monotonic() - began
+        self._cost += time.monotonic() - began
         return frozenset(asked) - lost
 
     async def _publish_outcomes(self, partition: int, held: HeldPartition) -> None:

@@ -7,6 +7,7 @@ from itertools import islice
 
 import msgspec
 
+from feedback.domain.blocks import blocks_of, shift_of
 from feedback.domain.keys import HEADER, LATE, NUMBER, OFFSET, ROW, time_key
 from feedback.domain.rows import Shape
 from feedback.domain.shapes import Shapes
@@ -19,7 +20,7 @@ _NEAR = 64  # offsets: batches this near are looked through together
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """A batch: the offset of its record, its latest event time, and how many rows it has.
+    """A batch: the offset of its record, its latest event time, and how many rows it has, 2**``shift`` to a block.
 
     ``expired``: a boundary is decided by which unlabelled rows are given up.
     """
@@ -29,6 +30,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
     rows: int
     expired: bool
     shape: Shape
+    shift: int
 
 
 class Batches:
@@ -52,13 +54,14 @@ class Batches:
         """The batch in a value, if there is one."""
         if value is None or value[0] != _TAG:
             return None
-        _, offset, latest, rows, number = HEADER.unpack(value)
-        return Batch(offset, latest, rows, latest <= self._stand.given_up, self._shapes.shape(number))
+        _, offset, latest, rows, number, shift = HEADER.unpack(value)
+        return Batch(offset, latest, rows, latest <= self._stand.given_up, self._shapes.shape(number), shift)
 
     def add(self, id_: bytes, offset: int, shape: Shape, latest: int, rows: Sequence[bytes]) -> Batch:
         """Remember a batch, and its encoded rows unless they would be forgotten at once."""
         stand = self._stand
-        header = HEADER.pack(_TAG, offset, latest, len(rows), self._shapes.number(shape))
+        shift = shift_of(rows)
+        header = HEADER.pack(_TAG, offset, latest, len(rows), self._shapes.number(shape), shift)
         puts: dict[bytes, bytes | None] = {b"b" + id_: header}
         if latest <= stand.given_up:
             stand.counts.expired += len(rows)
@@ -67,9 +70,9 @@ class Batches:
         self._overlay.put("index", puts)
         if latest > stand.forgotten and rows:
             stand.newest_rows = offset
-            self._overlay.put("rows", {ROW(offset, i): row for i, row in enumerate(rows)})
+            self._overlay.put("rows", blocks_of(offset, rows, shift))
         stand.counts.predicted += len(rows)
-        return Batch(offset, latest, len(rows), latest <= stand.given_up, shape)
+        return Batch(offset, latest, len(rows), latest <= stand.given_up, shape, shift)
 
     def expire(self, until: int) -> None:
         """Count the rows that expire where ``until`` is decided, which the caller notes afterwards."""

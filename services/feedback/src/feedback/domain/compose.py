@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from contracts.codec import derived_id
@@ -42,9 +43,9 @@ def outcome_id(event: OutcomesJoined) -> str:
 def _events(shape: Shape, joined: Sequence[Joined]) -> Iterator[OutcomesJoined]:
     rows = [j.row for j in joined]
     after = [j.after for j in joined]
-    features = _columns([row.features for row in rows])
-    vectors = _columns([row.vectors for row in rows])
-    probabilities = _columns([row.probabilities for row in rows])
+    features = _columns(len(shape.features), [row.features for row in rows])
+    vectors = _columns(len(shape.vectors), [row.vectors for row in rows])
+    probabilities = _columns(len(shape.classes), [row.probabilities for row in rows])
     predictions = [row.prediction for row in rows]
     truths = [known.truth for known in after]
     before = [None if j.before is None else j.before.truth for j in joined]
@@ -68,12 +69,14 @@ def _events(shape: Shape, joined: Sequence[Joined]) -> Iterator[OutcomesJoined]:
         )
 
 
-def _columns(rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True))
+def _columns(width: int, rows: Iterable[Sequence[Any]]) -> list[list[Any]]:
+    """Rows of ``width`` as columns. One long list is read in order, which ``zip`` of thousands of rows does not."""
+    values = list(chain.from_iterable(rows))
+    return [values[i::width] for i in range(width)]
 
 
-def _named(names: Sequence[str], columns: Sequence[Sequence[Any]], a: int, b: int) -> dict[str, list[Any]]:
-    return {name: list(column[a:b]) for name, column in zip(names, columns, strict=True)}
+def _named(names: Sequence[str], columns: Sequence[list[Any]], a: int, b: int) -> dict[str, list[Any]]:
+    return {name: column[a:b] for name, column in zip(names, columns, strict=True)}
 
 
 def _parts(names: int, rows: int, columns: Iterable[Sequence[Any]]) -> Iterator[tuple[int, int]]:

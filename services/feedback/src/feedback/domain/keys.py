@@ -1,7 +1,7 @@
 """Where what a partition's join remembers is on disk.
 
-Rows and labels are kept by their batch's offset and their number in it (:data:`ROW`), in tables of their own. So
-batches are added at the tables' end and forgotten from their beginning, and RocksDB has nothing to sort. In the index:
+Labels are kept by their batch's offset and their row's number in it (:data:`ROW`), rows by the offset and their block's
+number (:mod:`feedback.domain.blocks`), in tables of their own. So batches are added at the tables' end and forgotten from their beginning, and RocksDB has nothing to sort. In the index:
 
 ====== ============================== ==================================================================
 letter key                            value
@@ -26,7 +26,9 @@ from __future__ import annotations
 import struct
 
 ROW = struct.Struct(">QI").pack
-HEADER = struct.Struct(">BQqII")  # tag 0, offset of its record, latest event time, rows, shape
+HEADER = struct.Struct(
+    ">BQqIIB"
+)  # tag 0, offset of its record, latest event time, rows, shape, shift of its blocks
 WAITED = b"\x01"
 LATE = b""  # in place of a truth: a label came, but too late
 OFFSET = struct.Struct(">Q")

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import chain
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -218,15 +219,17 @@ class Panes:
 
     def update(self, joined: Sequence[Joined]) -> None:
         """Count rows whose truth became known or was corrected."""
-        parts: dict[tuple[Shape, bool], list[Joined]] = {}
+        # A shape is one object for many rows, and costs some to compare.
+        parts: dict[tuple[int, bool], list[Joined]] = {}
         over = self._over
         for j in joined:
+            first = j.before is None
             if j.row.event_time < over:
-                self.uncounted += j.before is None
+                self.uncounted += first
             else:
-                parts.setdefault((j.shape, j.before is None), []).append(j)
-        for (shape, first), rows in parts.items():
-            self._count(shape, rows, first)
+                parts.setdefault((id(j.shape), first), []).append(j)
+        for (_, first), rows in parts.items():
+            self._count(rows[0].shape, rows, first)
 
     def publish(self, partition: int, epoch: int, position: Position) -> list[QualityPaneCounted]:
         """The panes that changed since the last call, and what has moved out of memory is saved."""
@@ -391,7 +394,8 @@ def _columns(rows: list[Joined], which: Literal["before", "after"], known: Rows 
         truth = [j.before.truth for j in rows if j.before is not None]
     if known is not None:
         return known._replace(truth=truth)
-    scores = np.array([j.row.probabilities for j in rows], dtype=np.float64)
+    values = list(chain.from_iterable([j.row.probabilities for j in rows]))
+    scores = np.array(values, dtype=np.float64).reshape(len(rows), -1)
     return Rows(truth, [j.row.prediction for j in rows], scores)
 
 

@@ -26,6 +26,7 @@ from contracts.codec import prediction_id
 from contracts.events import GroundTruthReceived, PredictionsMade
 
 from feedback.domain.batches import Batch, Batches
+from feedback.domain.blocks import row_of
 from feedback.domain.checks import Labels, Refused, check_batch, check_labels
 from feedback.domain.counts import Counts
 from feedback.domain.floors import Floors
@@ -241,9 +242,7 @@ class PartitionJoin:
             labels, there = self._set_apart(labels, found, ids, values)
         keys = [ROW(batch.offset, row) for batch, row in zip(there, labels.rows, strict=True)]
         unique = sorted(set(keys))
-        rows = dict(zip(unique, self._overlay.get_many("rows", unique), strict=True))
-        if None in rows.values():
-            raise StoreLost("a row is missing")
+        rows = self._rows(keys, there, labels.rows)
         known = {
             key: standing(value)
             for key, value in zip(unique, self._overlay.get_many("labels", unique), strict=True)
@@ -258,6 +257,22 @@ class PartitionJoin:
         )
         self._overlay.put("labels", changed)
         return joined
+
+    def _rows(
+        self, keys: Sequence[bytes], batches: Sequence[Batch], numbers: Sequence[int]
+    ) -> dict[bytes, Any]:
+        """By key the encoded rows."""
+        blocks = [ROW(b.offset, number >> b.shift) for b, number in zip(batches, numbers, strict=True)]
+        wanted = sorted(set(blocks))
+        found: dict[bytes, bytes] = {}
+        for block, value in zip(wanted, self._overlay.get_many("rows", wanted), strict=True):
+            if value is None:
+                raise StoreLost("rows are missing")
+            found[block] = value
+        return {
+            key: row_of(found[block], number & ((1 << batch.shift) - 1))
+            for key, block, batch, number in zip(keys, blocks, batches, numbers, strict=True)
+        }
 
     def _note(self, offsets: Sequence[int], times: Sequence[int], batches: Sequence[Batch | None]) -> None:
         """Labels in the records at ``offsets`` belong to batches; those without one are noted when it comes."""

@@ -11,7 +11,7 @@ from feedback.domain.keys import NUMBER, ROW
 from feedback.domain.store import Overlay
 
 log = logging.getLogger(__name__)
-LAYOUT = 2  # of what is on disk; another one is thrown away
+LAYOUT = 3  # of what is on disk; another one is thrown away
 _ALWAYS = -(2**62)  # before every event time
 
 
