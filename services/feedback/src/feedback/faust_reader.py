@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from servicekit.record_consumer import AsSent
 
 log = logging.getLogger(__name__)
-CHUNK = 2_000
-WITHIN = 0.05  # seconds a record may wait for its chunk to fill
+CHUNK = 10_000
+WITHIN = 0.05  # seconds a record may wait for others
+LOOK = 0.1  # seconds between looks at how many records wait
 Take = Callable[[Sequence[Any]], Awaitable[frozenset[int]]]
 
 
@@ -20,21 +22,26 @@ def follow(
 ) -> None:
     """Declare an agent that hands chunks to ``take``, which tells of which partitions they may be acknowledged.
 
-    It rests ``pace()`` seconds after each, so that chunks grow where each costs much; meanwhile ``waiting`` records may
-    come.
+    A chunk is what waits, up to 10,000 records. After each the agent rests ``pace()`` seconds, so that chunks grow where
+    each costs much; meanwhile ``waiting`` records may come, and once half of them are there it goes on.
 
     Faust restarts an agent that raises and goes on behind the chunk that it lost; so a failure ends the program
     instead, and what was not acknowledged is read again.
     """
 
     async def agent(stream: Any) -> None:
+        queue = stream.channel.queue
+        chunk: list[Any] = []
         async for events in stream.noack_take(CHUNK, within=WITHIN):
+            chunk += events
+            if queue.qsize() and len(chunk) < CHUNK:  # there is more than could be taken in so short a time
+                continue
             try:
                 # A record that was read before the last rebalance is read again after it: taken now it would move the
                 # position over records before it that are not joined.
                 messages = [
                     event.message
-                    for event in events
+                    for event in chunk
                     if event.message.generation_id == app.consumer_generation_id
                 ]
                 joined = await take(messages)
@@ -42,19 +49,20 @@ def follow(
                 if not failed.done():
                     failed.set_exception(error)
                 await asyncio.Event().wait()  # until then
-            for event in events:
+            for event in chunk:
                 current = event.message.generation_id == app.consumer_generation_id
                 if current and event.message.partition in joined:
                     event.ack()
-            await asyncio.sleep(pace())
+            chunk = []
+            rested_at = time.monotonic() + pace()
+            while (left := rested_at - time.monotonic()) > 0 and queue.qsize() < waiting / 2:  # noqa: ASYNC110
+                await asyncio.sleep(min(left, LOOK))
 
     agent.__name__ = agent.__qualname__ = topic.replace("-", "_")
     channel = app.topic(
-        topic,
-        schema=AsSent(key_type=bytes, value_type=bytes, allow_empty=True),
-        internal=False,
-        maxsize=waiting,
+        topic, schema=AsSent(key_type=bytes, value_type=bytes, allow_empty=True), internal=False
     )
+    channel.maxsize = waiting  # what is given to app.topic it does not pass on
     app.agent(channel, name=agent.__name__)(agent)
 
 
