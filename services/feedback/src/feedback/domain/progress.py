@@ -41,9 +41,11 @@ class Progress:
     >>> progress = Progress()
     >>> def claim(worker):
     ...     return JoinProgressed(what="claimed", worker=worker, partition=0)
-    >>> def joined(epoch, n):
-    ...     return JoinProgressed(what="joined", worker="", partition=0, epoch=epoch, positions={"ground-truth": n})
-    >>> for offset, event in enumerate([claim("a"), joined(0, 5), claim("b"), joined(0, 9), joined(2, 6)]):
+    >>> def joined(worker, epoch, n):
+    ...     position = {"ground-truth": n}
+    ...     return JoinProgressed(what="joined", worker=worker, partition=0, epoch=epoch, positions=position)
+    >>> events = [claim("a"), joined("a", 0, 5), claim("b"), joined("a", 0, 9), joined("b", 2, 6)]
+    >>> for offset, event in enumerate(events):
     ...     progress.take(offset, event)
     >>> progress.claims[0].worker, progress.joined[0].position.labels  # what a said after b's claim is void
     ('b', 6)
