@@ -14,6 +14,7 @@ from feedback.domain.size import MAX_BYTES, width
 
 _FIXED = 160  # bytes of a row's id, times and revision, with their commas
 _NUMBER = 28  # of a number, None or a boolean that a store can hold
+_MANY = 200  # rows of a record that are enough
 
 
 def new_outcomes(joined: Iterable[Joined], published: Mapping[str, int]) -> list[Joined]:
@@ -81,16 +82,27 @@ def _named(names: Sequence[str], columns: Sequence[list[Any]], a: int, b: int) -
 
 def _parts(names: int, rows: int, columns: Iterable[Sequence[Any]]) -> Iterator[tuple[int, int]]:
     """From and to which row a record goes, as many as fit; ``names`` are the bytes that each record spends on names."""
-    fixed = _FIXED
-    wide: list[Sequence[int]] = []
+    fixed, widest = _FIXED, 0
+    texts: list[Sequence[Any]] = []
+    others: list[Sequence[Any]] = []
     for column in columns:
         kinds = set(map(type, column))
         if kinds <= {float, int, bool, type(None)}:
             fixed += _NUMBER
         elif kinds == {str}:
-            wide.append([6 * length + 3 for length in map(len, column)])
+            texts.append(column)
+            widest += 6 * max(map(len, column)) + 3
         else:
-            wide.append(list(map(width, column)))
+            others.append(column)
+    many = (MAX_BYTES - names) // (fixed + widest)
+    if (
+        not others and many >= _MANY
+    ):  # as if each row were the widest: to look at each would cost more than it spares
+        for start in range(0, rows, many):
+            yield start, min(start + many, rows)
+        return
+    wide = [[6 * length + 3 for length in map(len, column)] for column in texts]
+    wide += [list(map(width, column)) for column in others]
     widths = map(sum, zip(*wide, strict=True)) if wide else [0] * rows
     start, size = 0, names
     for i, more in enumerate(widths):

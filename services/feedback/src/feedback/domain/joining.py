@@ -59,7 +59,7 @@ def join(
             before = None
             counts.expired_labelled -= 1
             counts.labelled_distinct -= 1
-        after = take(before, truth, time)
+        after = Known(truth, time) if before is None else take(before, truth, time)
         if after is before:
             counts.duplicates += 1
             continue
