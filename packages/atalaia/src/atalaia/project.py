@@ -122,6 +122,6 @@ def _take_up(folder: Path, target: Path) -> None:
 
 
 def environment_of(project_copy: Path, base: dict[str, str]) -> dict[str, str]:
-    """``base`` with the project's package importable."""
+    """``base`` with the project's package importable, and one order in sets of strings: equal runs, equal bytes."""
     paths = [str(project_copy / "src"), *filter(None, [base.get("PYTHONPATH")])]
-    return {**base, "PYTHONPATH": os.pathsep.join(paths)}
+    return {**base, "PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0"}

@@ -33,7 +33,7 @@ def task_of(pipeline: Any) -> Task:
 def to_onnx(pipeline: Any, fields: Sequence[FieldSpec]) -> bytes:
     """The ONNX model of a fitted pipeline whose first step takes columns by name.
 
-    Inputs are [N, 1] each. Outputs: ``label`` [N] and ``probabilities`` [N, C], or ``prediction`` [N, 1], float32.
+    Equal pipelines give equal bytes, in whichever process. Inputs are [N, 1] each. Outputs: ``label`` [N] and ``probabilities`` [N, C], or ``prediction`` [N, 1], float32.
     """
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType, Int64TensorType, StringTensorType
@@ -67,6 +67,10 @@ def to_onnx(pipeline: Any, fields: Sequence[FieldSpec]) -> bytes:
             node.input[i] = rename.get(name, name)
     for output in model.graph.output:
         output.name = rename[output.name]
+    # skl2onnx gathers the domains in a set: with strings in the model their order follows PYTHONHASHSEED
+    opsets = sorted(model.opset_import, key=lambda entry: entry.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 

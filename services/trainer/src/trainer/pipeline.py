@@ -74,6 +74,7 @@ class Pipeline:
             "MLFLOW_TRACKING_URI": settings.mlflow,
             "MLFLOW_REGISTRY_URI": settings.mlflow,  # MLflow's client leaves its own in our environment
             "DVC_NO_ANALYTICS": "1",
+            "PYTHONHASHSEED": "0",  # what a project's exporter gathers in a set shall have one order
             "GIT_CONFIG_NOSYSTEM": "1",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
         }
