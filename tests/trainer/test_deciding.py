@@ -272,6 +272,20 @@ async def test_a_better_challenger_is_announced(world: World) -> None:
     assert announced["version"] == promoted["challenger_version"] == world.registry.alias == "2"
 
 
+async def test_a_challenger_that_breaks_a_guardrail_is_refused(world: World) -> None:
+    """Better, but fifty times larger than the champion: nothing is announced, and the record says what was seen."""
+    padded = onnx.load_from_string(threshold(2))
+    padded.doc_string = "x" * 50 * len(threshold(0))
+    world.registry.bundles["2"] = bundle("2", padded.SerializeToString())
+    await world.window(0)
+    refused = (await world.considered(0))["decisions"][-1]
+    assert refused["decision"] == "refused"
+    assert refused["reason"].startswith("guardrail: size is 5")
+    assert refused["guardrails"]["size"]["held"] is False
+    assert set(refused["guardrails"]) == {"size", "latency", "recall of 0", "recall of 1"}
+    assert world.producer.on("model-events") == []
+
+
 @pytest.mark.parametrize(
     ("described", "said"),
     [

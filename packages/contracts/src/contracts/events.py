@@ -407,8 +407,20 @@ class ChallengerChanged(Event, frozen=True):
     announced_by: str = ""
 
 
+class GuardrailSeen(msgspec.Struct, frozen=True):
+    """What was seen of something that a challenger must not do, and the limit: not held, it is not promoted."""
+
+    seen: float
+    limit: float
+    held: bool
+
+
 class TrainingDecided(Event, frozen=True):
-    """Topic ``training-runs``: every decision of the trainer, with its reasons. Key: ``model``."""
+    """Topic ``training-runs``: every decision of the trainer, with its reasons. Key: ``model``.
+
+    ``guardrails``: of a challenge, by name, the share of the champion's recall that each class loses (``recall of ...``), how
+    many times slower it answers (``latency``) and larger it is (``size``).
+    """
 
     run_id: str
     model: str
@@ -427,3 +439,4 @@ class TrainingDecided(Event, frozen=True):
     mlflow_run_id: str | None
     dvc_revision: str | None
     data_sha256: str | None
+    guardrails: dict[str, GuardrailSeen] = {}

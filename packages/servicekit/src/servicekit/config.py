@@ -111,6 +111,18 @@ class Settings(BaseSettings):
     )
     min_gain: float = Field(0.0, ge=0, description="gain on the project's metric a challenger must exceed")
     promote_p_value: float = Field(0.05, gt=0, lt=1, description="paired test's p-value a promotion needs")
+    max_recall_loss: float = Field(
+        0.9,
+        ge=0,
+        le=1,
+        description="share of the champion's recall of a class that a challenger may lose (beyond chance)",
+    )
+    max_latency_ratio: float = Field(
+        5.0, gt=0, description="how many times the champion's time a challenger may take to answer"
+    )
+    max_size_ratio: float = Field(
+        10.0, gt=0, description="how many times the champion's bytes a challenger's ONNX may have"
+    )
     acknowledge: str = Field(
         "kafka",
         pattern="^(kafka|accept)$",

@@ -35,10 +35,12 @@ from trainer.consumes import (
 from trainer.domain.challenge import Scored, Verdict, challenge, incompatible
 from trainer.domain.consider import consider
 from trainer.domain.evidence import Alert
+from trainer.domain.guardrails import Limits, costs, guarded, recalls
 from trainer.domain.history import run_id
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.ledger import Rows
 from trainer.domain.selection import Selection, select
+from trainer.latency import latency_ratio
 from trainer.pipeline import Pipeline, PipelineFailed, Trained
 from trainer.produces import model_events as promotions
 from trainer.produces import training_runs as decisions
@@ -315,6 +317,7 @@ class Loop:
             mlflow_run_id=trained.mlflow_run_id,
             dvc_revision=trained.dvc_revision,
             data_sha256=trained.data_sha256,
+            guardrails=verdict.guardrails,
         )
 
     def _registered(self, run_id: str) -> Trained | None:
@@ -336,16 +339,23 @@ class Loop:
         refusal = incompatible(_profile(champion), _profile(challenger))
         if refusal is not None:
             return refusal
-        old, new = (_scored(bundle, selection.holdout) for bundle in (champion, challenger))
-        return challenge(
-            selection.holdout.truth,
+        settings, rows, task = self.settings, selection.holdout, challenger.profile["task"]
+        old, new = (_scored(bundle, rows) for bundle in (champion, challenger))
+        verdict = challenge(
+            rows.truth,
             old,
             new,
             metric=self.pipeline.metric,
-            task=challenger.profile["task"],
-            min_gain=self.settings.min_gain,
-            promote_p_value=self.settings.promote_p_value,
+            task=task,
+            min_gain=settings.min_gain,
+            promote_p_value=settings.promote_p_value,
         )
+        limits = Limits(settings.max_recall_loss, settings.max_latency_ratio, settings.max_size_ratio)
+        slower = latency_ratio(champion, challenger, rows.features)
+        found = costs(slower, len(challenger.onnx) / len(champion.onnx), limits)
+        if task == "classification":
+            found |= recalls(rows.truth, old, new, limits.recall_loss)
+        return guarded(verdict, found)
 
     async def _promote(
         self, started: TrainingDecided, trained: Trained, won: ModelBundle, verdict: Verdict

@@ -7,11 +7,12 @@ compared by the paired bootstrap (Efron 1979). Both one-sided: the question is w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import exp, lgamma, log
 from typing import Any
 
 import numpy as np
+from contracts.events import GuardrailSeen
 from numpy.typing import NDArray
 from scoring import OnnxModel, Unscorable
 from summaries.compatible import differences
@@ -55,6 +56,7 @@ class Verdict:
     p_value: float | None
     metrics: dict[str, dict[str, float]]
     reason: str
+    guardrails: dict[str, GuardrailSeen] = field(default_factory=dict)
 
 
 def incompatible(champion: Profile, challenger: Profile) -> Verdict | None:
