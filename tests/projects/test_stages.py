@@ -49,7 +49,9 @@ def test_equal_models_export_to_equal_bytes() -> None:
 
     With the seeds 1 and 3 skl2onnx names the operators' domains in two orders.
     """
-    script = "import hashlib, test_stages as t; print(hashlib.sha256(t.to_onnx(t.fitted(), t.FIELDS)).hexdigest())"
+    script = (
+        "import hashlib, test_stages as t; print(hashlib.sha256(t.to_onnx(t.fitted(), t.FIELDS)).hexdigest())"
+    )
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     running = [
         subprocess.Popen(

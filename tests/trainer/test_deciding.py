@@ -21,6 +21,7 @@ from contracts.events import (
     OutcomesJoined,
     QualityReported,
     ReferenceAccepted,
+    TrainingRequested,
     WindowTested,
 )
 from onnx import TensorProto, helper, numpy_helper
@@ -492,3 +493,64 @@ async def test_an_acceptance_that_the_monitor_passed_over_holds_nothing_back(wor
     assert (await world.considered(0))["decisions"] == []
     await world.window(1)
     assert (await world.considered(1))["decisions"][-1]["decision"] == "promoted"
+
+
+async def test_a_training_that_is_asked_for_has_one_answer(world: World) -> None:
+    """No alert is open: it begins at once, as of the newest boundary, on the rows so far, and is not repeated.
+
+    It waits where rows are few, and its challenger has to win like any other.
+    """
+    world.registry.bundles["2"] = bundle("2", threshold(0))
+    await world.window(0, rows=60, alert=None)
+    await world.considered(0)
+    asked = TrainingRequested(request_id="R", model="m", since=None, reason="new sensors", requested_by="me")
+    await world.take("training-requests", asked)
+    await world.until(lambda: len(world.producer.on("training-runs")) == 1)
+    (waiting,) = world.producer.on("training-runs")
+    assert (waiting["decision"], waiting["trigger"], waiting["alert_id"]) == ("waiting", "manual", "R")
+    assert waiting["reason"].startswith("waiting: 60 of 100 labelled rows since the last training")
+    await world.window(1, alert=None)
+    await world.until(lambda: len(world.producer.on("training-runs")) == 3)
+    started, refused = world.producer.on("training-runs")[1:]
+    assert started["reason"] == "training: 180 labelled rows since the last training, asked for: new sensors"
+    assert (refused["decision"], refused["as_of"], refused["trigger"]) == ("refused", 2 * STEP, "manual")
+    await world.take("training-requests", asked)  # a copy asks for nothing
+    await world.window(2, alert=None)
+    await world.considered(2)
+    assert len(world.producer.on("training-runs")) == 3
+    assert len(world.pipeline.selections) == 1
+
+
+async def test_a_request_for_another_model_is_not_ours(world: World) -> None:
+    """Nothing begins."""
+    await world.window(0, alert=None)
+    await world.considered(0)
+    await world.take(
+        "training-requests", TrainingRequested(request_id="R", model="other", since=None, reason="")
+    )
+    await world.window(1, alert=None)
+    await world.considered(1)
+    assert world.producer.on("training-runs") == []
+
+
+async def test_the_schedule_trains_once_a_period(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first boundary's period is passed over; each later one has one training, whatever comes of it."""
+    made = World()
+    made.loop.settings = Settings(model="m", min_train_rows=100, train_every_ms=3 * STEP)
+    made.registry.bundles["2"] = bundle("2", threshold(0))  # no better: refused
+    await made.begin()
+    try:
+        for k in range(8):
+            await made.window(k, alert=None)
+            await made.considered(k)
+    finally:
+        for task in made.tasks:
+            task.cancel()
+        await asyncio.gather(*made.tasks, return_exceptions=True)
+    runs = [r for r in made.producer.on("training-runs") if r["decision"] != "started"]
+    assert [(r["as_of"] // STEP, r["trigger"], r["alert_id"]) for r in runs] == [
+        (3, "schedule", "m/schedule/1"),
+        (6, "schedule", "m/schedule/2"),
+    ]
+    assert runs[0]["decision"] == "refused"
+    assert made.pipeline.selections

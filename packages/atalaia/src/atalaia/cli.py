@@ -59,6 +59,42 @@ def up(
 
 
 @app.command()
+def train(
+    model: Annotated[str, typer.Option(help="where the topics hold several")] = "",
+    since: Annotated[
+        int | None,
+        typer.Option(help="event time from which rows count as new, ms; default: the last training"),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="why")] = "",
+    by: Annotated[str, typer.Option(help="who asks")] = "",
+    wait: Annotated[float, typer.Option(help="seconds to wait for the decision; 0: not at all")] = 0,
+) -> None:
+    """Ask for a training, drift or not; it has to win the same challenge as any other."""
+    import asyncio
+
+    from contracts.events import TrainingDecided, TrainingRequested
+    from servicekit.config import read_settings
+
+    from atalaia.drift.explain import say
+    from atalaia.train import answer, ask
+
+    settings = read_settings()
+
+    async def run() -> tuple[TrainingRequested, TrainingDecided | None]:
+        request = await ask(settings, model, since, reason, by)
+        return request, await answer(settings, request, wait) if wait else None
+
+    request, decided = asyncio.run(run())
+    console = Console()
+    if decided is None:
+        say(console, f"Asked for a training of {request.model}; its decision will be on training-runs.")
+        say(console, f"request {request.request_id}")
+        return
+    version = f" (version {decided.challenger_version})" if decided.challenger_version else ""
+    say(console, f"{decided.decision}{version}: {decided.reason}")
+
+
+@app.command()
 def demo(
     project: Annotated[
         str, typer.Argument(help="flights, wine-quality, loans; digits or texts: the monitor alone")

@@ -407,6 +407,20 @@ class ChallengerChanged(Event, frozen=True):
     announced_by: str = ""
 
 
+class TrainingRequested(Event, frozen=True):
+    """Topic ``training-requests``: somebody asks for a training, whether or not anything drifted. Key: ``model``.
+
+    ``since``: from where on rows are held out and count as new; null: from the end of what the version that serves was
+    trained on. Of a request's events the first holds. ``requested_by``: whoever asks.
+    """
+
+    request_id: str
+    model: str
+    since: int | None
+    reason: str
+    requested_by: str = ""
+
+
 class GuardrailSeen(msgspec.Struct, frozen=True):
     """What was seen of something that a challenger must not do, and the limit: not held, it is not promoted."""
 
@@ -418,7 +432,8 @@ class GuardrailSeen(msgspec.Struct, frozen=True):
 class TrainingDecided(Event, frozen=True):
     """Topic ``training-runs``: every decision of the trainer, with its reasons. Key: ``model``.
 
-    ``guardrails``: of a challenge, by name, the share of the champion's recall that each class loses (``recall of ...``), how
+    ``alert_id`` is what asked for it: an alert, a request, or a period of the schedule, as ``trigger`` says (null: an alert of
+    before there were others). ``guardrails``: of a challenge, by name, the share of the champion's recall that each class loses (``recall of ...``), how
     many times slower it answers (``latency``) and larger it is (``size``).
     """
 
@@ -440,3 +455,4 @@ class TrainingDecided(Event, frozen=True):
     dvc_revision: str | None
     data_sha256: str | None
     guardrails: dict[str, GuardrailSeen] = {}
+    trigger: Literal["virtual", "real", "quality", "schedule", "manual"] | None = None

@@ -141,6 +141,7 @@ def diagram(topics: list[Topic]) -> str:
         "    truth{{HTTP feedback}} --> feedback",
         "    accept{{atalaia drift accept}} --> references",
         "    shadow{{atalaia model shadow}} --> challengers",
+        "    train{{atalaia train}} --> training_requests",
         # No topic, but nothing is served or watched without it: models and profiles by version.
         "    registry[(MLflow registry)]",
         "    trainer -.-> registry",

@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     )
     min_gain: float = Field(0.0, ge=0, description="gain on the project's metric a challenger must exceed")
     promote_p_value: float = Field(0.05, gt=0, lt=1, description="paired test's p-value a promotion needs")
+    train_every_ms: int = Field(
+        0, ge=0, description="train once in so many milliseconds of event time, drift or not; 0: never"
+    )
     max_recall_loss: float = Field(
         0.9,
         ge=0,

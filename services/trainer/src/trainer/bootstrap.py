@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from functools import partial
 
 from servicekit.config import Settings
 from servicekit.http import Health, serve
@@ -15,6 +16,7 @@ from trainer.consumes.http import make_app
 from trainer.domain.knowledge import Knowledge
 from trainer.loop import TAKES, Loop
 from trainer.pipeline import Pipeline
+from trainer.produces.training_requests import request
 
 
 async def run(settings: Settings) -> None:
@@ -40,7 +42,12 @@ async def run(settings: Settings) -> None:
         asyncio.create_task(loop.read(), name="read"),
         asyncio.create_task(loop.decide(), name="decide"),
         asyncio.create_task(
-            serve(make_app(loop.status, health), settings.host, settings.trainer_port), name="http"
+            serve(
+                make_app(settings.model, loop.status, partial(request, producer), health),
+                settings.host,
+                settings.trainer_port,
+            ),
+            name="http",
         ),
         asyncio.create_task(stop.wait(), name="stop"),
     ]

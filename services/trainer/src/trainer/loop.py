@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,16 +30,17 @@ from trainer.consumes import (
     outcomes,
     quality_reports,
     references,
+    training_requests,
     training_runs,
 )
 from trainer.domain.challenge import Scored, Verdict, challenge, incompatible
 from trainer.domain.consider import consider
-from trainer.domain.evidence import Alert
 from trainer.domain.guardrails import Limits, costs, guarded, recalls
 from trainer.domain.history import run_id
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.ledger import Rows
 from trainer.domain.selection import Selection, select
+from trainer.domain.triggers import Trigger, scheduled
 from trainer.latency import latency_ratio
 from trainer.pipeline import Pipeline, PipelineFailed, Trained
 from trainer.produces import model_events as promotions
@@ -59,6 +60,7 @@ TAKES: dict[str, Take] = {
         outcomes,
         model_events,
         references,
+        training_requests,
         training_runs,
     )
 }
@@ -89,7 +91,7 @@ class Loop:
         self._news, self.caught_up = asyncio.Event(), asyncio.Event()
         self._champions: dict[str, _Champion] = {}
         self.running = False
-        self.open_alert: Alert | None = None
+        self.open_alert: Trigger | None = None
         self._away: str | None = None
 
     @property
@@ -150,13 +152,15 @@ class Loop:
         await self._follow()
         if interrupted is not None:
             log.warning("taking up the training that was interrupted: %s", interrupted.run_id)
-            kind = self.knowledge.evidence.kind(interrupted.alert_id)
-            self.open_alert = Alert(interrupted.alert_id, kind, interrupted.since, interrupted.reason)
+            kind = interrupted.trigger or self.knowledge.evidence.kind(interrupted.alert_id)
+            self.open_alert = Trigger(interrupted.alert_id, kind, interrupted.since, interrupted.reason)
             await self._train(interrupted, again=True)
             self.knowledge.considered_through = interrupted.as_of
         while True:
             boundary = self.knowledge.due()
             if boundary is None:
+                if await self._asked_for():
+                    continue
                 await self._news.wait()
                 self._news.clear()
                 continue
@@ -211,22 +215,46 @@ class Loop:
         """What the domain says about a boundary, done."""
         serving, settings = self.knowledge.serving, self.settings
         assert serving is not None
-        alerts = self.knowledge.evidence.open_alerts(serving.version, boundary)
-        self.open_alert = next(iter(alerts), None)
-        if not alerts:
-            return
+        triggers = self.knowledge.evidence.open_alerts(serving.version, boundary)
+        self.open_alert = next(iter(triggers), None)
+        period = scheduled(
+            settings.model,
+            settings.train_every_ms,
+            self.knowledge.considered_through,
+            boundary,
+            self.knowledge.history.decisions,
+        )
+        if period is not None:
+            triggers.append(period)
+        if triggers:
+            await self._consider(triggers, boundary)
+
+    async def _asked_for(self) -> bool:
+        """Consider what people ask for, as of the newest boundary that is considered; whether a training was run."""
+        boundary, serving = self.knowledge.considered_through, self.knowledge.serving
+        requests = self.knowledge.requests.open(self.knowledge.history.decisions)
+        if boundary is None or serving is None or not requests:
+            return False
+        return await self._consider(requests, boundary)
+
+    async def _consider(self, triggers: Sequence[Trigger], boundary: int) -> bool:
+        """Do what the first trigger is worth for which something can be done; whether that was a training."""
+        serving, settings = self.knowledge.serving, self.settings
+        assert serving is not None
         champion = await self._champion(serving.version)
         cut = self.knowledge.evidence.cut(boundary, settings.label_complete)
         considered = []
-        for alert in alerts:
-            since = max(alert.since, champion.trained_until or alert.since)
+        for alert in triggers:
+            begun = 0 if alert.since is None else alert.since
+            since = max(begun, champion.trained_until or begun)
             labelled = self.knowledge.ledger.count(since, cut, boundary) if cut is not None else 0
             last = self.knowledge.history.last(alert.alert_id)
-            step = consider(labelled, settings.min_train_rows, settings.label_complete, last)
+            point = "the change point" if alert.kind in ("virtual", "real") else "the last training"
+            step = consider(labelled, settings.min_train_rows, settings.label_complete, last, point)
             if step is not None:
                 considered.append((step, alert, since, labelled))
         if not considered:
-            return
+            return False
         # What can be trained on now comes before what waits for rows.
         step, alert, since, labelled = min(considered, key=lambda found: found[0].decision != "started")
         self.open_alert = alert
@@ -236,7 +264,7 @@ class Loop:
             alert_id=alert.alert_id,
             as_of=boundary,
             decision=step.decision,
-            reason=f"{step.reason}, real drift" if alert.kind == "real" else step.reason,
+            reason=step.reason + alert.words,
             since=since,
             until=cut,
             rows={"labelled": labelled, "needed": settings.min_train_rows},
@@ -248,13 +276,15 @@ class Loop:
             mlflow_run_id=None,
             dvc_revision=None,
             data_sha256=None,
+            trigger=alert.kind,
         )
         if step.decision == "waiting":
             await self._record(decision)
-            return
+            return False
         self.running = True
         await self._record(decision)
         await self._train(decision)
+        return True
 
     async def _train(self, started: TrainingDecided, again: bool = False) -> None:
         """From ``started`` to promoted, refused or failed. Taken up again after a crash, it ends the same."""

@@ -1,21 +1,60 @@
-"""HTTP: what the trainer is doing, for people and for whoever waits for it."""
+"""HTTP: what the trainer is doing, for people and for whoever waits for it, and a training that somebody asks for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from servicekit.http import Health, json_response, make_ops_routes
+import msgspec
+from contracts.events import TrainingRequested
+from servicekit.http import Health, json_response, make_ops_routes, problem
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+Ask = Callable[[TrainingRequested], Awaitable[None]]
 
-def make_app(get_status: Callable[[], dict[str, Any]], health: Health) -> Starlette:
-    """``GET /api/v1.0/status``, health and metrics."""
+
+class _Asked(msgspec.Struct, forbid_unknown_fields=True):
+    since: int | None = None
+    reason: str = ""
+    requested_by: str = ""
+
+
+def make_app(model: str, get_status: Callable[[], dict[str, Any]], ask: Ask, health: Health) -> Starlette:
+    """``GET /api/v1.0/status``, ``POST /api/v1.0/trainings``, health and metrics.
+
+    A training is asked for with an optional JSON object ``{"since", "reason", "requested_by"}``; 202 once Kafka has it, with
+    the ``request_id`` that its decision on ``training-runs`` bears as ``alert_id``.
+    """
 
     async def status(_: Request) -> Response:
         return json_response(get_status())
 
-    return Starlette(routes=[Route("/api/v1.0/status", status), *make_ops_routes(health)])
+    async def train(request: Request) -> Response:
+        try:
+            asked = msgspec.json.decode(await request.body() or b"{}", type=_Asked)
+        except (ValueError, RecursionError) as error:
+            return problem(422, "Not a request", f"the body is not a request for a training: {error}")
+        event = TrainingRequested(
+            request_id=uuid.uuid4().hex,
+            model=model,
+            since=asked.since,
+            reason=asked.reason,
+            requested_by=asked.requested_by,
+        )
+        try:
+            await ask(event)
+        except Exception as error:  # noqa: BLE001  whatever the producer raises: it may be asked for again
+            return problem(503, "Not taken", f"Kafka did not take the request: {error}")
+        return json_response({"request_id": event.request_id}, 202)
+
+    return Starlette(
+        routes=[
+            Route("/api/v1.0/status", status),
+            Route("/api/v1.0/trainings", train, methods=["POST"]),
+            *make_ops_routes(health),
+        ]
+    )

@@ -19,7 +19,9 @@ class Step:
     reason: str
 
 
-def consider(labelled: int, needed: int, complete: float, last: TrainingDecided | None) -> Step | None:
+def consider(
+    labelled: int, needed: int, complete: float, last: TrainingDecided | None, point: str = "the change point"
+) -> Step | None:
     """What to do about an open alert with ``labelled`` rows since its change point; ``None``: nothing new.
 
     ``last`` is the newest finished decision about this alert. A failure judged nothing: the next boundary tries
@@ -34,8 +36,8 @@ def consider(labelled: int, needed: int, complete: float, last: TrainingDecided 
             return None  # said already
         return Step(
             "waiting",
-            f"waiting: {labelled} of {needed} labelled rows since the change point "
+            f"waiting: {labelled} of {needed} labelled rows since {point} "
             f"(up to the newest window with {complete:.0%} of its labels)",
         )
     again = f", {said} before with {before}" if said not in (None, "waiting") else ""
-    return Step("started", f"training: {labelled} labelled rows since the change point{again}")
+    return Step("started", f"training: {labelled} labelled rows since {point}{again}")

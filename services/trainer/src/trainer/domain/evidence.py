@@ -13,16 +13,7 @@ from dataclasses import dataclass
 from contracts.events import AlertChanged, ConceptTested, QualityReported, ReferenceAccepted, WindowTested
 
 from trainer.domain.ledger import Ledger
-
-
-@dataclass(frozen=True)
-class Alert:
-    """An alert that is open at a boundary; ``since``: from there the world looks different."""
-
-    alert_id: str
-    kind: str
-    since: int
-    reason: str
+from trainer.domain.triggers import Kind, Trigger
 
 
 @dataclass(frozen=True)
@@ -107,19 +98,19 @@ class Evidence:
                 return f"outcomes: {rows} of {labelled} labelled rows of window [{start}, {end}) as of {boundary}"
         return None
 
-    def open_alerts(self, version: str, boundary: int) -> list[Alert]:
+    def open_alerts(self, version: str, boundary: int) -> list[Trigger]:
         """The version's alerts that ask for a training as of a boundary: the virtual one, then the real one."""
         found = [self.drift_alert(version, boundary), self.concept_alert(version, boundary)]
         return [alert for alert in found if alert is not None]
 
-    def concept_alert(self, version: str, boundary: int) -> Alert | None:
+    def concept_alert(self, version: str, boundary: int) -> Trigger | None:
         """The real alert that the concept report as of ``boundary`` names, if it is of this version."""
         judged = self._judged.get(boundary)
         if judged is None or judged.version != version or judged.state != "drift":
             return None
         return self._alert(judged.alert_id, boundary)
 
-    def drift_alert(self, version: str, boundary: int) -> Alert | None:
+    def drift_alert(self, version: str, boundary: int) -> Trigger | None:
         """The alert that the report of the window ending at ``boundary`` names, if its state is drift.
 
         One that is open in another state, such as recovered, asks for no training, nor does one that is accepted: the
@@ -134,12 +125,12 @@ class Evidence:
             return None
         return self._alert(tested.alert_id, boundary)
 
-    def kind(self, alert_id: str) -> str:
+    def kind(self, alert_id: str) -> Kind:
         """Of an alert; virtual where nothing is known of it."""
         changes = self._alerts.get(alert_id)
-        return changes[0].kind if changes else "virtual"
+        return "real" if changes and changes[0].kind == "real" else "virtual"
 
-    def _alert(self, alert_id: str | None, boundary: int) -> Alert | None:
+    def _alert(self, alert_id: str | None, boundary: int) -> Trigger | None:
         """What was known of an alert at a boundary."""
         if alert_id is None:
             return None
@@ -147,7 +138,8 @@ class Evidence:
         if not changes:
             return None
         newest = changes[-1]
-        return Alert(newest.alert_id, newest.kind, min(a.since for a in changes), newest.reason)
+        kind: Kind = "real" if newest.kind == "real" else "virtual"
+        return Trigger(newest.alert_id, kind, min(a.since for a in changes), newest.reason)
 
     def cut(self, boundary: int, complete: float) -> int | None:
         """End of the newest window that has ``complete`` of its labels as of the boundary.

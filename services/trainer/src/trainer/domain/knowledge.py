@@ -1,7 +1,7 @@
 """Knowledge is all that the trainer knows of one model; its methods are what the ``consumes`` modules call.
 
 It holds the *evidence* (what others said about each boundary), the *ledger* (the rows with their truth), the
-*history* (what the trainer itself decided) and the version that serves.
+*history* (what the trainer itself decided), the *requests* of people and the version that serves.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from contracts.events import ModelChanged
 from trainer.domain.evidence import Evidence
 from trainer.domain.history import History
 from trainer.domain.ledger import Ledger
+from trainer.domain.triggers import Requests
 
 
 class Knowledge:
@@ -21,6 +22,7 @@ class Knowledge:
         self.evidence = Evidence()
         self.ledger = Ledger()
         self.history = History()
+        self.requests = Requests()
         self.serving: ModelChanged | None = None
         self.considered_through: int | None = None
         self.waiting_for: str | None = None

@@ -1,0 +1,79 @@
+"""What asks for a training: an alert, a person, or the time that has passed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from contracts.events import TrainingDecided, TrainingRequested
+
+Kind = Literal["virtual", "real", "quality", "schedule", "manual"]
+ANSWERS = ("promoted", "refused", "failed")  # of a request or a period; an alert stays open
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """Something that asks for a training at a boundary; ``since``: from there the world looks different.
+
+    Without ``since`` what counts as new begins where the serving version's training ended.
+    """
+
+    alert_id: str
+    kind: Kind
+    since: int | None
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """What a decision's reason says of it, behind the rest."""
+        match self.kind:
+            case "real":
+                return ", real drift"
+            case "manual":
+                return f", asked for: {self.reason}" if self.reason else ", asked for"
+            case "schedule":
+                return ", by the schedule"
+        return ""
+
+
+class Requests:
+    """What people ask for, in order."""
+
+    def __init__(self) -> None:
+        self._requests: dict[str, TrainingRequested] = {}
+
+    def requested(self, event: TrainingRequested) -> None:
+        """Take in a request; of several with one id the first holds."""
+        self._requests.setdefault(event.request_id, event)
+
+    def open(self, decisions: Sequence[TrainingDecided]) -> list[Trigger]:
+        """The requests that have no answer among the decisions, oldest first."""
+        answered = {d.alert_id for d in decisions if d.decision in ANSWERS}
+        return [
+            Trigger(request.request_id, "manual", request.since, request.reason)
+            for request in self._requests.values()
+            if request.request_id not in answered
+        ]
+
+
+def scheduled(
+    model: str, every: int, before: int | None, boundary: int, decisions: Sequence[TrainingDecided]
+) -> Trigger | None:
+    """The schedule's period in which ``boundary`` lies, if nothing has answered it yet.
+
+    Periods are ``every`` milliseconds of event time, from 0 on; 0: there are none. The one in which the first boundary
+    lies is passed over. ``before``: the boundary before, None at the first. A period that waits ends with the next one.
+
+    >>> scheduled("m", 100, 90, 110, []).alert_id, scheduled("m", 100, 110, 120, [])
+    ('m/schedule/1', None)
+    """
+    if not every:
+        return None
+    number = boundary // every
+    period = f"{model}/schedule/{number}"
+    said = [d.decision for d in decisions if d.alert_id == period]
+    begins = before is not None and before // every < number
+    if any(decision in ANSWERS for decision in said) or not (begins or said):
+        return None
+    return Trigger(period, "schedule", None, "")
