@@ -121,6 +121,9 @@ class Pipeline:
         self.error: Exception | None = None
         self.meanwhile: Callable[[], None] = lambda: None
 
+    async def pushed(self, run_id: str, revision: str) -> None:
+        """Kept already."""
+
     async def train(self, run_id: str, selection: Selection, target: str, tags: Any) -> Trained:
         """As the real one."""
         self.selections.append(selection)

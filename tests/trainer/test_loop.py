@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from aiokafka import TopicPartition
+from atalaia.model.reproduce import Reproduction, tags_of
 from contracts.codec import decode
 from contracts.events import (
     AlertChanged,
@@ -28,7 +30,9 @@ from contracts.events import (
 )
 from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
+from servicekit.errors import UserError
 from servicekit.kafka import make_consumer, make_producer, publish
+from servicekit.provenance import made_with, snapshot_sha256
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
@@ -355,6 +359,10 @@ def test_each_way_to_end(world: World) -> None:
     assert tags["training_run"] == promoted["run_id"]
     assert tags["dvc_revision"] == promoted["dvc_revision"]
     assert tags["trained_until"] == str(5 * STEP + 750)
+    assert (tags["since"], tags["until"]) == (str(5 * STEP), str(6 * STEP))
+    project = subprocess.run(["git", "rev-parse", "HEAD"], cwd=world.project, capture_output=True, text=True)
+    assert tags["code_version"] == project.stdout.strip()
+    assert {name: tags[name] for name in made_with()} == made_with()
 
     world.window(6, "3", 50, 2.0)
     assert len(world.considered(6)["decisions"]) == 4
@@ -403,3 +411,48 @@ def test_a_killed_training_ends_as_if_it_had_not_been(world: World, step: str, v
     assert [e.version for e in world.read("model-events", ModelChanged)].count(str(version)) == 1
     ends = [d for d in world.read("training-runs", TrainingDecided) if d.alert_id == f"C{version}"]
     assert [d.decision for d in ends if d.decision != "started"] == ["promoted"]
+
+
+def test_a_version_is_made_again_bit_for_bit(world: World, tmp_path: Path) -> None:
+    """From the registry and the remotes alone: the trainer's clone and cache are gone, and nothing is registered."""
+    shutil.rmtree(world.folder / "data" / "trainer")
+    before = world.registry.versions(MODEL)
+    command = [sys.executable, "-m", "atalaia.cli", "reproduce", MODEL, "3", "--keep", str(tmp_path / "kept")]
+    env = {**world.env, "COLUMNS": "200"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    data, model, metrics, last = done.stdout.splitlines()
+    tags = world.registry.tags(MODEL, "3")
+    assert data == f"data     the same bytes (sha256 {tags['data_sha256']})"
+    assert model == f"model    the same bytes (sha256 {tags['sha256']})"
+    assert metrics.startswith("metrics  the same: fit ")
+    assert last == f"Version 3 of {MODEL} is made again bit for bit."
+    made = tmp_path / "kept" / "clone"
+    assert snapshot_sha256(made) == tags["data_sha256"]
+    assert (made / "models" / "model.onnx").stat().st_size > 0
+    assert world.registry.versions(MODEL) == before
+
+
+def test_a_changed_snapshot_is_found(world: World, tmp_path: Path) -> None:
+    """One byte more in the file that DVC's remote holds: other data, said before anything is trained on them."""
+    settings = Settings(mlflow=world.mlflow, model=MODEL, data_dir=world.folder / "data")
+    tags = tags_of(settings, world.registry, "4")
+    git = ["git", "-C", str(world.folder / "data" / "git" / f"{MODEL}.git")]
+    shown = [*git, "show", f"{tags['dvc_revision']}:data/live/training.parquet.dvc"]
+    found = subprocess.run(shown, capture_output=True, text=True, check=True).stdout
+    md5 = yaml.safe_load(found)["outs"][0]["md5"]
+    kept = world.folder / "data" / "dvc-remote" / "files" / "md5" / md5[:2] / md5[2:]
+    kept.chmod(0o644)
+    with kept.open("ab") as file:
+        file.write(b"x")
+    (compared,) = Reproduction(settings, tags, tmp_path / "again").run()
+    assert not compared.same
+    assert compared.said.startswith("data/live/training.parquet: changed, or not in ")
+
+
+def test_what_cannot_be_made_again_is_a_mistake(world: World) -> None:
+    """The first champion was trained by hand: its tags name no revision; and a version 99 there is not."""
+    settings = Settings(mlflow=world.mlflow, model=MODEL)
+    for version, words in (("1", "it has no tag dvc_revision, data_sha256"), ("99", "has no version 99")):
+        with pytest.raises(UserError, match=words):
+            tags_of(settings, world.registry, version)

@@ -9,7 +9,7 @@ import pytest
 from contracts.events import Label
 from trainer.domain.columns import Labels
 from trainer.domain.ledger import Rows
-from trainer.pipeline import _write
+from trainer.snapshot import write_rows
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_the_truth_can_be_cast_to_the_projects_own_type(
     column.append(column.code(labels))
     ids: Any = np.array(["p", "q", "r"])
     rows = Rows(ids, index, index + 1, {"x": index.astype(np.float64)}, column.get(index))
-    _write(tmp_path / "training.parquet", rows, "quality")
+    write_rows(tmp_path / "training.parquet", rows, "quality")
     frame = pd.read_parquet(tmp_path / "training.parquet")
     assert str(frame["quality"].dtype) == dtype
     assert [str(v) for v in frame["quality"].astype(base)] == [

@@ -124,6 +124,21 @@ def demo(
     raise typer.Exit(run(found, out or Path(f"atalaia-demo-{found.name}"), Console(), keep))
 
 
+@app.command()
+def reproduce(
+    model: Annotated[str, typer.Argument(help="the registered model")],
+    version: Annotated[str, typer.Argument(help="a version that the trainer made")],
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="an empty folder for the clone, kept afterwards (default a temporary one)"),
+    ] = None,
+) -> None:
+    """Make a version again from its tags; exits 0 where data, model and metrics are the same, 1 where not."""
+    from atalaia.model.commands import reproduce_version
+
+    raise typer.Exit(reproduce_version(model, version, keep))
+
+
 def main() -> None:
     """The console script. What the user can mend is one clear line and exit code 2."""
     signal.signal(signal.SIGTERM, _terminate)

@@ -33,6 +33,16 @@ class Settings(BaseSettings):
         Path("."), description="folder of the ML project the trainer clones (dvc.yaml inside)"
     )
     data_dir: Path = Field(Path(".atalaia"), description="where services keep clones and local state")
+    dvc_remote: str = Field(
+        "",
+        description="where the trainer pushes snapshots and what was made of them: a folder, or an address DVC knows. "
+        "Empty: dvc-remote in the data folder",
+    )
+    git_remote: str = Field(
+        "",
+        description="where the trainer pushes each run's branch: a folder or an address of a git repository. "
+        "Empty: git/<model>.git in the data folder, made when it is needed",
+    )
     partitions: int = Field(12, description="partitions of the partitioned topics; fixed when they are made")
     event_time_required: bool = Field(False, description="refuse predictions without event_time")
     window_ms: int = Field(3_600_000, gt=0, description="size of a window, milliseconds of event time")

@@ -315,6 +315,7 @@ class Loop:
             "alert_id": started.alert_id,
             "as_of": str(started.as_of),
             "since": str(started.since),
+            "until": str(started.until),
             "trained_until": str(trained_until),
             "test_until": str(selection.until),
             "champion_version": started.champion_version,
@@ -322,7 +323,9 @@ class Loop:
         trained = None
         if again:
             trained = await self._answer("what the run had registered", self._registered, started.run_id)
-        if trained is None:
+        if trained is not None:
+            await self.pipeline.pushed(started.run_id, trained.dvc_revision)
+        else:
             target = champion.bundle.profile["target"]
             trained = await self.pipeline.train(started.run_id, selection, target, tags)
         challenger = await self._answer(

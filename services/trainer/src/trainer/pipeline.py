@@ -1,7 +1,9 @@
-"""The project's own pipeline, run in the trainer's own clone: snapshot, commit, ``dvc repro``, publish.
+"""The project's own pipeline, run in the trainer's own clone: snapshot, ``dvc repro``, commit, publish and push.
 
 The user's checkout is read, never written. Each run is a branch of the clone, cut from the project as it is
-now; what the run was trained on and what came out of it (``dvc.lock``) are committed there.
+now; what the run was trained on (``data/live/*.parquet.dvc``) and what came out of it (``dvc.lock``) are committed
+there. The branch goes to a git remote, the files to a DVC remote, while the version is registered: a version can be
+made again without the clone.
 
 What a project promises: ``params.yaml`` names its ``package`` and ``metric``; ``dvc repro`` reads
 ``data/live/{training,holdout,reference}.parquet`` where they exist; ``python -m <package>.publish`` registers
@@ -12,7 +14,6 @@ JSON in its last line.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import os
@@ -27,9 +28,11 @@ from typing import Any
 import yaml
 from servicekit.config import Settings
 from servicekit.errors import UserError
+from servicekit.provenance import SNAPSHOT, made_with
+from servicekit.remotes import NAME, remotes_of
 
-from trainer.domain.ledger import Rows
 from trainer.domain.selection import Selection
+from trainer.snapshot import write_snapshot
 
 log = logging.getLogger("trainer")
 _IDENTITY = {
@@ -64,6 +67,8 @@ class Pipeline:
         self.folder = (settings.data_dir / "trainer" / settings.model).resolve()
         self.clone = self.folder / "clone"
         self.work = self.clone  # the project's folder inside the clone
+        self.inside = Path()  # that folder, seen from the clone's
+        self.remotes = remotes_of(settings)
         self.package = ""
         self.metric = "log_loss"
         self._env = {
@@ -150,7 +155,8 @@ class Pipeline:
             fresh.rename(self.clone)  # all or nothing: a clone that is there is whole
         elif top is not None:
             await self._git("fetch", "--quiet", "origin", "+HEAD:refs/heads/project", cwd=self.clone)
-        self.work = self.clone / inside if top is not None else self.clone
+        self.inside = inside if top is not None else Path()
+        self.work = self.clone / self.inside
         self._env["PYTHONPATH"] = os.pathsep.join(
             [str(self.work / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
         )
@@ -177,7 +183,7 @@ class Pipeline:
         else:
             text = f"[cache]\n    dir = {self.folder.parent / 'dvc-cache'}\n"
         dvc.mkdir(exist_ok=True)
-        (dvc / "config.local").write_text(text, encoding="utf-8")
+        (dvc / "config.local").write_text(f"{text}\n{self.remotes.dvc_config}", encoding="utf-8")
 
     async def train(self, run_id: str, selection: Selection, target: str, tags: Mapping[str, str]) -> Trained:
         """Run the pipeline on a selection and register what comes out; the alias is not touched."""
@@ -186,26 +192,36 @@ class Pipeline:
         await self._git(
             "checkout", "--quiet", "--force", "-B", f"training/{run_id}", "project", cwd=self.clone
         )
-        data_sha256 = await asyncio.to_thread(self._snapshot, selection, target)
+        data_sha256 = await asyncio.to_thread(write_snapshot, self.work, selection, target)
+        await self._trackable()
         go = self.folder / "tags.json"
         go.unlink(missing_ok=True)
         module = ("-m", "trainer.publisher", self.package, str(go))
-        publishing = asyncio.create_task(self._run("publish", sys.executable, *module))
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._run("publish", sys.executable, *module))]
         try:
             began = time.monotonic()
-            await self._run("dvc repro", sys.executable, "-m", "dvc", "repro")
+            await self._run("dvc repro", sys.executable, "-m", "trainer.tracked", *SNAPSHOT)
             log.info("dvc repro took %.1f s", time.monotonic() - began)
             revision = await self._commit(run_id, tags)
             began = time.monotonic()
-            all_tags = {**tags, "training_run": run_id, "dvc_revision": revision, "data_sha256": data_sha256}
+            made = {
+                **await asyncio.to_thread(made_with),
+                "code_version": await self._git("rev-parse", "project", cwd=self.clone),
+                "project_path": self.inside.as_posix(),
+                "training_run": run_id,
+                "dvc_revision": revision,
+                "data_sha256": data_sha256,
+            }
             whole = self.folder / "tags.json.new"
-            whole.write_text(json.dumps(all_tags), encoding="utf-8")
+            whole.write_text(json.dumps({**tags, **made}), encoding="utf-8")
             whole.rename(go)
-            out = await publishing
-            log.info("publish took %.1f s", time.monotonic() - began)
+            tasks.append(asyncio.create_task(self._push(run_id, revision)))
+            out = (await asyncio.gather(*tasks))[0]
+            log.info("publish and push took %.1f s", time.monotonic() - began)
         finally:
-            publishing.cancel()
-            await asyncio.gather(publishing, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         try:
             said = json.loads(out.strip().splitlines()[-1])
             return Trained(str(said["version"]), str(said["run_id"]), revision, data_sha256)
@@ -214,40 +230,56 @@ class Pipeline:
                 "publish ended well, but its last line is not JSON with version and run_id"
             ) from None
 
+    async def pushed(self, run_id: str, revision: str) -> None:
+        """See to it that a registered run that a crash interrupted is pushed; raises :class:`PipelineFailed`."""
+        await self.prepare()
+        if revision in await self._git(
+            "ls-remote", await self._repository(), f"refs/heads/training/{run_id}"
+        ):
+            return  # the branch goes last: what it names is there
+        await self._git("checkout", "--quiet", "--force", "--detach", revision, cwd=self.clone)
+        await self._push(run_id, revision)
+
+    async def _push(self, run_id: str, revision: str) -> None:
+        """What DVC tracks first, then the branch: a branch that is there names nothing that is not."""
+        began = time.monotonic()
+        push = ("dvc", "push", "--quiet", "--remote", NAME, "--recursive", ".")
+        await self._run("dvc push", sys.executable, "-m", *push)
+        branch = (
+            f"{revision}:refs/heads/training/{run_id}"  # an attempt that was killed may have pushed another
+        )
+        await self._git("push", "--quiet", "--force", await self._repository(), branch, cwd=self.clone)
+        log.info("push took %.1f s", time.monotonic() - began)
+
+    async def _repository(self) -> str:
+        """The git remote, made where it is the default one or another folder that is not there."""
+        bare = self.remotes.bare
+        if bare is not None and not bare.exists():
+            fresh = self.folder / "remote.new"
+            await asyncio.to_thread(shutil.rmtree, fresh, ignore_errors=True)
+            await self._git("init", "--quiet", "--bare", str(fresh), cwd=self.folder)
+            bare.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(fresh, bare)
+        return self.remotes.git
+
+    async def _trackable(self) -> None:
+        """Raise :class:`PipelineFailed` where the project hides from git what says which snapshot it was."""
+        hidden = f"{SNAPSHOT[0]}.dvc"
+        try:
+            await self._git("check-ignore", "--quiet", hidden)
+        except PipelineFailed:
+            return
+        raise PipelineFailed(
+            f"{hidden} is git-ignored, so that the snapshot cannot be tracked: let the project's .gitignore say "
+            f"/data/*.parquet and /data/live/*.parquet instead of the folder"
+        )
+
     async def _commit(self, run_id: str, tags: Mapping[str, str]) -> str:
         """Commit what the run was made of and what came out; the revision."""
         await self._git("add", "-A", ".", cwd=self.work)
         message = f"Training {run_id}\n\n" + "\n".join(f"{name}: {value}" for name, value in tags.items())
         await self._git("commit", "--quiet", "--allow-empty", "-m", message, cwd=self.work)
         return await self._git("rev-parse", "HEAD", cwd=self.work)
-
-    def _snapshot(self, selection: Selection, target: str) -> str:
-        data = self.work / "data" / "live"  # a dependency of the project's split and profile stages
-        data.mkdir(parents=True, exist_ok=True)
-        for name, rows in (("training", selection.train), ("holdout", selection.holdout)):
-            _write(data / f"{name}.parquet", rows, target)
-        _write(data / "reference.parquet", selection.reference, target, holdout=selection.reference_held_out)
-        digest = hashlib.sha256()
-        for name in ("training", "holdout", "reference"):
-            digest.update((data / f"{name}.parquet").read_bytes())
-        return digest.hexdigest()
-
-
-def _write(path: Path, rows: Rows, target: str, **extra: Any) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.table(
-        {
-            **{name: pa.array(column) for name, column in sorted(rows.features.items())},
-            target: pa.array(rows.truth),
-            "event_time": pa.array(rows.event_time),
-            "label_time": pa.array(rows.label_time),
-            "prediction_id": pa.array(rows.prediction_id.tolist(), pa.string()),
-            **{name: pa.array(column) for name, column in extra.items()},
-        }
-    )
-    pq.write_table(table, path)
 
 
 def _copy(project: Path, target: Path) -> None:

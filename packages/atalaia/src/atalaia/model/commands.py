@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -90,3 +92,31 @@ def shadow(
         "Its answers go to shadow-predictions. Each predictor loads it and counts what came of it at /metrics, "
         "atalaia_shadow_swaps_total; its log says why where it does not.",
     )
+
+
+def reproduce_version(model: str, version: str, keep: Path | None) -> int:
+    """The exit code of ``atalaia reproduce``: 0 the same, 1 not."""
+    from servicekit.config import read_settings
+    from servicekit.errors import UserError
+    from servicekit.provenance import differences, made_with
+
+    from atalaia.drift.explain import say
+    from atalaia.model.reproduce import Reproduction, tags_of
+    from atalaia.registry import impatient
+
+    settings = read_settings(model=model)
+    if keep is not None and keep.exists() and any(keep.iterdir()):
+        raise UserError(f"{keep} is not empty: say a folder that is, or that is not there yet.")
+    tags = tags_of(settings, impatient(settings), version)
+    console = Console()
+    with tempfile.TemporaryDirectory() as temporary, console.status("") as status:
+        folder = keep or Path(temporary)
+        compared = Reproduction(settings, tags, folder, tick=lambda line: status.update(line)).run()
+    for found in compared:
+        say(console, f"{found.what:8} {found.said}")
+    for other in differences(tags, made_with()):
+        say(console, f"made with other means: {other}")
+    same = all(found.same for found in compared)
+    ends = "is made again bit for bit" if same else "is not made again as it was"
+    say(console, f"Version {version} of {model} {ends}.")
+    return 0 if same else 1

@@ -32,6 +32,9 @@ def main() -> None:
     )
     model = make_pipeline(encode, DecisionTreeClassifier(max_depth=4, random_state=seed))
     model.fit(frame[columns], frame["y"])
+    reports = Path("reports")
+    reports.mkdir(exist_ok=True)
+    (reports / "metrics.json").write_text(json.dumps({"fit": model.score(frame[columns], frame["y"])}))
     kinds = [("x", FloatTensorType([None, 1])), ("kind", StringTensorType([None, 1]))]
     onnx = to_onnx(model, initial_types=kinds, options={"zipmap": False})
     models = Path("models")
