@@ -251,6 +251,32 @@ async def test_a_restart_decides_no_window_again_that_a_promotion_reaches_back_t
     assert last == {60: "1", 120: "1", 180: "1", 240: "2"}
 
 
+@pytest.mark.parametrize("compacted", [None, False, True])
+async def test_a_version_that_is_rolled_back_to_is_judged_again_and_its_alert_is_a_new_one(
+    compacted: bool | None,
+) -> None:
+    """1 serves, then 2, then 1: each window is its version's, also after a restart that finds the last change alone."""
+    platform = Platform()
+    platform.install("1", 0)
+    monitor = platform.start()
+    for start in (0, 60):
+        await platform.send(monitor, start, ODD)
+    monitor.deciding.changed(platform.install("2", 60, previous="1"))
+    for start in (120, 180):
+        await platform.send(monitor, start, QUIET, version="2")
+    monitor.deciding.changed(platform.install("1", 190, previous="2"))
+    if compacted is not None:
+        platform.changes = platform.changes[-1:] if compacted else platform.changes
+        monitor = platform.start()
+    for start in (240, 300, 360):
+        await platform.send(monitor, start, ODD)
+    last = {report.window_end: report.version for report in platform.reports if report.serving}
+    assert last == {60: "1", 120: "2", 180: "2", 240: "1", 300: "1", 360: "1"}
+    opened = [alert for alert in platform.alerts if (alert.previous, alert.state) == ("ok", "drift")]
+    assert [(alert.version, alert.since) for alert in opened] == [("1", 0), ("1", 240)]
+    assert len({alert.alert_id for alert in opened}) == 2
+
+
 async def test_a_restart_in_the_gap_publishes_what_no_restart_would() -> None:
     """With a promotion that reaches back, a monitor that is restarted says what one that is not says."""
     told = []

@@ -326,6 +326,30 @@ async def test_a_swap_loses_no_request(served: Served) -> None:
         assert body["probabilities"]["yes"] == pytest.approx(expected, rel=1e-5)
 
 
+async def test_a_rollback_asks_no_registry_and_loses_no_request(served: Served) -> None:
+    """The version before is loaded still: it serves again at once, and so does the one that it replaces."""
+    first = served.predictor.model
+    forward = served.registry.add("2", make_onnx(4))
+    assert await take_up(served.predictor, served.registry, forward) is Result.TAKEN_UP
+    second = served.predictor.model
+    served.registry.bundles.clear()
+    back = msgspec.structs.replace(
+        forward, version="1", previous_version="2", action="rolled_back", sha256=first.sha256
+    )
+    answers = []
+    for event, model in ((back, first), (forward, second), (back, first)):
+        asked = [asyncio.create_task(served.single(features=GOOD)) for _ in range(20)]
+        await asyncio.sleep(0)  # they are under way
+        assert await take_up(served.predictor, served.registry, event) is Result.TAKEN_UP
+        assert served.predictor.model is model
+        answers += [await task for task in asked]
+    assert (await served.single(features=GOOD)).json()["version"] == "1"
+    assert {a.status_code for a in answers} == {200}
+    recorded = {e.batch_id: e.version for e in served.published}
+    for body in (answer.json() for answer in answers):
+        assert recorded[split_prediction_id(body["prediction_id"])[0]] == body["version"]
+
+
 async def test_a_bad_version_leaves_the_old_one_serving(served: Served) -> None:
     """Broken bytes, a wrong checksum, other fields or signature: each is refused, version 1 serves on."""
     registry = served.registry

@@ -12,6 +12,8 @@ import msgspec
 import numpy as np
 import onnx
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from contracts.codec import encode
 from contracts.events import (
     AlertChanged,
@@ -21,6 +23,7 @@ from contracts.events import (
     OutcomesJoined,
     QualityReported,
     ReferenceAccepted,
+    TrainingDecided,
     TrainingRequested,
     WindowTested,
 )
@@ -30,6 +33,7 @@ from servicekit.errors import UserError
 from servicekit.registry import ModelBundle
 from summaries.profile import FieldSpec, Profile
 from trainer import loop as under_test
+from trainer.domain.history import run_id
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.selection import Selection
 from trainer.loop import Loop
@@ -133,6 +137,32 @@ class Pipeline:
         return Trained("2", "run", "revision", "checksum")
 
 
+class Consumer:
+    """Of model-events: ``ends`` is asked for before a promotion, ``reading`` takes in what is not read yet."""
+
+    def __init__(self) -> None:
+        self.at, self.ends = 0, [0]
+        self.reading: Callable[[], Any] | None = None
+
+    def assignment(self) -> list[TopicPartition]:
+        """Its only partition."""
+        return [TopicPartition("model-events", 0), TopicPartition("outcomes", 0)]
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """As aiokafka's: how many there are, or an error."""
+        end = self.ends[0] if len(self.ends) == 1 else self.ends.pop(0)
+        if end < 0:
+            raise KafkaError("away")
+        return dict.fromkeys(partitions, end)
+
+    async def position(self, partition: TopicPartition) -> int:
+        """As aiokafka's; the reader goes on meanwhile."""
+        if self.at < self.ends[0] and self.reading is not None:
+            self.at += 1
+            await self.reading()
+        return self.at
+
+
 class Producer:
     """What was sent: (topic, decoded value)."""
 
@@ -165,7 +195,8 @@ class World:
         self.knowledge = Knowledge("m")
         parts: Any = (self.producer, self.registry, self.pipeline)
         settings = Settings(model="m", min_train_rows=100)
-        self.loop = Loop(settings, self.knowledge, None, *parts)  # type: ignore[arg-type]
+        self.consumer = Consumer()
+        self.loop = Loop(settings, self.knowledge, self.consumer, *parts)  # type: ignore[arg-type]
         self.loop.caught_up.set()
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -175,15 +206,19 @@ class World:
         await self.loop._take(topic, Record(value, headers))
         self.loop._news.set()
 
-    async def begin(self) -> None:
-        """Version 1 serves; start deciding."""
+    async def serves(self, version: str, previous: str | None, action: Any, effective_from: int = 0) -> None:
+        """Somebody says so on model-events."""
         await self.take(
             "model-events",
             ModelChanged(
-                model="m", version="1", previous_version=None, action="installed", artifact_uri="", sha256="",
-                effective_from=0, reason="",
+                model="m", version=version, previous_version=previous, action=action, artifact_uri="", sha256="",
+                effective_from=effective_from, reason="complaints" if action == "rolled_back" else "",
             ),
         )  # fmt: skip
+
+    async def begin(self) -> None:
+        """Version 1 serves; start deciding."""
+        await self.serves("1", None, "installed")
         self.tasks.append(asyncio.create_task(self.loop.decide()))
 
     async def window(self, k: int, rows: int = ROWS, alert: str | None = "A") -> None:
@@ -557,3 +592,105 @@ async def test_the_schedule_trains_once_a_period(monkeypatch: pytest.MonkeyPatch
     ]
     assert runs[0]["decision"] == "refused"
     assert made.pipeline.selections
+
+
+def begun() -> TrainingDecided:
+    """A run of alert A as of the end of window 0 that has no end yet."""
+    return TrainingDecided(
+        run_id=run_id("m", "A", STEP), model="m", alert_id="A", as_of=STEP, decision="started", reason="training",
+        since=0, until=STEP, rows={"labelled": 120, "needed": 100}, champion_version="1",
+        challenger_version=None, metrics={}, gain=None, p_value=None, mlflow_run_id=None, dvc_revision=None,
+        data_sha256=None,
+    )  # fmt: skip
+
+
+async def test_a_rollback_while_it_trains_is_not_overwritten(world: World) -> None:
+    """The winner beat a version that serves no more: refused, with the reason and the figures; nothing is announced."""
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    world.consumer.ends = [-1, 1]  # the broker answers at the second question; one record is not read yet
+    world.consumer.reading = lambda: world.serves("0", "1", "rolled_back", 900)
+    await world.window(0)
+    status = await world.considered(0)
+    refused = status["decisions"][-1]
+    assert refused["decision"] == "refused"
+    assert refused["reason"].startswith("version 0 serves now, not version 1 that was challenged; ")
+    assert refused["challenger_version"] == "2"
+    assert refused["gain"] > 0
+    assert status["version"] == "0"
+    assert world.producer.on("model-events") == []
+
+
+async def test_a_promotion_after_a_rollback_takes_effect_after_it(world: World) -> None:
+    """A rollback that is effective after the decision's boundary would else hold against the later promotion."""
+    await world.serves("1", "7", "rolled_back", STEP + 200)
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    await world.window(0)
+    await world.considered(0)
+    (announced,) = world.producer.on("model-events")
+    assert (announced["version"], announced["effective_from"]) == ("2", STEP + 200)
+
+
+@pytest.mark.parametrize(
+    ("registered", "changes", "said", "version"),
+    [
+        (None, [("0", "1", "rolled_back")], "version 0 serves now, not version 1 that was challenged", "0"),
+        (
+            "2",
+            [("2", "1", "promoted"), ("1", "2", "rolled_back")],
+            "version 1 serves now: version 2 was promoted and rolled back (complaints)",
+            "1",
+        ),
+        (
+            "2",
+            [("1", "2", "rolled_back")],
+            "version 1 serves now: version 2 was promoted and rolled back",
+            "1",
+        ),
+        (
+            "2",
+            [("2", "1", "promoted"), ("0", "2", "rolled_back")],
+            "version 0 serves now: version 2 was",
+            "0",
+        ),
+    ],
+)
+async def test_a_restart_promotes_nothing_that_was_rolled_back(
+    world: World, registered: str | None, changes: list[Any], said: str, version: str
+) -> None:
+    """A run whose end was not recorded: before it registered, or promoted and rolled back since, the topic compacted
+    or not. It is refused, trains and announces nothing, and the alias follows what serves."""
+    world.tasks.pop().cancel()
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    world.registry.alias = "2"
+    made = Trained(registered, "run", "revision", "checksum") if registered else None
+    world.loop._registered = lambda _: made  # type: ignore[method-assign]
+    for change in changes:
+        await world.serves(*change)
+    world.knowledge.history.record(begun())
+    world.tasks.append(asyncio.create_task(world.loop.decide()))
+    await world.until(lambda: world.loop.status()["considered_through"] == STEP)
+    (refused,) = world.loop.status()["decisions"]
+    assert refused["decision"] == "refused"
+    assert refused["reason"].startswith(said)
+    assert refused["challenger_version"] == registered
+    assert world.pipeline.selections == []
+    assert world.producer.on("model-events") == []
+    assert world.registry.alias == world.loop.status()["version"] == version
+
+
+async def test_the_alias_follows_a_rollback_though_the_registry_was_away(world: World) -> None:
+    """The trainer that runs moves it, and asks again until the registry answers."""
+    world.tasks.append(asyncio.create_task(world.loop.follow()))
+    await world.until(lambda: world.loop._alias == "1")
+    moved, failures = world.registry.set_champion, [ConnectionError("no route")]
+
+    def away(model: str, version: str) -> None:
+        if failures:
+            raise failures.pop()
+        moved(model, version)
+
+    world.registry.set_champion = away  # type: ignore[method-assign]
+    await world.serves("0", "1", "rolled_back", 900)
+    world.loop._said.set()  # as the reader does
+    await world.until(lambda: world.registry.alias == "0")
+    assert failures == []

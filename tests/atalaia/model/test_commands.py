@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 from contracts.codec import decode
-from contracts.events import ChallengerChanged, ModelChanged
+from contracts.events import ChallengerChanged, ModelChanged, PredictionsMade
 from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
 from servicekit.kafka import make_producer, publish
-from servicekit.topic_log import read_whole
+from servicekit.topic_log import read_events, read_whole
 from servicekit.topics import ensure_topics
 from summaries.profile import FieldSpec, Profile
 
@@ -151,3 +151,51 @@ def test_no_broker_and_no_registry_are_one_line_each(kafka: str) -> None:
     assert line.startswith(f"atalaia: the registry at http://{away} (ATALAIA_MLFLOW) does not give ")
     asyncio.run(ensure_topics(kafka, 1))
     assert all(event.model != "other" for *_, event in asyncio.run(challengers(kafka)))
+
+
+async def promote_second(kafka: str, now: int) -> None:
+    """Version 2 of m serves after 1, and has scored rows up to ``now``."""
+    event = ModelChanged(
+        model="m", version="2", previous_version="1", action="promoted", artifact_uri="models:/m/2", sha256="",
+        effective_from=1_000, reason="better",
+    )  # fmt: skip
+    rows = PredictionsMade(
+        batch_id="0" * 32, model="m", version="2", event_time=[now - 9, now, now - 5],
+        features={"a": [1.0, 2.0, 3.0]}, predictions=[0.0, 0.0, 0.0], probabilities=None,
+    )  # fmt: skip
+    producer = await make_producer(Settings(kafka=kafka), "test")
+    try:
+        await publish(producer, "model-events", event, source="test", key="m")
+        await publish(producer, "predictions", rows, source="test", key=rows.batch_id)
+    finally:
+        await producer.stop()
+
+
+@pytest.mark.kafka
+def test_a_rollback_is_one_record_whoever_is_away(kafka: str, registry: str) -> None:
+    """Back to 1 with the alias; forward to 2 again while no registry answers; what cannot be is one line."""
+    from servicekit.registry import Registry
+
+    asyncio.run(serve_first(kafka))
+    asyncio.run(promote_second(kafka, 50_000))
+    told = said(atalaia(kafka, registry, "rollback", "m", "--reason", "complaints"))
+    assert "Version 1 of m is to serve in place of version 2, from event time 1970-01-01 00:00:50 on." in told
+    assert "The registry's alias champion names it." in told
+    assert Registry(registry).champion("m") == "1"
+    assert "after a rollback from version 2: say" in refused(
+        atalaia(kafka, registry, "rollback", "m", "--reason", "again")
+    )
+    away = f"http://127.0.0.1:{free_port()}"
+    told = said(atalaia(kafka, away, "rollback", "m", "--to", "2", "--reason", "it was the weather"))
+    assert (
+        f"alias was not moved; a trainer that runs moves it once the registry answers: the registry at {away}"
+        in told
+    )
+    assert "version 2 serves, rolled back" in said(atalaia(kafka, registry, "status", "--model", "m"))
+    events = asyncio.run(read_events(Settings(kafka=kafka), "model-events", ModelChanged))
+    first, second = events[-2:]
+    assert (first.version, first.previous_version, first.action, first.effective_from) == (
+        "1", "2", "rolled_back", 50_000,
+    )  # fmt: skip
+    assert (second.version, second.previous_version, second.effective_from) == ("2", "1", 50_001)
+    assert (first.reason, second.reason) == ("complaints", "it was the weather")

@@ -13,10 +13,10 @@ from servicekit.registry import Registry
 T = TypeVar("T")
 
 
-def impatient(settings: Settings) -> Registry:
-    """The registry of the settings; its client's own patience is minutes."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+def impatient(settings: Settings, seconds: int = 10, retries: int = 1) -> Registry:
+    """The registry of the settings; its client's own patience is minutes. ``seconds`` are a request's."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", str(retries))
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(seconds))
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     return Registry(settings.mlflow)
 

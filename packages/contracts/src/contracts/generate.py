@@ -142,6 +142,7 @@ def diagram(topics: list[Topic]) -> str:
         "    accept{{atalaia drift accept}} --> references",
         "    shadow{{atalaia model shadow}} --> challengers",
         "    train{{atalaia train}} --> training_requests",
+        "    rollback{{atalaia model rollback}} --> model_events",
         # No topic, but nothing is served or watched without it: models and profiles by version.
         "    registry[(MLflow registry)]",
         "    trainer -.-> registry",

@@ -41,6 +41,7 @@ async def run(settings: Settings) -> None:
     tasks = [
         asyncio.create_task(loop.read(), name="read"),
         asyncio.create_task(loop.decide(), name="decide"),
+        asyncio.create_task(loop.follow(), name="follow"),
         asyncio.create_task(
             serve(
                 make_app(settings.model, loop.status, partial(request, producer), health),

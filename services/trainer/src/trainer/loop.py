@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 from contracts.events import ModelChanged, TrainingDecided
 from scoring import Unscorable, Unusable
 from servicekit.config import Settings
@@ -39,6 +40,7 @@ from trainer.domain.guardrails import Limits, costs, guarded, recalls
 from trainer.domain.history import run_id
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.ledger import Rows
+from trainer.domain.promotion import superseded
 from trainer.domain.selection import Selection, select
 from trainer.domain.triggers import Trigger, scheduled
 from trainer.latency import latency_ratio
@@ -88,7 +90,10 @@ class Loop:
     ) -> None:
         self.settings, self.knowledge, self.registry, self.pipeline = settings, knowledge, registry, pipeline
         self._consumer, self._producer = consumer, producer
-        self._news, self.caught_up = asyncio.Event(), asyncio.Event()
+        self._news, self._said, self.caught_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._taken = asyncio.Event()  # the reader has been round once more
+        self._moving = asyncio.Lock()  # one moves the alias at a time, to what serves by then
+        self._alias: str | None = None  # where we left it
         self._champions: dict[str, _Champion] = {}
         self.running = False
         self.open_alert: Trigger | None = None
@@ -133,6 +138,8 @@ class Loop:
                     log.info("caught up: %d outcomes", len(self.knowledge.ledger))
             if batches:
                 self._news.set()
+                self._said.set()
+            self._taken.set()
 
     async def _take(self, topic: str, record: Any) -> None:
         try:
@@ -168,18 +175,39 @@ class Loop:
             self.knowledge.considered_through = boundary
             DECIDED_THROUGH.labels("trainer").set(boundary / 1000)
 
-    async def _follow(self) -> None:
-        """Let the registry's alias follow ``model-events``, the truth; a crash may come between the two."""
-        serving = self.knowledge.serving
-        if serving is None:
-            return
-        try:
-            alias = await asyncio.to_thread(self.registry.champion, serving.model)
-            if alias != serving.version:
-                log.info("the registry's champion was %s, now %s as model-events say", alias, serving.version)
-                await asyncio.to_thread(self.registry.set_champion, serving.model, serving.version)
-        except Exception as error:  # noqa: BLE001  whatever the registry raises, serving does not hang on it
-            log.warning("the registry's alias could not be moved; the next start will: %s", error)
+    async def follow(self) -> None:
+        """Let the registry's alias follow what others say on ``model-events``, such as a rollback, for ever."""
+        await self.caught_up.wait()
+        delay = FIRST_DELAY
+        while True:
+            serving = self.knowledge.serving
+            if serving is None or serving.version == self._alias:
+                await self._said.wait()
+                self._said.clear()
+            elif await self._follow():
+                delay = FIRST_DELAY
+            else:
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, LONGEST_DELAY)
+
+    async def _follow(self) -> bool:
+        """Let the alias follow ``model-events``, the truth; a crash may come between the two. Whether it does."""
+        async with self._moving:
+            serving = self.knowledge.serving
+            if serving is None:
+                return True
+            try:
+                alias = await asyncio.to_thread(self.registry.champion, serving.model)
+                if alias != serving.version:
+                    log.info(
+                        "the registry's champion was %s, now %s as model-events say", alias, serving.version
+                    )
+                    await asyncio.to_thread(self.registry.set_champion, serving.model, serving.version)
+            except Exception as error:  # noqa: BLE001  whatever the registry raises, serving does not hang on it
+                log.warning("the registry's alias could not be moved, trying again: %s", error)
+                return False
+            self._alias = serving.version
+            return True
 
     async def _champion(self, version: str) -> _Champion:
         """Fetched once a version, and asked for until the registry answers: nothing is decided before."""
@@ -303,6 +331,14 @@ class Loop:
 
     async def _challenged(self, started: TrainingDecided, again: bool) -> TrainingDecided:
         settings = self.settings
+        trained = None
+        if again:
+            trained = await self._answer("what the run had registered", self._registered, started.run_id)
+            if trained is not None:
+                await self.pipeline.pushed(started.run_id, trained.dvc_revision)
+            late = await self._superseded(started, trained.version if trained else None)
+            if late is not None:
+                return msgspec.structs.replace(started, decision="refused", reason=late, **_made(trained))
         champion = await self._champion(started.champion_version)
         assert started.until is not None  # without a cut no training starts
         # Not in a thread: the reader adds to the ledger meanwhile.
@@ -320,12 +356,7 @@ class Loop:
             "test_until": str(selection.until),
             "champion_version": started.champion_version,
         }
-        trained = None
-        if again:
-            trained = await self._answer("what the run had registered", self._registered, started.run_id)
-        if trained is not None:
-            await self.pipeline.pushed(started.run_id, trained.dvc_revision)
-        else:
+        if trained is None:
             target = champion.bundle.profile["target"]
             trained = await self.pipeline.train(started.run_id, selection, target, tags)
         challenger = await self._answer(
@@ -336,22 +367,41 @@ class Loop:
             final=(UserError,),
         )
         verdict = await asyncio.to_thread(self._judge, champion.bundle, challenger, selection)
-        if verdict.promoted:
+        late = await self._superseded(started, trained.version) if verdict.promoted else None
+        promoted = verdict.promoted and late is None
+        if promoted:
             await self._promote(started, trained, challenger, verdict)
         return msgspec.structs.replace(
             started,
-            decision="promoted" if verdict.promoted else "refused",
+            decision="promoted" if promoted else "refused",
             rows=started.rows | selection.counts(),
-            reason=verdict.reason,
-            challenger_version=trained.version,
+            reason=verdict.reason if late is None else f"{late}; {verdict.reason}",
             metrics=verdict.metrics,
             gain=verdict.gain,
             p_value=verdict.p_value,
-            mlflow_run_id=trained.mlflow_run_id,
-            dvc_revision=trained.dvc_revision,
-            data_sha256=trained.data_sha256,
             guardrails=verdict.guardrails,
+            **_made(trained),
         )
+
+    async def _superseded(self, started: TrainingDecided, challenger: str | None) -> str | None:
+        """Why nothing is promoted any more, by all that is on ``model-events`` now, not by what has been read."""
+        for partition, end in (await self._ends(promotions.TOPIC)).items():
+            while await self._consumer.position(partition) < end:
+                self._taken.clear()
+                await self._taken.wait()  # the reader is at it
+        serving = self.knowledge.serving
+        assert serving is not None
+        return superseded(serving, started.champion_version, challenger, self.knowledge.served)
+
+    async def _ends(self, topic: str) -> dict[TopicPartition, int]:
+        """The topic's end offsets, asked for until the broker answers: a training is not lost for it."""
+        partitions = [p for p in self._consumer.assignment() if p.topic == topic]
+        while True:
+            try:
+                return dict(await self._consumer.end_offsets(partitions))
+            except KafkaError as error:
+                log.warning("the end of %s is not known, asking again: %s", topic, error)
+                await asyncio.sleep(FIRST_DELAY)
 
     def _registered(self, run_id: str) -> Trained | None:
         """The version that an interrupted run had registered already, its tags completed."""
@@ -403,7 +453,8 @@ class Loop:
                 action="promoted",
                 artifact_uri=won.artifact_uri,
                 sha256=won.sha256,
-                effective_from=started.as_of,
+                # not before what it takes over from: the later of two holds, by whatever order they are read
+                effective_from=max(started.as_of, serving.effective_from) if serving else started.as_of,
                 reason=verdict.reason,
             )
             await promotions.promote(self._producer, event, started.run_id)
@@ -415,6 +466,18 @@ class Loop:
         self.knowledge.history.record(decision)
         TRAININGS.labels(decision.decision).inc()
         log.info("as of %d: %s", decision.as_of, decision.reason)
+
+
+def _made(trained: Trained | None) -> dict[str, str]:
+    """What a record says of the version that a run has made."""
+    if trained is None:
+        return {}
+    return {
+        "challenger_version": trained.version,
+        "mlflow_run_id": trained.mlflow_run_id,
+        "dvc_revision": trained.dvc_revision,
+        "data_sha256": trained.data_sha256,
+    }
 
 
 def _profile(bundle: ModelBundle) -> Profile:

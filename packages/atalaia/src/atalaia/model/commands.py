@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-app = typer.Typer(help="Which version serves; let another one shadow it.", no_args_is_help=True)
+app = typer.Typer(help="Which version serves; let another one shadow it; roll back.", no_args_is_help=True)
 MODEL = typer.Option(help="where the topics hold several")
 
 
@@ -92,6 +92,53 @@ def shadow(
         "Its answers go to shadow-predictions. Each predictor loads it and counts what came of it at /metrics, "
         "atalaia_shadow_swaps_total; its log says why where it does not.",
     )
+
+
+@app.command()
+def rollback(
+    model: Annotated[str, typer.Argument(help="the model, as model-events name it")],
+    reason: Annotated[str, typer.Option(help="why; it stands on model-events")],
+    to: Annotated[str, typer.Option(help="the version that is to serve; default: the predecessor")] = "",
+) -> None:
+    """Let an earlier version serve again, at once: one record on model-events, which every predictor follows."""
+    from contracts.events import ModelChanged
+    from servicekit.config import read_settings
+    from servicekit.errors import UserError
+
+    from atalaia.drift.explain import say, when
+    from atalaia.drift.log import connect
+    from atalaia.model.rollback import announce, changes, move_alias, newest_event_time, prepare, target
+    from atalaia.registry import impatient
+
+    if not reason.strip():
+        raise UserError("say why, with --reason: it stands on model-events.")
+    settings = read_settings()
+
+    async def read() -> tuple[list[ModelChanged], int | None]:
+        await connect(settings)
+        events = await changes(settings, model)
+        target(events, to)  # what cannot be is said before anybody is waited for
+        return events, await newest_event_time(settings, model, int(time.time() * 1000))
+
+    events, newest = asyncio.run(read())
+    registry = impatient(settings, seconds=3, retries=0)
+    found = prepare(events, to, registry, reason, newest)
+    asyncio.run(announce(settings, found.event, events[-1]))
+    event, away = found.event, found.away or move_alias(registry, found.event)
+    console = Console()
+    say(
+        console,
+        f"Version {event.version} of {model} is to serve in place of version {event.previous_version}, "
+        f"from event time {when(event.effective_from)} on. A predictor that has it loaded switches at once, another "
+        "loads it; atalaia_model_info at /metrics says who serves what.",
+    )
+    if away is None:
+        say(console, "The registry's alias champion names it.")
+    else:
+        say(
+            console,
+            f"The registry's alias was not moved; a trainer that runs moves it once the registry answers: {away}",
+        )
 
 
 def reproduce_version(model: str, version: str, keep: Path | None) -> int:

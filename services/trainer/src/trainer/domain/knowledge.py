@@ -24,12 +24,14 @@ class Knowledge:
         self.history = History()
         self.requests = Requests()
         self.serving: ModelChanged | None = None
+        self.served: set[str] = set()  # every version that model-events named
         self.considered_through: int | None = None
         self.waiting_for: str | None = None
 
     def changed(self, event: ModelChanged) -> None:
         """The version that serves, from now on."""
         self.serving = event
+        self.served |= {event.version, event.previous_version or event.version}
 
     def due(self) -> int | None:
         """The next boundary to consider, if all that it needs has arrived; else ``waiting_for`` says what has not."""
