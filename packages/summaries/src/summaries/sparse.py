@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from summaries.counts import Counts
 
 _ASIDE = 1_000  # keys that are put aside at least
-_FULL = 8  # filled cells times this reach the number of cells: an array of all is smaller than two of the filled
+# Filled cells times this reach the number of cells: an array of all is then smaller than two of the filled.
+_FULL = 8
 _NONE = np.zeros(0, dtype=np.int64)
 # By the width in bytes.
 _UNSIGNED = {width: np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
