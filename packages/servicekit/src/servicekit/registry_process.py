@@ -17,6 +17,7 @@ from servicekit.errors import UserError
 from servicekit.registry import Registry
 
 IDLE_SECONDS = 10.0
+ANSWER_SECONDS = 15.0  # to begin takes three of them; others wait meanwhile
 _LINE = 64 * 2**20  # bytes that a profile may have
 _UNUSABLE = "unusable"
 
@@ -24,8 +25,10 @@ _UNUSABLE = "unusable"
 class RegistryProcess:
     """Asks one thing after another; the process is begun with the first."""
 
-    def __init__(self, mlflow_uri: str, idle_seconds: float = IDLE_SECONDS) -> None:
-        self._uri, self._idle_seconds = mlflow_uri, idle_seconds
+    def __init__(
+        self, mlflow_uri: str, idle_seconds: float = IDLE_SECONDS, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
+        self._uri, self._idle_seconds, self._answer_seconds = mlflow_uri, idle_seconds, answer_seconds
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._ending: asyncio.Task[None] | None = None
@@ -38,13 +41,19 @@ class RegistryProcess:
     async def profile(self, model: str, version: str) -> dict[str, Any]:
         """As :meth:`servicekit.registry.Registry.profile`; raises :class:`UserError` as it does.
 
-        Whatever else its client raises is a ``ConnectionError`` here: ask again.
+        Whatever else its client raises, and no answer in time, is a ``ConnectionError`` here: ask again.
         """
         async with self._turn:
             if self._ending is not None:
                 self._ending.cancel()
             try:
-                answer = await self._ask(model, version)
+                async with asyncio.timeout(self._answer_seconds):
+                    answer = await self._ask(model, version)
+            except TimeoutError:
+                await self._end()
+                raise ConnectionError(
+                    f"the registry at {self._uri} did not answer within {self._answer_seconds:g} s"
+                ) from None
             except BaseException:
                 await self._end()  # an answer that nobody waits for would be taken for the next one's
                 raise
@@ -75,7 +84,12 @@ class RegistryProcess:
         with contextlib.suppress(ConnectionError):  # it has ended: reading says so
             process.stdin.write(json.dumps([model, version]).encode() + b"\n")
             await process.stdin.drain()
-        line = await process.stdout.readline()
+        try:
+            line = await process.stdout.readline()
+        except ValueError:
+            raise UserError(
+                f"The profile of {model} version {version} is larger than {_LINE >> 20} MiB."
+            ) from None
         if not line.endswith(b"\n"):
             raise ConnectionError("the process that asks the registry ended; its messages are in the log")
         answer: dict[str, Any] = json.loads(line)

@@ -1,8 +1,8 @@
 """Counts over many cells of which few are filled.
 
 Guarantee: exact, associative, commutative; a cell of 0 rows is the same as none. While few cells are filled,
-memory and time go by these: a window of 200 rows costs some 200 entries whatever the number of cells. Once an
-eighth is filled, an array of all cells is smaller and quicker, and takes over.
+memory and time go by these: a window of 200 rows costs some 200 entries whatever the number of cells. Once half
+are filled, an array of all cells is smaller and quicker, and takes over.
 
 What is counted is put aside, and sorted into the rest when that is asked for, or when there is as much of it: a pane
 is counted into many times before it is packed once.
@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from summaries.counts import Counts
 
 _ASIDE = 1_000  # keys that are put aside at least
-_FULL = (
-    8  # filled cells times this reach the number of cells: an array of all is smaller than two of the filled
-)
+# Filled cells times this reach the number of cells: an array of all is then smaller than two of the filled.
+_FULL = 2
 _NONE = np.zeros(0, dtype=np.int64)
 # By the width in bytes.
 _UNSIGNED = {width: np.dtype(f"<u{width}") for width in (1, 2, 4, 8)}
@@ -63,15 +62,20 @@ class SparseCounts:
         self._waiting = 0  # keys put aside
 
     def update(self, keys: Keys) -> None:
-        """Count each of ``keys`` once; they lie in [0, size)."""
+        """Count each of ``keys`` once; they lie in [0, size), and are not to be changed afterwards."""
         self._add(keys, 1)
 
     def revert(self, keys: Keys) -> None:
-        """Take each of ``keys`` out once."""
+        """Take each of ``keys`` out once; not to be changed afterwards."""
         self._add(keys, -1)
 
     def add(self, keys: Sequence[int], rows: Sequence[int]) -> None:
-        """Count so many rows in each of ``keys``, which may repeat; a negative number takes them out."""
+        """Count so many rows in each of ``keys``, which may repeat; a negative number takes them out.
+
+        Neither is to be changed afterwards. Raises ``ValueError`` where they differ in length.
+        """
+        if len(keys) != len(rows):
+            raise ValueError(f"{len(rows)} counts for {len(keys)} cells")
         if self._all is None:
             self._put_aside(keys, rows)
         else:
@@ -97,7 +101,7 @@ class SparseCounts:
         """Sort in what was put aside."""
         if not self._aside:
             return
-        aside, self._aside, self._waiting = self._aside, [], 0
+        aside = self._aside
         keys = np.concatenate([self._keys, *(keys for keys, _ in aside)], dtype=np.int64)
         rows = np.empty(len(keys), dtype=np.int64)
         at = len(self._keys)
@@ -106,6 +110,7 @@ class SparseCounts:
             rows[at : at + len(more)] = n
             at += len(more)
         self._keys, self._rows = _summed(keys, rows)
+        self._aside, self._waiting = [], 0
         self._widen()
 
     def _widen(self) -> None:
@@ -158,8 +163,6 @@ class SparseCounts:
     def from_columns(cls, columns: tuple[Iterable[int], Iterable[int]], size: int) -> SparseCounts:
         """The counts that :meth:`columns` took apart; raises ``ValueError`` where they do not fit."""
         keys, rows = (np.array(list(column), dtype=np.int64) for column in columns)
-        if (keys[1:] <= keys[:-1]).any():
-            raise ValueError("sparse counts are not in order")
         return cls._of(keys, rows, size)
 
     def packed(self) -> Packed:
@@ -187,8 +190,6 @@ class SparseCounts:
             raise ValueError(f"{filled} sparse counts do not fit their bytes")
         steps = np.frombuffer(packed.steps, dtype=_UNSIGNED[int(unsigned)])
         rows = np.frombuffer(packed.rows, dtype=_SIGNED[int(signed)])
-        if not steps[1:].all():
-            raise ValueError("sparse counts are not in order")
         return cls._of(np.cumsum(steps, dtype=np.int64), rows.astype(np.int64), size)
 
     @classmethod
@@ -197,8 +198,8 @@ class SparseCounts:
             raise ValueError(f"{len(keys)} cells do not fit {len(rows)} counts")
         counts = cls(size)
         if len(keys):
-            if keys[0] < 0 or keys[-1] >= size:
-                raise ValueError(f"sparse counts do not fit {size} cells")
+            if keys[0] < 0 or keys[-1] >= size or not rows.all() or (keys[1:] <= keys[:-1]).any():
+                raise ValueError(f"sparse counts do not fit {size} cells in order")
             counts._keys, counts._rows = keys, rows
             counts._widen()
         return counts

@@ -125,8 +125,8 @@ class Deciding:
     async def flush(self, until: int | None, seconds: float) -> int | None:
         """Decide the boundaries up to ``until`` (default: the end of the newest row's window), though no more comes.
 
-        That is the last one before it too, if it lies in a gap. Returns what is decided, which is less where it took longer than ``seconds``. The caller has seen to it that it
-        is our turn.
+        In a gap without rows that is those at which there is something to say, and ``until``. Returns what is decided, which
+        is less where it took longer than ``seconds``. The caller has seen to it that it is our turn.
         """
         async with asyncio.timeout(seconds):
             while self.state is None:  # noqa: ASYNC110  it is our turn, but not begun

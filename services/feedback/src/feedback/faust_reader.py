@@ -11,7 +11,9 @@ from typing import Any
 from servicekit.record_consumer import AsSent
 
 log = logging.getLogger(__name__)
-CHUNK = 10_000
+CHUNK = 10_000  # records
+CHUNK_BYTES = 32_000_000
+TAKEN = 500  # records at once
 WITHIN = 0.05  # seconds a record may wait for others
 LOOK = 0.1  # seconds between looks at how many records wait
 Take = Callable[[Sequence[Any]], Awaitable[frozenset[int]]]
@@ -22,8 +24,8 @@ def follow(
 ) -> None:
     """Declare an agent that hands chunks to ``take``, which tells of which partitions they may be acknowledged.
 
-    A chunk is what waits, up to 10,000 records. After each the agent rests ``pace()`` seconds, so that chunks grow where
-    each costs much; meanwhile ``waiting`` records may come, and once half of them are there it goes on.
+    A chunk is what waits, up to 10,000 records or 32 MB. After each the agent rests ``pace()`` seconds, so that chunks grow
+    where each costs much; meanwhile ``waiting`` records may come, and once half of them are there it goes on.
 
     Faust restarts an agent that raises and goes on behind the chunk that it lost; so a failure ends the program
     instead, and what was not acknowledged is read again.
@@ -32,19 +34,17 @@ def follow(
     async def agent(stream: Any) -> None:
         queue = stream.channel.queue
         chunk: list[Any] = []
-        async for events in stream.noack_take(CHUNK, within=WITHIN):
-            chunk += events
-            if queue.qsize() and len(chunk) < CHUNK:  # there is more than could be taken in so short a time
+        async for events in stream.noack_take(TAKEN, within=WITHIN):
+            # A record that was read before the last rebalance is read again after it: taken now it would move the
+            # position over records before it that are not joined.
+            generation = app.consumer_generation_id
+            chunk = [event for event in (*chunk, *events) if event.message.generation_id == generation]
+            size = sum(len(event.message.value or b"") for event in chunk)
+            # There is more than can be taken at once.
+            if queue.qsize() and len(chunk) < CHUNK and size < CHUNK_BYTES:
                 continue
             try:
-                # A record that was read before the last rebalance is read again after it: taken now it would move the
-                # position over records before it that are not joined.
-                messages = [
-                    event.message
-                    for event in chunk
-                    if event.message.generation_id == app.consumer_generation_id
-                ]
-                joined = await take(messages)
+                joined = await take([event.message for event in chunk])
             except Exception as error:  # noqa: BLE001  whatever it is, the program ends with it
                 if not failed.done():
                     failed.set_exception(error)
@@ -55,7 +55,9 @@ def follow(
                     event.ack()
             chunk = []
             rested_at = time.monotonic() + pace()
-            while (left := rested_at - time.monotonic()) > 0 and queue.qsize() < waiting / 2:  # noqa: ASYNC110
+            while (left := rested_at - time.monotonic()) > 0 and queue.qsize() < waiting / 2:
+                if app.consumer_generation_id != generation:  # others have partitions now, or we
+                    break
                 await asyncio.sleep(min(left, LOOK))
 
     agent.__name__ = agent.__qualname__ = topic.replace("-", "_")

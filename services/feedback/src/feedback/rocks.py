@@ -158,7 +158,7 @@ def _options(table: Table, cache: Cache, buffers: WriteBufferManager, env: Env, 
     if table == "labels":  # most that are looked for are not there, nor in what is still in memory
         options.set_memtable_whole_key_filtering(True)
         options.set_memtable_prefix_bloom_ratio(0.1)
-    options.set_arena_block_size(64 * 2**10)  # 36 tables of 12 partitions hold at least as much each
+    options.set_arena_block_size(64 * 2**10)  # 48 tables of 12 partitions hold at least as much each
     options.set_max_total_wal_size(max(2 * _MIB, memory_bytes // 4))
     options.set_max_background_jobs(2)
     options.set_max_open_files(_FILES)

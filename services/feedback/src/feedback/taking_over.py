@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from contracts.events import GroundTruthReceived, OutcomesJoined, QualityPaneCounted
+from servicekit.errors import UserError
 
+from feedback.domain.cells import Cell
 from feedback.domain.misplaced import Rerouted, origin_of, split_misplaced
 from feedback.domain.panes import GROUND_TRUTH, PREDICTIONS, Panes, Position, Segments
 from feedback.domain.partition_join import PartitionJoin
@@ -39,6 +41,7 @@ class TakingOver:
     ) -> HeldPartition:
         """The partition as its last holder has told of it. ``panes`` may hold more: see :attr:`Panes.ahead`."""
         progress = self.edges.progress.state
+        _check(partition, progress.joined.get(partition), panes, behind)
         standing = progress.joined.get(partition) or Standing(
             epoch, Position(), 0, Position(), {}, {}, {}, 0, None
         )
@@ -117,3 +120,23 @@ class TakingOver:
             kept, misplaced = split_misplaced(event, partition, self.partitions)
             if kept is not None and not (misplaced and origin is not None):  # that was refused as a whole
                 yield record.offset, kept
+
+
+def _check(partition: int, standing: Standing | None, panes: list[QualityPaneCounted], behind: int) -> None:
+    """Raise where ``quality-panes`` does not fit ``join-progress``: what was counted would be missing for good."""
+    why = None
+    if standing is not None and behind < standing.panes:
+        why = f"ends at {behind} in partition {partition}, where join-progress says that it reached {standing.panes}"
+    for pane in panes[:1]:  # who began with older ones has not got here
+        try:
+            for data in pane.cells.values():
+                cell = Cell.from_bytes(data)
+                for at in cell.label_panes:
+                    cell.tally(at)
+        except ValueError as error:
+            why = f"has panes of another version of Atalaia ({error})"
+    if why:
+        raise UserError(
+            f"Topic quality-panes {why}. Stop all feedback workers and delete the topics quality-panes and join-progress "
+            f"together: everything is counted anew, and no outcome is published twice."
+        )

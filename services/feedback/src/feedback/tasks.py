@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 Version = tuple[str, str]
 Fetch = Callable[[str, str], Awaitable[Task]]
 Observe = Callable[[str, Any], None]
-AT_ONCE = 4  # a restart may find many versions
+AT_ONCE = 4  # a restart may find many versions; one process answers them in turn
 
 
 class Tasks:
@@ -29,7 +29,7 @@ class Tasks:
         fetch: Fetch,
         observe: Observe = lambda what, value: None,
         *,
-        patience: float = 5.0,
+        patience: float = 20.0,
         retry_seconds: float = 5.0,
     ) -> None:
         self._fetch, self._observe = fetch, observe

@@ -9,7 +9,7 @@ from typing import Any
 from feedback.faust_reader import Take, follow
 
 TOPIC = "ground-truth"
-WAITING = 10_000  # records; an upload of a thousand labels makes twelve, of some kilobytes each
+WAITING = 2_000  # records; an upload of a thousand labels makes twelve, of some kilobytes each
 
 
 def make_agent(app: Any, take: Take, failed: asyncio.Future[None], pace: Callable[[], float]) -> None:

@@ -1,7 +1,8 @@
 """Where what a partition's join remembers is on disk.
 
 Labels are kept by their batch's offset and their row's number in it (:data:`ROW`), rows by the offset and their block's
-number (:mod:`feedback.domain.blocks`), in tables of their own. So batches are added at the tables' end and forgotten from their beginning, and RocksDB has nothing to sort. In the index:
+number (:mod:`feedback.domain.blocks`), in tables of their own. So batches are added at the tables' end and forgotten from
+their beginning, and RocksDB has nothing to sort. In the index:
 
 ====== ============================== ==================================================================
 letter key                            value

@@ -39,6 +39,7 @@ from feedback.domain.store import Overlay, Store, StoreLost
 from feedback.domain.truth import Known
 
 _ALWAYS = -(2**62)  # before every event time
+_BLOCKS = 256  # of rows that are in memory at once
 _SWEEP = 10_000  # batches and labels that are deleted with a commit
 
 
@@ -262,17 +263,20 @@ class PartitionJoin:
         self, keys: Sequence[bytes], batches: Sequence[Batch], numbers: Sequence[int]
     ) -> dict[bytes, Any]:
         """By key the encoded rows."""
-        blocks = [ROW(b.offset, number >> b.shift) for b, number in zip(batches, numbers, strict=True)]
-        wanted = sorted(set(blocks))
-        found: dict[bytes, bytes] = {}
-        for block, value in zip(wanted, self._overlay.get_many("rows", wanted), strict=True):
-            if value is None:
-                raise StoreLost("rows are missing")
-            found[block] = value
-        return {
-            key: row_of(found[block], number & ((1 << batch.shift) - 1))
-            for key, block, batch, number in zip(keys, blocks, batches, numbers, strict=True)
-        }
+        wanted: dict[bytes, list[tuple[bytes, int]]] = {}
+        for key, batch, number in zip(keys, batches, numbers, strict=True):
+            block = ROW(batch.offset, number >> batch.shift)
+            wanted.setdefault(block, []).append((key, number & ((1 << batch.shift) - 1)))
+        blocks = sorted(wanted)
+        rows: dict[bytes, Any] = {}
+        for at in range(0, len(blocks), _BLOCKS):
+            part = blocks[at : at + _BLOCKS]
+            for block, value in zip(part, self._overlay.get_many("rows", part), strict=True):
+                if value is None:
+                    raise StoreLost("rows are missing")
+                for key, place in wanted[block]:
+                    rows[key] = row_of(value, place)
+        return rows
 
     def _note(self, offsets: Sequence[int], times: Sequence[int], batches: Sequence[Batch | None]) -> None:
         """Labels in the records at ``offsets`` belong to batches; those without one are noted when it comes."""

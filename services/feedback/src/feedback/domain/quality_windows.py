@@ -135,6 +135,7 @@ class QualityWindows:
         for key in self._due.take(boundary) | set(self._measurable(describe)):
             last = self._last.get(key)
             if last is not None and last.as_of > boundary:
+                self._unmeasured.discard(key)
                 self._due.add(last.as_of, key)
             # Said as of it: then it was being decided before a restart.
             elif (last is not None and last.as_of == boundary) or self._say(
