@@ -417,6 +417,10 @@ def test_a_version_is_made_again_bit_for_bit(world: World, tmp_path: Path) -> No
     """From the registry and the remotes alone: the trainer's clone and cache are gone, and nothing is registered."""
     shutil.rmtree(world.folder / "data" / "trainer")
     before = world.registry.versions(MODEL)
+    listed = ["git", "ls-remote", str(world.folder / "data" / "git" / f"{MODEL}.git")]
+    pushed = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    for version in before[1:]:  # those of killed trainings too
+        assert world.registry.tags(MODEL, version)["dvc_revision"] in pushed, version
     command = [sys.executable, "-m", "atalaia.cli", "reproduce", MODEL, "3", "--keep", str(tmp_path / "kept")]
     env = {**world.env, "COLUMNS": "200"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)
