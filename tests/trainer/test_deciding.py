@@ -37,7 +37,7 @@ from trainer.domain.history import run_id
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.selection import Selection
 from trainer.loop import Loop
-from trainer.pipeline import PipelineFailed, Trained
+from trainer.pipeline import Begun, PipelineFailed, Trained
 
 STEP, ROWS = 1_000, 120
 FIELDS = [FieldSpec("x", "float32")]
@@ -122,16 +122,26 @@ class Pipeline:
 
     def __init__(self) -> None:
         self.selections: list[Selection] = []
+        self.resumed: list[Begun | None] = []
         self.error: Exception | None = None
+        self.hangs, self.ended = False, 0
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def pushed(self, run_id: str, revision: str) -> None:
         """Kept already."""
 
-    async def train(self, run_id: str, selection: Selection, target: str, tags: Any) -> Trained:
+    async def train(
+        self, run_id: str, selection: Selection, target: str, tags: Any, resume: Begun | None = None
+    ) -> Trained:
         """As the real one."""
         self.selections.append(selection)
+        self.resumed.append(resume)
         self.meanwhile()
+        if self.hangs:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.ended += 1
         if self.error:
             raise self.error
         return Trained("2", "run", "revision", "checksum")
@@ -416,6 +426,44 @@ async def test_a_failed_training_is_tried_again_at_the_next_boundary_a_refused_o
     assert [d["as_of"] for d in decisions] == [STEP, 2 * STEP]
 
 
+async def test_a_training_that_hangs_is_ended_and_tried_again_so_often(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each record says why it failed and which attempt it was; the last, when the next one is made."""
+    monkeypatch.setattr(world.loop.settings, "training_timeout_s", 0.05)
+    monkeypatch.setattr(world.loop.settings, "training_attempts", 2)
+    world.pipeline.hangs = True
+    for k, rows in enumerate([100, 20, 4, 0, 1]):  # 120 are not a quarter more than 100; 125 are
+        await world.window(k, rows=rows)
+        await world.considered(k)
+    said = [(d["as_of"] // STEP, d["reason"]) for d in world.loop.status()["decisions"]]
+    why = "failed: the training was ended after 0.05 s (ATALAIA_TRAINING_TIMEOUT_S)"
+    assert said == [
+        (1, f"{why} (attempt 1 of 2 on these rows)"),
+        (2, f"{why} (attempt 2 of 2 on these rows: the next is made when they have grown by a quarter)"),
+        (5, f"{why} (attempt 2 of 2 on these rows: the next is made when they have grown by a quarter)"),
+    ]
+    assert len(world.pipeline.selections) == world.pipeline.ended == 3
+    started = [d["reason"] for d in world.producer.on("training-runs") if d["decision"] == "started"]
+    assert [reason.partition("failed before with ")[2] for reason in started] == [
+        "", "100, attempt 2 of 2", "120, attempt 2 of 2",
+    ]  # fmt: skip
+
+
+async def test_a_run_that_a_crash_left_without_a_version_is_gone_on_with(world: World) -> None:
+    """The pipeline is given it, and the decision is the one that there would have been."""
+    world.tasks.pop().cancel()
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    orphan = Begun("orphan", "revision of the project")
+    world.loop._left = lambda _: (None, orphan)  # type: ignore[method-assign]
+    await world.window(0)
+    world.knowledge.history.record(begun())
+    world.tasks.append(asyncio.create_task(world.loop.decide()))
+    promoted = (await world.considered(0))["decisions"][-1]
+    assert promoted["decision"] == "promoted", promoted["reason"]
+    assert world.pipeline.resumed == [orphan]
+
+
 async def test_a_real_alert_is_acted_on_beside_a_virtual_one_that_was_refused(world: World) -> None:
     """The virtual one waits for rows to grow; the real one, new at the next boundary, has not been judged yet."""
     world.registry.bundles["2"] = bundle("2", threshold(0))
@@ -663,7 +711,7 @@ async def test_a_restart_promotes_nothing_that_was_rolled_back(
     world.registry.bundles["2"] = bundle("2", threshold(2))
     world.registry.alias = "2"
     made = Trained(registered, "run", "revision", "checksum") if registered else None
-    world.loop._registered = lambda _: made  # type: ignore[method-assign]
+    world.loop._left = lambda _: (made, None)  # type: ignore[method-assign]
     for change in changes:
         await world.serves(*change)
     world.knowledge.history.record(begun())

@@ -23,7 +23,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from summaries.labels import text
 from trainer.domain.challenge import Scored, auc, challenge, log_losses, mcnemar, names_of, paired_bootstrap
 from trainer.domain.columns import Column, Labels
-from trainer.domain.consider import consider
+from trainer.domain.consider import consider, on_these_rows
 from trainer.domain.evidence import Evidence
 from trainer.domain.history import History, run_id
 from trainer.domain.knowledge import Knowledge
@@ -642,11 +642,23 @@ def test_what_was_refused_is_tried_again_when_rows_grew_by_a_quarter() -> None:
 
 
 def test_what_failed_is_tried_again_at_once() -> None:
-    """A failure has judged nothing: the same rows are good enough for another attempt."""
-    step = consider(400, 400, 0.95, decided("failed", labelled=400))
+    """A failure has judged nothing: the same rows are good enough for another attempt, but not for any number."""
+    step = consider(400, 400, 0.95, decided("failed", labelled=400), failures=1, attempts=2)
     assert step is not None
     assert step.decision == "started"
-    assert step.reason.endswith("failed before with 400")
+    assert step.reason.endswith("failed before with 400, attempt 2 of 2")
+    assert consider(400, 400, 0.95, decided("failed", labelled=400), failures=2, attempts=2) is None
+
+
+def test_failures_count_while_the_rows_have_not_grown_by_a_quarter() -> None:
+    """Of the alert's alone, whatever was decided in between."""
+    history = History()
+    for as_of, (what, labelled, alert_id) in enumerate(
+        [("failed", 100, "A"), ("failed", 100, "B"), ("waiting", 110, "A"), ("failed", 120, "A")]
+    ):
+        history.record(decided(what, as_of=as_of, labelled=labelled, alert_id=alert_id))
+    failed = history.failed("A")
+    assert [on_these_rows(failed, rows) for rows in (90, 124, 125, 149, 150)] == [2, 2, 1, 1, 0]
 
 
 def test_history_finds_the_interrupted_run_and_the_newest_boundary() -> None:

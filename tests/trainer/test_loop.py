@@ -18,6 +18,7 @@ import pytest
 import yaml
 from aiokafka import TopicPartition
 from atalaia.model.reproduce import Reproduction, tags_of
+from atalaia.model.rollback import announce, changes, prepare
 from contracts.codec import decode
 from contracts.events import (
     AlertChanged,
@@ -78,13 +79,22 @@ class World:
             "ATALAIA_PARTITIONS": "2",
             "ATALAIA_TRAINER_PORT": str(free_port()),
             "ATALAIA_MIN_TRAIN_ROWS": "100",
+            "TOY_HOLD": str(folder / "hold"),
             "PYTHONPATH": os.pathsep.join([*sys.path, str(self.project / "src")]),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         }
         self.settings = Settings(kafka=kafka, mlflow=mlflow, model=MODEL, partitions=2)
         self.registry = Registry(mlflow)
         self.trainer: subprocess.Popen[bytes] | None = None
+        self.hold = folder / "hold"  # while it is there, publishing waits after its MLflow run has begun
         self.rows = 0
+
+    def runs(self, run_id: str | None = None) -> list[Any]:
+        """MLflow's runs of a training; by default those without an end."""
+        client = self.registry.client()
+        asked = "status = 'RUNNING'" if run_id is None else f"tags.training_run = '{run_id}'"
+        found: list[Any] = client.search_runs([e.experiment_id for e in client.search_experiments()], asked)
+        return found
 
     def install(self) -> None:
         """The first champion, by the project's own pipeline."""
@@ -387,7 +397,10 @@ def test_a_restart_decides_nothing_again(world: World) -> None:
 
 @pytest.mark.parametrize(("step", "version"), [("snapshot", 4), ("register", 5), ("promote", 6)])
 def test_a_killed_training_ends_as_if_it_had_not_been(world: World, step: str, version: int) -> None:
-    """kill -9 while it trains, once it has registered or promoted: one run, one version, one decision."""
+    """kill -9 while it trains, once it has registered or promoted: one run, one version, one decision.
+
+    The first is killed once more, where its MLflow run has begun and holds no version: it is gone on with.
+    """
     k = 4 + version  # windows 8, 9, 10
     reached: dict[str, Callable[[], Any]] = {
         "snapshot": lambda: (
@@ -401,10 +414,20 @@ def test_a_killed_training_ends_as_if_it_had_not_been(world: World, step: str, v
     world.window(k, str(version - 1), 3000, limit, alert=f"C{version}", since=k * STEP)
     wait_for(step, reached[step])
     world.kill()
+    if step == "snapshot":
+        world.hold.touch()
+        world.start()
+        (begun,) = wait_for("an MLflow run without a version", world.runs)
+        world.kill()
+        world.hold.unlink()
     world.start()
     status = world.considered(k)
     promoted = status["decisions"][-1]
     assert promoted["decision"] == "promoted", promoted["reason"]
+    (run,) = world.runs(promoted["run_id"])
+    assert (run.info.run_id, run.info.status) == (promoted["mlflow_run_id"], "FINISHED")
+    assert step != "snapshot" or run.info.run_id == begun.info.run_id
+    assert world.runs() == []
     assert status["version"] == promoted["challenger_version"] == str(version)
     wait_for("the alias", lambda: world.registry.champion(MODEL) == str(version))
     assert len(world.registry.versions(MODEL)) == version
@@ -413,10 +436,39 @@ def test_a_killed_training_ends_as_if_it_had_not_been(world: World, step: str, v
     assert [d.decision for d in ends if d.decision != "started"] == ["promoted"]
 
 
+def test_a_rollback_by_hand_while_a_training_runs_holds(world: World) -> None:
+    """The alias follows at once; the run that then wins against what serves no more is refused, and changes nothing."""
+    world.hold.touch()
+    world.window(11, "6", 3000, 2.0, alert="D", since=11 * STEP)
+    wait_for("a training that publishes", world.runs)
+    said = asyncio.run(changes(world.settings, MODEL))
+    event = prepare(said, "", world.registry, "complaints", None).event
+    asyncio.run(announce(world.settings, event, said[-1]))
+    wait_for("the alias", lambda: world.registry.champion(MODEL) == "5", 10)
+    assert get(world.url("/api/v1.0/status"))["running"]
+    world.hold.unlink()
+    status = world.considered(11)
+    refused = status["decisions"][-1]
+    assert refused["decision"] == "refused", refused["reason"]
+    assert refused["reason"].startswith("version 5 serves now, not version 6 that was challenged; ")
+    assert (refused["challenger_version"], status["version"], world.registry.champion(MODEL)) == (
+        "7",
+        "5",
+        "5",
+    )
+    last = world.read("model-events", ModelChanged)[-1]
+    assert (last.version, last.previous_version, last.action) == ("5", "6", "rolled_back")
+    assert last.sha256 == world.registry.bundle(MODEL, "5").sha256
+
+
 def test_a_version_is_made_again_bit_for_bit(world: World, tmp_path: Path) -> None:
     """From the registry and the remotes alone: the trainer's clone and cache are gone, and nothing is registered."""
     shutil.rmtree(world.folder / "data" / "trainer")
     before = world.registry.versions(MODEL)
+    listed = ["git", "ls-remote", str(world.folder / "data" / "git" / f"{MODEL}.git")]
+    pushed = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+    for version in before[1:]:  # those of killed trainings too
+        assert world.registry.tags(MODEL, version)["dvc_revision"] in pushed, version
     command = [sys.executable, "-m", "atalaia.cli", "reproduce", MODEL, "3", "--keep", str(tmp_path / "kept")]
     env = {**world.env, "COLUMNS": "200"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=240)

@@ -1,5 +1,7 @@
 """What the project's pipeline finds: the truth in the types its own data have."""
 
+import asyncio
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from contracts.events import Label
+from servicekit.config import Settings
 from trainer.domain.columns import Labels
 from trainer.domain.ledger import Rows
+from trainer.pipeline import Pipeline, PipelineFailed
 from trainer.snapshot import write_rows
 
 
@@ -37,3 +41,19 @@ def test_the_truth_can_be_cast_to_the_projects_own_type(
     assert [str(v) for v in frame["quality"].astype(base)] == [
         str(float(v)) if base == "float64" else str(v).removesuffix(".0") for v in labels
     ]
+
+
+def test_a_project_that_hides_its_snapshots_is_refused(tmp_path: Path) -> None:
+    """DVC would not find what it tracks there: the reason says what .gitignore has to say, and that is then enough."""
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    pipeline = Pipeline(Settings(data_dir=tmp_path, project=tmp_path))
+    pipeline.folder.mkdir(parents=True)
+    pipeline.work = tmp_path
+    ignored = tmp_path / ".gitignore"
+    ignored.write_text("/data/*\n!/data/live\n/data/live/*\n!/data/live/.gitkeep\n")
+    with pytest.raises(
+        PipelineFailed, match=r"is git-ignored.*let the project's .gitignore say /data/\*.parquet"
+    ):
+        asyncio.run(pipeline._trackable())
+    ignored.write_text("/data/*.parquet\n/data/live/*.parquet\n")
+    asyncio.run(pipeline._trackable())

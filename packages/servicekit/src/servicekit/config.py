@@ -136,6 +136,14 @@ class Settings(BaseSettings):
     max_size_ratio: float = Field(
         10.0, gt=0, description="how many times the champion's bytes a challenger's ONNX may have"
     )
+    training_attempts: int = Field(
+        3,
+        gt=0,
+        description="how often a training that fails is tried on the same rows; then again when they have grown by a quarter",
+    )
+    training_timeout_s: float = Field(
+        3_600, gt=0, description="how long a training may take, seconds; then it is ended, and has failed"
+    )
     acknowledge: str = Field(
         "kafka",
         pattern="^(kafka|accept)$",

@@ -12,6 +12,7 @@ from servicekit.kafka import make_consumer, make_producer, stop_consumer, wait_f
 from servicekit.registry import Registry
 from servicekit.topics import ensure_topics
 
+from trainer.alone import alone
 from trainer.consumes.http import make_app
 from trainer.domain.knowledge import Knowledge
 from trainer.loop import TAKES, Loop
@@ -23,6 +24,11 @@ async def run(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT; raises ``UserError`` for what the user can mend."""
     pipeline = Pipeline(settings)
     pipeline.check()
+    with alone(pipeline.folder, settings.model):
+        await _run(settings, pipeline)
+
+
+async def _run(settings: Settings, pipeline: Pipeline) -> None:
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
     stop = asyncio.Event()

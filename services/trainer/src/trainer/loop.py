@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -35,7 +35,7 @@ from trainer.consumes import (
     training_runs,
 )
 from trainer.domain.challenge import Scored, Verdict, challenge, incompatible
-from trainer.domain.consider import consider
+from trainer.domain.consider import attempted, consider, on_these_rows
 from trainer.domain.guardrails import Limits, costs, guarded, recalls
 from trainer.domain.history import run_id
 from trainer.domain.knowledge import Knowledge
@@ -44,7 +44,7 @@ from trainer.domain.promotion import superseded
 from trainer.domain.selection import Selection, select
 from trainer.domain.triggers import Trigger, scheduled
 from trainer.latency import latency_ratio
-from trainer.pipeline import Pipeline, PipelineFailed, Trained
+from trainer.pipeline import Begun, Pipeline, PipelineFailed, Trained
 from trainer.produces import model_events as promotions
 from trainer.produces import training_runs as decisions
 
@@ -278,7 +278,16 @@ class Loop:
             labelled = self.knowledge.ledger.count(since, cut, boundary) if cut is not None else 0
             last = self.knowledge.history.last(alert.alert_id)
             point = "the change point" if alert.kind in ("virtual", "real") else "the last training"
-            step = consider(labelled, settings.min_train_rows, settings.label_complete, last, point)
+            failures = on_these_rows(self.knowledge.history.failed(alert.alert_id), labelled)
+            step = consider(
+                labelled,
+                settings.min_train_rows,
+                settings.label_complete,
+                last,
+                point,
+                failures,
+                settings.training_attempts,
+            )
             if step is not None:
                 considered.append((step, alert, since, labelled))
         if not considered:
@@ -323,6 +332,10 @@ class Loop:
             if not isinstance(error, PipelineFailed | UserError | Unusable):
                 log.exception("training %s", started.run_id)
             reason = f"failed: {error}" if str(error) else f"failed: {type(error).__name__}"
+            if started.trigger not in ("manual", "schedule"):  # their answer is this
+                failed = self.knowledge.history.failed(started.alert_id)
+                attempt = on_these_rows(failed, started.rows.get("labelled", 0)) + 1
+                reason = f"{reason} {attempted(attempt, self.settings.training_attempts)}"
             decision = msgspec.structs.replace(started, decision="failed", reason=reason)
         await self._record(decision)
         if decision.decision == "promoted":
@@ -331,9 +344,9 @@ class Loop:
 
     async def _challenged(self, started: TrainingDecided, again: bool) -> TrainingDecided:
         settings = self.settings
-        trained = None
+        trained, left = None, None
         if again:
-            trained = await self._answer("what the run had registered", self._registered, started.run_id)
+            trained, left = await self._answer("what the run had registered", self._left, started.run_id)
             if trained is not None:
                 await self.pipeline.pushed(started.run_id, trained.dvc_revision)
             late = await self._superseded(started, trained.version if trained else None)
@@ -358,7 +371,9 @@ class Loop:
         }
         if trained is None:
             target = champion.bundle.profile["target"]
-            trained = await self.pipeline.train(started.run_id, selection, target, tags)
+            trained = await self._in_time(
+                self.pipeline.train(started.run_id, selection, target, tags, resume=left)
+            )
         challenger = await self._answer(
             f"version {trained.version}",
             self.registry.bundle,
@@ -403,19 +418,40 @@ class Loop:
                 log.warning("the end of %s is not known, asking again: %s", topic, error)
                 await asyncio.sleep(FIRST_DELAY)
 
-    def _registered(self, run_id: str) -> Trained | None:
-        """The version that an interrupted run had registered already, its tags completed."""
-        client = self.registry.client()
-        for version in reversed(self.registry.versions(self.settings.model)):
-            described = client.get_model_version(self.settings.model, version)
-            tags = client.get_run(described.run_id).data.tags
-            if tags.get("training_run") == run_id:
+    def _left(self, run_id: str) -> tuple[Trained | None, Begun | None]:
+        """What an interrupted run had registered, its tags completed, or else the MLflow run that it had begun."""
+        client, model = self.registry.client(), self.settings.model
+        experiments = [found.experiment_id for found in client.search_experiments()]
+        begun = None
+        for run in client.search_runs(experiments, f"tags.training_run = '{run_id}'"):
+            tags = run.data.tags
+            for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+                if version.name != model:
+                    continue
+                described = client.get_model_version(model, version.version)
                 for name, value in tags.items():
                     if not name.startswith("mlflow.") and name not in described.tags:
-                        client.set_model_version_tag(self.settings.model, version, name, value)
+                        client.set_model_version_tag(model, version.version, name, value)
+                if run.info.status == "RUNNING":  # killed before it could say so
+                    client.set_terminated(run.info.run_id)
                 made_of = tags.get("dvc_revision", ""), tags.get("data_sha256", "")
-                return Trained(version, described.run_id, *made_of)
-        return None
+                return Trained(str(version.version), run.info.run_id, *made_of), None
+            client.set_terminated(run.info.run_id, "KILLED")  # until it is gone on with
+            begun = begun or Begun(run.info.run_id, tags.get("code_version", ""))
+        return None, begun
+
+    async def _in_time(self, training: Coroutine[Any, Any, Trained]) -> Trained:
+        """What comes of a training; raises :class:`PipelineFailed`, after it has ended, for one that takes too long."""
+        seconds = self.settings.training_timeout_s
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await training
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise PipelineFailed(
+                f"the training was ended after {seconds:g} s (ATALAIA_TRAINING_TIMEOUT_S)"
+            ) from None
 
     def _judge(self, champion: ModelBundle, challenger: ModelBundle, selection: Selection) -> Verdict:
         """What the predictor would refuse never wins. Raises ``Unusable`` for a version that does not score."""

@@ -59,6 +59,14 @@ class Trained:
     data_sha256: str
 
 
+@dataclass(frozen=True)
+class Begun:
+    """An MLflow run that a crash left without a version, and the project's revision that it is of."""
+
+    mlflow_run_id: str
+    code_version: str
+
+
 class Pipeline:
     """One project's clone under ``ATALAIA_DATA_DIR/trainer/<model>``. Runs one training at a time."""
 
@@ -98,12 +106,14 @@ class Pipeline:
         if not (self.project / "dvc.yaml").is_file():
             raise UserError(f"{self.project} has no dvc.yaml; set ATALAIA_PROJECT to the project's folder")
 
-    async def _run(self, what: str, *command: str, cwd: Path | None = None) -> str:
+    async def _run(
+        self, what: str, *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
+    ) -> str:
         """Standard output of a command; raises :class:`PipelineFailed`. Ends the command when cancelled."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(_GUARD), *command),
             cwd=cwd or self.work,
-            env=self._env,
+            env={**self._env, **(env or {})},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -185,19 +195,34 @@ class Pipeline:
         dvc.mkdir(exist_ok=True)
         (dvc / "config.local").write_text(f"{text}\n{self.remotes.dvc_config}", encoding="utf-8")
 
-    async def train(self, run_id: str, selection: Selection, target: str, tags: Mapping[str, str]) -> Trained:
-        """Run the pipeline on a selection and register what comes out; the alias is not touched."""
+    async def train(
+        self,
+        run_id: str,
+        selection: Selection,
+        target: str,
+        tags: Mapping[str, str],
+        resume: Begun | None = None,
+    ) -> Trained:
+        """Run the pipeline on a selection and register what comes out; the alias is not touched.
+
+        ``resume`` is gone on with, unless the project has changed since: a run's parameters cannot.
+        """
         (self.folder / "last-run.log").unlink(missing_ok=True)
         await self.prepare()
         await self._git(
             "checkout", "--quiet", "--force", "-B", f"training/{run_id}", "project", cwd=self.clone
         )
+        code_version = await self._git("rev-parse", "project", cwd=self.clone)
         data_sha256 = await asyncio.to_thread(write_snapshot, self.work, selection, target)
         await self._trackable()
         go = self.folder / "tags.json"
         go.unlink(missing_ok=True)
         module = ("-m", "trainer.publisher", self.package, str(go))
-        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._run("publish", sys.executable, *module))]
+        # mlflow.start_run() goes on with the run that MLFLOW_RUN_ID names
+        goes_on = resume is not None and resume.code_version == code_version
+        env = {"MLFLOW_RUN_ID": resume.mlflow_run_id} if resume is not None and goes_on else {}
+        publishing = self._run("publish", sys.executable, *module, env=env)
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(publishing)]
         try:
             began = time.monotonic()
             await self._run("dvc repro", sys.executable, "-m", "trainer.tracked", *SNAPSHOT)
@@ -206,7 +231,7 @@ class Pipeline:
             began = time.monotonic()
             made = {
                 **await asyncio.to_thread(made_with),
-                "code_version": await self._git("rev-parse", "project", cwd=self.clone),
+                "code_version": code_version,
                 "project_path": self.inside.as_posix(),
                 "training_run": run_id,
                 "dvc_revision": revision,

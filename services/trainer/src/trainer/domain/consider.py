@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil
 from typing import Literal
@@ -20,13 +21,21 @@ class Step:
 
 
 def consider(
-    labelled: int, needed: int, complete: float, last: TrainingDecided | None, point: str = "the change point"
+    labelled: int,
+    needed: int,
+    complete: float,
+    last: TrainingDecided | None,
+    point: str = "the change point",
+    failures: int = 0,
+    attempts: int = 3,
 ) -> Step | None:
     """What to do about an open alert with ``labelled`` rows since its change point; ``None``: nothing new.
 
     ``last`` is the newest finished decision about this alert. A failure judged nothing: the next boundary tries
-    again.
+    again, until there are ``attempts`` failures :func:`on_these_rows`.
     """
+    if failures >= attempts:
+        return None
     said = last.decision if last else None
     before = last.rows.get("labelled", 0) if last else 0
     if said in ("refused", "promoted") and labelled < ceil(GROWTH * max(before, 1)):
@@ -40,4 +49,27 @@ def consider(
             f"(up to the newest window with {complete:.0%} of its labels)",
         )
     again = f", {said} before with {before}" if said not in (None, "waiting") else ""
+    if failures:
+        again += f", attempt {failures + 1} of {attempts}"
     return Step("started", f"training: {labelled} labelled rows since {point}{again}")
+
+
+def on_these_rows(failed: Iterable[TrainingDecided], labelled: int) -> int:
+    """How many of an alert's failures were on the same rows: those that have not grown by a quarter since.
+
+    >>> on_these_rows([], 100)
+    0
+    """
+    return sum(labelled < ceil(GROWTH * max(run.rows.get("labelled", 0), 1)) for run in failed)
+
+
+def attempted(attempt: int, attempts: int) -> str:
+    """What the reason of a failure says of attempts.
+
+    >>> attempted(1, 2)
+    '(attempt 1 of 2 on these rows)'
+    >>> attempted(2, 2)
+    '(attempt 2 of 2 on these rows: the next is made when they have grown by a quarter)'
+    """
+    until = "" if attempt < attempts else ": the next is made when they have grown by a quarter"
+    return f"(attempt {attempt} of {attempts} on these rows{until})"

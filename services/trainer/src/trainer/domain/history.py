@@ -42,3 +42,7 @@ class History:
         """The newest finished decision about an alert."""
         said = [d for d in self._by_run.values() if d.alert_id == alert_id and d.decision != "started"]
         return max(said, key=lambda d: d.as_of, default=None)
+
+    def failed(self, alert_id: str) -> list[TrainingDecided]:
+        """All failures about an alert."""
+        return [d for d in self._by_run.values() if d.alert_id == alert_id and d.decision == "failed"]
