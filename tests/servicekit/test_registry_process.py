@@ -81,3 +81,13 @@ async def test_who_stops_asking_ends_the_process(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ConnectionError):
         await asked.profile("m", "1")
     await asked.close()
+
+
+async def test_a_question_that_hangs_does_not_keep_others_waiting() -> None:
+    """It ends with its process after a while, is an error that may pass, and the next one is asked."""
+    asked = RegistryProcess("http://127.0.0.1:9", answer_seconds=0.5)
+    first, second = (asyncio.create_task(asked.profile("m", version)) for version in "12")
+    for asking in (first, second):
+        with pytest.raises(ConnectionError, match=r"did not answer within 0\.5 s"):
+            await asking
+    assert not asked.running

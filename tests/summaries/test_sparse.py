@@ -58,10 +58,10 @@ def test_counts_over_other_cells_do_not_add():
 
 
 @pytest.mark.parametrize(
-    "columns", [([5], [1]), ([-1], [1]), ([1, 2], [1]), ([2, 1], [1, 1]), ([1, 1], [1, 1])]
+    "columns", [([1], [0]), ([5], [1]), ([-1], [1]), ([1, 2], [1]), ([2, 1], [1, 1]), ([1, 1], [1, 1])]
 )
 def test_columns_that_do_not_fit_are_refused(columns):
-    """A cell outside, a count too few, cells that are not in order."""
+    """A cell of no rows, a cell outside, a count too few, cells that are not in order."""
     with pytest.raises(ValueError, match=r"do not fit|not in order"):
         SparseCounts.from_columns(columns, 5)
 
@@ -82,6 +82,7 @@ def test_packed_counts_come_back(rows):
     "packed",
     [
         Packed(1, b"\x05", b"\x01"),
+        Packed(1, b"\x02", b"\x00"),
         Packed(2, b"\x01\x00", b"\x01\x01"),
         Packed(2, b"\x01\x01", b"\x01"),
         Packed(2, b"\x01\x01\x01", b"\x01\x01"),
@@ -90,6 +91,6 @@ def test_packed_counts_come_back(rows):
     ],
 )
 def test_bytes_that_do_not_fit_are_refused(packed):
-    """A cell outside, the same cell twice, too few bytes, a width that is none, no bytes, less than no cells."""
+    """A cell outside, one of no rows, the same cell twice, too few bytes, a width that is none, no bytes, less than no cells."""
     with pytest.raises(ValueError, match=r"do not fit|not in order"):
         SparseCounts.unpacked(packed, 5)

@@ -41,7 +41,7 @@ class TakingOver:
     ) -> HeldPartition:
         """The partition as its last holder has told of it. ``panes`` may hold more: see :attr:`Panes.ahead`."""
         progress = self.edges.progress.state
-        _check(partition, progress.joined.get(partition), panes, behind)
+        check_panes(partition, progress.joined.get(partition), panes, behind)
         standing = progress.joined.get(partition) or Standing(
             epoch, Position(), 0, Position(), {}, {}, {}, 0, None
         )
@@ -122,7 +122,9 @@ class TakingOver:
                 yield record.offset, kept
 
 
-def _check(partition: int, standing: Standing | None, panes: list[QualityPaneCounted], behind: int) -> None:
+def check_panes(
+    partition: int, standing: Standing | None, panes: list[QualityPaneCounted], behind: int
+) -> None:
     """Raise where ``quality-panes`` does not fit ``join-progress``: what was counted would be missing for good."""
     why = None
     if standing is not None and behind < standing.panes:
