@@ -4,6 +4,7 @@
 of event time. Once all wait and the windows that ended are reported, 1,000,000 labels come in uploads of 1,000, scattered
 over all batches, each known from an hour to five days after its prediction and at the end of the six days at the latest.
 Then a flush has every window's revised report published, which counts as work for labels too.
+The model's profile is in an MLflow registry, which is asked once, in a process that has ended when labels come.
 The feedback service is a process of its own, pinned to one core; the broker and the load share the other. A figure is rows
 by seconds of the service's processor time, RocksDB's threads included. Beside it a plain dictionary join in one
 process on the same topics (``feedback_dictionary.py``), and the service once more with the labels put straight on
@@ -36,6 +37,7 @@ from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
 from servicekit.kafka import make_producer
 from servicekit.topics import ensure_topics
+from summaries.profile import FieldSpec, Profile
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -46,6 +48,29 @@ PARTITIONS = 12
 NAMES = [f"x{i}" for i in range(11)]
 LABELS_GOAL = 50_000
 MEMORY_GOAL = 500
+
+
+def register(folder: Path) -> str:
+    """The profile of version 1 of model m, from rows like those that are predicted; the registry's address."""
+    import mlflow
+
+    rng = np.random.default_rng(7)
+    columns = {name: rng.normal(size=5_000).round(4).tolist() for name in NAMES}
+    scores = rng.random(5_000).round(4)
+    profile = Profile.build(
+        columns, [FieldSpec(name, "float32") for name in NAMES],
+        predictions=["yes" if s > 0.5 else "no" for s in scores],
+        probabilities={"no": (1 - scores).tolist(), "yes": scores.tolist()},
+        target="y", classes=["no", "yes"], task="classification",
+    ).to_dict()  # fmt: skip
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
+    experiment = client.create_experiment("e", artifact_location=(folder / "artifacts").as_uri())
+    run = client.create_run(experiment)
+    client.log_dict(run.info.run_id, profile, "profile.json")
+    client.create_registered_model("m")
+    client.create_model_version("m", (folder / "artifacts").as_uri(), run.info.run_id)
+    return uri
 
 
 def peak(pid: int) -> float:
@@ -106,12 +131,12 @@ def labels(rows: int) -> list[Labels]:
 class Service:
     """``python -m feedback``, on one core."""
 
-    def __init__(self, kafka: str, folder: Path, memory_mb: int) -> None:
+    def __init__(self, kafka: str, registry: str, folder: Path, memory_mb: int) -> None:
         self.port, self.log = free_port(), folder / "feedback.log"
         env = {
             **os.environ, "ATALAIA_KAFKA": kafka, "ATALAIA_FEEDBACK_PORT": str(self.port),
             "ATALAIA_WINDOW_MS": str(HOUR), "ATALAIA_PARTITIONS": str(PARTITIONS),
-            "ATALAIA_DATA_DIR": str(folder / "data"), "ATALAIA_MLFLOW": "http://127.0.0.1:9",
+            "ATALAIA_DATA_DIR": str(folder / "data"), "ATALAIA_MLFLOW": registry,
             "ATALAIA_JOIN_MEMORY_MB": str(memory_mb),
         }  # fmt: skip
         with self.log.open("ab") as out:
@@ -139,6 +164,13 @@ class Service:
             if count >= rows:
                 return marks
             await asyncio.sleep(0.25)
+
+    async def alone(self, seconds: float = 60) -> None:
+        """Return once the process that asks the registry has ended."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        async with asyncio.timeout(seconds):
+            while children.read_text():  # noqa: ASYNC110
+                await asyncio.sleep(0.25)
 
     async def flush(self) -> None:
         """Have all reports published that the labels make."""
@@ -192,19 +224,21 @@ async def through_service(rows: int, memory_mb: int, over_http: bool) -> dict[st
     cores = sorted(os.sched_getaffinity(0))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        registry = register(folder)
         os.sched_setaffinity(0, cores[:1])  # the broker's too, which is our child
         with EmbeddedKafka(folder / "kafka") as broker:
             await ensure_topics(broker.bootstrap, PARTITIONS)
             uploads = labels(rows)
             await predict(broker.bootstrap, rows)
             os.sched_setaffinity(0, cores)
-            service = Service(broker.bootstrap, folder, memory_mb)
+            service = Service(broker.bootstrap, registry, folder, memory_mb)
             os.sched_setaffinity(0, cores[:1])
             try:
                 marks = await service.until("predicted", rows)
                 start = next((m for m in reversed(marks) if m[0] == 0), marks[0])
                 pending = rows / (marks[-1][1] - start[1])
                 await service.until("decided_through", SPAN - HOUR)
+                await service.alone()
                 before_cpu, before, memory = (
                     processor(service.process.pid),
                     time.monotonic(),
