@@ -103,6 +103,7 @@ def test_the_page_as_it_stands_gets_reports_and_an_alert(tmp_path: Path) -> None
     with EmbeddedKafka() as broker:
         env = {
             **os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "MLFLOW_TRACKING_URI": uri,
+            "MLFLOW_REGISTRY_URI": uri,  # MLflow's client leaves that of another test behind
             "ATALAIA_KAFKA": broker.bootstrap, "ATALAIA_MLFLOW": uri, "ATALAIA_MODEL": "pump",
             "ATALAIA_PARTITIONS": "3", "ATALAIA_DRIFT_MONITOR_PORT": str(port), "ATALAIA_DATA_DIR": str(tmp_path),
         }  # fmt: skip
