@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from servicekit.config import Settings
@@ -19,6 +19,13 @@ def impatient(settings: Settings, seconds: int = 10, retries: int = 1) -> Regist
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(seconds))
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     return Registry(settings.mlflow)
+
+
+def must_have(registry: Registry, model: str, version: str, known: Sequence[str]) -> None:
+    """Raise :class:`UserError` where the registry, of which ``known`` are all versions of a model, has not this one."""
+    if version not in known:
+        has = f"it has {', '.join(known)}" if known else "it has no version of it"
+        raise UserError(f"the registry at {registry.uri} has no version {version} of {model}: {has}.")
 
 
 def given(registry: Registry, what: str, ask: Callable[[], T]) -> T:

@@ -433,8 +433,8 @@ class TrainingDecided(Event, frozen=True):
     """Topic ``training-runs``: every decision of the trainer, with its reasons. Key: ``model``.
 
     ``alert_id`` is what asked for it: an alert, a request, or a period of the schedule, as ``trigger`` says (null: an alert of
-    before there were others). ``guardrails``: of a challenge, by name, the share of the champion's recall that each class loses (``recall of ...``), how
-    many times slower it answers (``latency``) and larger it is (``size``).
+    before there were others). ``guardrails``: of a challenge, by name, the share of the champion's recall that each class
+    loses (``recall of ...``), how many times slower it answers (``latency``) and larger it is (``size``).
     """
 
     run_id: str

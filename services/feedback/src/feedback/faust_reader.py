@@ -34,15 +34,17 @@ def follow(
     async def agent(stream: Any) -> None:
         queue = stream.channel.queue
         chunk: list[Any] = []
+        size = 0
         async for events in stream.noack_take(TAKEN, within=WITHIN):
-            # A record that was read before the last rebalance is read again after it: taken now it would move the
-            # position over records before it that are not joined.
-            generation = app.consumer_generation_id
-            chunk = [event for event in (*chunk, *events) if event.message.generation_id == generation]
-            size = sum(len(event.message.value or b"") for event in chunk)
+            chunk += events
+            size += sum(len(event.message.value or b"") for event in events)
             # There is more than can be taken at once.
             if queue.qsize() and len(chunk) < CHUNK and size < CHUNK_BYTES:
                 continue
+            # A record that was read before the last rebalance is read again after it: taken now it would move the
+            # position over records before it that are not joined.
+            generation = app.consumer_generation_id
+            chunk = [event for event in chunk if event.message.generation_id == generation]
             try:
                 joined = await take([event.message for event in chunk])
             except Exception as error:  # noqa: BLE001  whatever it is, the program ends with it
@@ -53,7 +55,7 @@ def follow(
                 current = event.message.generation_id == app.consumer_generation_id
                 if current and event.message.partition in joined:
                     event.ack()
-            chunk = []
+            chunk, size = [], 0
             rested_at = time.monotonic() + pace()
             while (left := rested_at - time.monotonic()) > 0 and queue.qsize() < waiting / 2:
                 if app.consumer_generation_id != generation:  # others have partitions now, or we

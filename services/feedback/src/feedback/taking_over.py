@@ -41,10 +41,9 @@ class TakingOver:
     ) -> HeldPartition:
         """The partition as its last holder has told of it. ``panes`` may hold more: see :attr:`Panes.ahead`."""
         progress = self.edges.progress.state
-        check_panes(partition, progress.joined.get(partition), panes, behind)
-        standing = progress.joined.get(partition) or Standing(
-            epoch, Position(), 0, Position(), {}, {}, {}, 0, None
-        )
+        told = progress.joined.get(partition)
+        check_panes(partition, told, panes, behind)
+        standing = told or Standing(epoch, Position(), 0, Position(), {}, {}, {}, 0, None)
         try:
             store, join = await self._restore(partition, standing)
         except StoreLost as error:

@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 Version = tuple[str, str]
 Fetch = Callable[[str, str], Awaitable[Task]]
 Observe = Callable[[str, Any], None]
-AT_ONCE = 4  # a restart may find many versions; one process answers them in turn
 
 
 class Tasks:
@@ -37,7 +36,6 @@ class Tasks:
         self._known: dict[Version, Task] = {}
         self._asking: dict[Version, asyncio.Task[None]] = {}
         self._first_answers: dict[Version, asyncio.Event] = {}  # of versions that no boundary waited for yet
-        self._places = asyncio.Semaphore(AT_ONCE)
         self._named: set[Version] = set()
         self.missing: set[Version] = set()
 
@@ -81,8 +79,7 @@ class Tasks:
         answered = self._first_answers[version]
         while version not in self._known:
             try:
-                async with self._places:
-                    self._known[version] = await self._fetch(*version)
+                self._known[version] = await self._fetch(*version)
             except Exception as error:  # noqa: BLE001  whatever the registry raises, the answer is to ask again
                 self._miss(version, str(error))
                 answered.set()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from scoring import OnnxModel
 from servicekit.registry import ModelBundle
 
+from trainer.domain.challenge import model_of
 from trainer.domain.columns import Array
 
 TURNS = {1: 50, 1_000: 5}  # rows of a request: how often each is scored
@@ -18,10 +18,7 @@ def latency_ratio(champion: ModelBundle, challenger: ModelBundle, features: Mapp
 
     ``features`` are columns of at least one row. Raises as :class:`scoring.OnnxModel`.
     """
-    models = [
-        OnnxModel(bundle.onnx, [field["name"] for field in bundle.profile["features"]])
-        for bundle in (champion, challenger)
-    ]
+    models = [model_of(bundle.onnx, bundle.profile) for bundle in (champion, challenger)]
     worst = 0.0
     for rows, turns in TURNS.items():
         columns = {name: column[:rows] for name, column in features.items()}

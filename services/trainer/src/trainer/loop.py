@@ -42,7 +42,7 @@ from trainer.domain.knowledge import Knowledge
 from trainer.domain.ledger import Rows
 from trainer.domain.promotion import superseded
 from trainer.domain.selection import Selection, select
-from trainer.domain.triggers import Trigger, scheduled
+from trainer.domain.triggers import ASKED, Trigger, scheduled
 from trainer.latency import latency_ratio
 from trainer.pipeline import Begun, Pipeline, PipelineFailed, Trained
 from trainer.produces import model_events as promotions
@@ -273,11 +273,11 @@ class Loop:
         cut = self.knowledge.evidence.cut(boundary, settings.label_complete)
         considered = []
         for alert in triggers:
-            begun = 0 if alert.since is None else alert.since
+            begun = alert.since or 0
             since = max(begun, champion.trained_until or begun)
             labelled = self.knowledge.ledger.count(since, cut, boundary) if cut is not None else 0
             last = self.knowledge.history.last(alert.alert_id)
-            point = "the change point" if alert.kind in ("virtual", "real") else "the last training"
+            point = "the last training" if alert.kind in ASKED else "the change point"
             failures = on_these_rows(self.knowledge.history.failed(alert.alert_id), labelled)
             step = consider(
                 labelled,
@@ -332,7 +332,7 @@ class Loop:
             if not isinstance(error, PipelineFailed | UserError | Unusable):
                 log.exception("training %s", started.run_id)
             reason = f"failed: {error}" if str(error) else f"failed: {type(error).__name__}"
-            if started.trigger not in ("manual", "schedule"):  # their answer is this
+            if started.trigger not in ASKED:  # their answer is this
                 failed = self.knowledge.history.failed(started.alert_id)
                 attempt = on_these_rows(failed, started.rows.get("labelled", 0)) + 1
                 reason = f"{reason} {attempted(attempt, self.settings.training_attempts)}"

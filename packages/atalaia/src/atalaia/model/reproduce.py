@@ -26,7 +26,7 @@ from servicekit.remotes import NAME, Remotes, remotes_of
 
 from atalaia.processes import Child, tail
 from atalaia.project import environment_of
-from atalaia.registry import given
+from atalaia.registry import given, must_have
 
 MODEL, METRICS = "models/model.onnx", "reports/metrics.json"
 LONGEST = 24 * 3600.0  # seconds a step may take
@@ -46,9 +46,7 @@ def tags_of(settings: Settings, registry: Registry, version: str) -> dict[str, s
     """The version's tags; raises :class:`UserError` where they do not say what it was made of."""
     model = settings.model
     known = given(registry, f"the versions of {model}", lambda: registry.versions(model))
-    if version not in known:
-        has = f"it has {', '.join(known)}" if known else "it has no version of it"
-        raise UserError(f"the registry at {registry.uri} has no version {version} of {model}: {has}.")
+    must_have(registry, model, version, known)
     tags = given(registry, f"the tags of version {version}", lambda: registry.tags(model, version))
     missing = [name for name in ("dvc_revision", "data_sha256", "sha256") if not tags.get(name)]
     if missing:

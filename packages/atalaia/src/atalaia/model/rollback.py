@@ -21,7 +21,7 @@ from summaries.profile import Profile
 
 from atalaia import sending
 from atalaia.model.standing import SERVING
-from atalaia.registry import given
+from atalaia.registry import given, must_have
 
 PREDICTIONS = "predictions"
 LAST_RECORDS = 10  # of a partition: among them is one of the model, where there is traffic
@@ -89,11 +89,7 @@ def prepare(
             raise
         away = str(error)
     else:
-        if version not in known:
-            raise UserError(
-                f"the registry at {registry.uri} has no version {version} of {model}: "
-                f"it has {', '.join(known) or 'none'}."
-            )
+        must_have(registry, model, version, known)
         if not sha256:
             tags = given(registry, f"the tags of version {version}", lambda: registry.tags(model, version))
             sha256 = tags.get("sha256", "")

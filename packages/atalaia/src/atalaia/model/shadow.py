@@ -13,7 +13,7 @@ from summaries.profile import Profile
 from atalaia import sending
 from atalaia.drift.explain import when
 from atalaia.model.standing import CHALLENGERS, Standing
-from atalaia.registry import given
+from atalaia.registry import given, must_have
 
 
 def begin(
@@ -35,9 +35,7 @@ def begin(
             f"To have it loaded anew, stop it first: atalaia model shadow --stop"
         )
     known = given(registry, f"the versions of {model}", lambda: registry.versions(model))
-    if version not in known:
-        has = f"it has {', '.join(known)}" if known else "it has no version of it"
-        raise UserError(f"the registry at {registry.uri} has no version {version} of {model}: {has}.")
+    must_have(registry, model, version, known)
     bundle = given(registry, f"version {version} of {model}", lambda: registry.bundle(model, version))
     after = given(
         registry,

@@ -47,10 +47,7 @@ class LabelWindows:
         if pane.by != "label":
             return
         over = self._last.over(self.decided)
-        if pane.pane_start < over:
-            self.sums.refuse(pane)
-            return
-        if not self.sums.absorb(pane):
+        if not self.sums.absorb(pane, over):
             return
         self._touched.add(PaneKey.of(pane))
         for start in self.windows.starts(pane.pane_start):

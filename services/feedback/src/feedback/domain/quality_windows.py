@@ -100,10 +100,7 @@ class QualityWindows:
         if pane.by != "prediction":
             return
         over = self._last.over(self.decided)
-        if pane.pane_start < over:
-            self.sums.refuse(pane)
-            return
-        if not self.sums.absorb(pane):
+        if not self.sums.absorb(pane, over):
             return
         labelled: set[int] = set()
         for cell in pane.cells.values():

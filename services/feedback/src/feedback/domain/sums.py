@@ -21,8 +21,15 @@ class Sums:
         self._merged: OrderedDict[PaneKey, dict[str, Cell]] = OrderedDict()
         self._void: list[QualityPaneCounted] = []
 
-    def absorb(self, pane: QualityPaneCounted) -> bool:
-        """Take a pane's newer counts; False where they are older or the same, which changes nothing."""
+    def absorb(self, pane: QualityPaneCounted, over: int) -> bool:
+        """Take a pane's newer counts; False where they change nothing.
+
+        Those are older or the same, or of a pane that begins before ``over``: nobody asks for it any more, and it was struck
+        out, or should have been.
+        """
+        if pane.pane_start < over:
+            self._void.append(pane)
+            return False
         key = PaneKey.of(pane)
         partitions = self._panes.setdefault(key, {})
         held = partitions.get(pane.partition)
@@ -59,10 +66,6 @@ class Sums:
             for value, cell in self.cells(key).items():
                 total[value] = total[value].merge(cell) if value in total else cell
         return total
-
-    def refuse(self, pane: QualityPaneCounted) -> None:
-        """A pane that nobody asks for any more: it was struck out, or should have been."""
-        self._void.append(pane)
 
     def forget(self, before: int) -> list[QualityPaneCounted]:
         """Let the panes go that begin before a moment; returns what is to be struck out of what was published.

@@ -37,8 +37,7 @@ class Scored:
     @classmethod
     def of(cls, onnx: bytes, profile: dict[str, Any], rows: Rows) -> Scored:
         """What a registered version says about rows; slow for many. Raises as :class:`scoring.OnnxModel`."""
-        model = OnnxModel(onnx, [field["name"] for field in profile["features"]])
-        predictions, probabilities = model.score(rows.features, len(rows))
+        predictions, probabilities = model_of(onnx, profile).score(rows.features, len(rows))
         if probabilities is None or profile["task"] == "regression":
             return cls(predictions)
         table = probabilities.astype(np.float64)
@@ -57,6 +56,11 @@ class Verdict:
     metrics: dict[str, dict[str, float]]
     reason: str
     guardrails: dict[str, GuardrailSeen] = field(default_factory=dict)
+
+
+def model_of(onnx: bytes, profile: dict[str, Any]) -> OnnxModel:
+    """A registered version, to be asked. Raises as :class:`scoring.OnnxModel`."""
+    return OnnxModel(onnx, [field["name"] for field in profile["features"]])
 
 
 def incompatible(champion: Profile, challenger: Profile) -> Verdict | None:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from contracts.events import GuardrailSeen
-from summaries.labels import text
 
 from trainer.domain.challenge import Scored, Verdict, mcnemar, names_of
 from trainer.domain.columns import Array
@@ -49,7 +48,7 @@ def recalls(truth: Array, champion: Scored, challenger: Scored, limit: float) ->
         lost = (was - is_) / was
         # In the other direction: how likely the champion wins so many rows by chance.
         held = lost <= limit or mcnemar(new[rows], old[rows]) > CHANCE
-        found[f"recall of {text(name)}"] = GuardrailSeen(seen=lost, limit=limit, held=held)
+        found[f"recall of {name}"] = GuardrailSeen(seen=lost, limit=limit, held=held)
     return found
 
 

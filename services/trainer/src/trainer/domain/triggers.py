@@ -9,6 +9,7 @@ from typing import Literal
 from contracts.events import TrainingDecided, TrainingRequested
 
 Kind = Literal["virtual", "real", "quality", "schedule", "manual"]
+ASKED = ("manual", "schedule")  # kinds that nothing about the model asks for
 ANSWERS = ("promoted", "refused", "failed")  # of a request or a period; an alert stays open
 
 
