@@ -32,7 +32,7 @@ from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.registry import ModelBundle
 from summaries.profile import FieldSpec, Profile
-from trainer import loop as under_test
+from trainer import reading, registered
 from trainer.domain.history import run_id
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.selection import Selection
@@ -207,14 +207,14 @@ class World:
         settings = Settings(model="m", min_train_rows=100)
         self.consumer = Consumer()
         self.loop = Loop(settings, self.knowledge, self.consumer, *parts)  # type: ignore[arg-type]
-        self.loop.caught_up.set()
+        self.loop.reader.caught_up.set()
         self.tasks: list[asyncio.Task[None]] = []
 
     async def take(self, topic: str, event: Event) -> None:
         """Receive an event."""
         value, headers = encode(event, source="test")
-        await self.loop._take(topic, Record(value, headers))
-        self.loop._news.set()
+        await self.loop.reader.take(topic, Record(value, headers))
+        self.loop.reader.news.set()
 
     async def serves(self, version: str, previous: str | None, action: Any, effective_from: int = 0) -> None:
         """Somebody says so on model-events."""
@@ -302,7 +302,8 @@ def outcomes(k: int, rows: int = ROWS) -> OutcomesJoined:
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch) -> Any:
     """A world in which questions are repeated at once."""
-    monkeypatch.setattr(under_test, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(registered, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(reading, "RETRY_SECONDS", 0.001)
     made = World()
     await made.begin()
     yield made
@@ -455,7 +456,7 @@ async def test_a_run_that_a_crash_left_without_a_version_is_gone_on_with(world: 
     world.tasks.pop().cancel()
     world.registry.bundles["2"] = bundle("2", threshold(2))
     orphan = Begun("orphan", "revision of the project")
-    world.loop._left = lambda _: (None, orphan)  # type: ignore[method-assign]
+    world.loop.registered._left = lambda _: (None, orphan)  # type: ignore[method-assign]
     await world.window(0)
     world.knowledge.history.record(begun())
     world.tasks.append(asyncio.create_task(world.loop.decide()))
@@ -525,7 +526,7 @@ async def test_the_status_says_what_a_stall_waits_for(world: World) -> None:
     await world.until(lambda: "outcomes" in (world.loop.status()["waiting_for"] or ""))
     stalled = "outcomes: 0 of 5 labelled rows of window [1000, 2000) as of 3000"
     assert world.loop.status()["waiting_for"] == stalled
-    world.loop.caught_up.clear()
+    world.loop.reader.caught_up.clear()
     assert world.loop.status()["waiting_for"] == "the topics, which are read from their beginning"
 
 
@@ -711,7 +712,7 @@ async def test_a_restart_promotes_nothing_that_was_rolled_back(
     world.registry.bundles["2"] = bundle("2", threshold(2))
     world.registry.alias = "2"
     made = Trained(registered, "run", "revision", "checksum") if registered else None
-    world.loop._left = lambda _: (made, None)  # type: ignore[method-assign]
+    world.loop.registered._left = lambda _: (made, None)  # type: ignore[method-assign]
     for change in changes:
         await world.serves(*change)
     world.knowledge.history.record(begun())
@@ -728,8 +729,8 @@ async def test_a_restart_promotes_nothing_that_was_rolled_back(
 
 async def test_the_alias_follows_a_rollback_though_the_registry_was_away(world: World) -> None:
     """The trainer that runs moves it, and asks again until the registry answers."""
-    world.tasks.append(asyncio.create_task(world.loop.follow()))
-    await world.until(lambda: world.loop._alias == "1")
+    world.tasks.append(asyncio.create_task(world.loop.alias.follow()))
+    await world.until(lambda: world.loop.alias.at == "1")
     moved, failures = world.registry.set_champion, [ConnectionError("no route")]
 
     def away(model: str, version: str) -> None:
@@ -739,6 +740,6 @@ async def test_the_alias_follows_a_rollback_though_the_registry_was_away(world: 
 
     world.registry.set_champion = away  # type: ignore[method-assign]
     await world.serves("0", "1", "rolled_back", 900)
-    world.loop._said.set()  # as the reader does
+    world.loop.reader.said.set()  # as the reader does
     await world.until(lambda: world.registry.alias == "0")
     assert failures == []

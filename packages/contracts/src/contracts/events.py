@@ -196,7 +196,7 @@ class ConceptTested(Event, frozen=True):
     version's detector. ``rows``: how many of this version so far; ``error``: the mean error (1 for a wrong class, or
     the absolute error) of those that this boundary brought, null without any. ``alert_id`` names the real alert that
     is open after it, ``since`` where its world began. ``offsets`` (partition -> offset) is how far ``outcomes`` was
-    taken in: a restart takes in the same.
+    taken in: a restart takes in the same. ``quality_alert_id`` names the quality alert that is open as of then.
     """
 
     model: str
@@ -209,6 +209,7 @@ class ConceptTested(Event, frozen=True):
     alert_id: str | None
     since: int | None
     offsets: dict[str, int]
+    quality_alert_id: str | None = None
 
 
 class AlertChanged(Event, frozen=True):
@@ -429,12 +430,29 @@ class GuardrailSeen(msgspec.Struct, frozen=True):
     held: bool
 
 
+class CandidateTried(msgspec.Struct, frozen=True):
+    """A selection of rows that a training tried: how many, from when on (null: all), with what half-life of their
+    weights in milliseconds (null: all weigh the same), and its metrics on the holdout."""
+
+    rows: int
+    since: int | None
+    half_life_ms: int | None
+    metrics: dict[str, float]
+
+
 class TrainingDecided(Event, frozen=True):
     """Topic ``training-runs``: every decision of the trainer, with its reasons. Key: ``model``.
 
     ``alert_id`` is what asked for it: an alert, a request, or a period of the schedule, as ``trigger`` says (null: an alert of
-    before there were others). ``guardrails``: of a challenge, by name, the share of the champion's recall that each class
-    loses (``recall of ...``), how many times slower it answers (``latency``) and larger it is (``size``).
+    before there were others); ``answers`` are all that were open and that this decision answers. ``guardrails``: of a
+    challenge, by name, the share of the champion's recall that each class loses (``recall of ...``), how many times
+    slower it answers (``latency``) and larger it is (``size``).
+
+    ``waits_for`` says of ``waiting`` what for: labelled ``rows``, a ``shadow`` period on live traffic, or a person's
+    ``approval``. ``classes``: labelled rows by class since the change. ``candidates`` are the selections of rows that were
+    tried, by name, and ``chosen`` the best of them, which is the challenger. ``unlabelled``: rows of the time up to ``until``
+    that have no label; ``duplicates``: rows that were kept from training because the holdout has equal ones. ``attempt``
+    counts from 1; ``seconds`` by step: ``snapshot``, ``train``, ``register``, ``judge``.
     """
 
     run_id: str
@@ -456,3 +474,52 @@ class TrainingDecided(Event, frozen=True):
     data_sha256: str | None
     guardrails: dict[str, GuardrailSeen] = {}
     trigger: Literal["virtual", "real", "quality", "schedule", "manual"] | None = None
+    answers: list[str] = []
+    waits_for: Literal["rows", "shadow", "approval"] | None = None
+    classes: dict[str, int] = {}
+    candidates: dict[str, CandidateTried] = {}
+    chosen: str | None = None
+    unlabelled: int | None = None
+    duplicates: int | None = None
+    attempt: int | None = None
+    seconds: dict[str, float] = {}
+
+
+class ChallengerReviewed(Event, frozen=True):
+    """Topic ``approvals``: a person's word on a challenger that has won and waits for it. Key: ``model``.
+
+    ``run_id`` is that of its decision on ``training-runs``, ``version`` the challenger's. Of a run's events the first holds.
+    ``reviewed_by``: whoever says so.
+    """
+
+    run_id: str
+    model: str
+    version: str
+    approved: bool
+    reason: str
+    reviewed_by: str = ""
+
+
+class PromotionReviewed(Event, frozen=True):
+    """Topic ``promotion-reviews``: a promoted version against its predecessor on rows it has served since. Key: ``model``.
+
+    One record a look, as of a boundary: the predecessor is re-scored on the ``rows`` that ``version`` served and whose labels
+    are known. ``metrics`` of ``promoted`` and ``predecessor``; ``gain`` in ``metric``, positive where the promoted one is better,
+    with an interval from ``low`` to ``high`` of the ``confidence`` that this look may claim. ``verdict``: ``rolled_back`` where it is
+    worse beyond doubt, ``kept`` where it has been looked at long enough, else ``undecided``.
+    """
+
+    model: str
+    version: str
+    previous_version: str
+    as_of: int
+    look: int
+    rows: int
+    metric: str
+    metrics: dict[str, dict[str, float]]
+    gain: float
+    low: float
+    high: float
+    confidence: float
+    verdict: Literal["undecided", "kept", "rolled_back"]
+    reason: str

@@ -136,6 +136,35 @@ class Settings(BaseSettings):
     max_size_ratio: float = Field(
         10.0, gt=0, description="how many times the champion's bytes a challenger's ONNX may have"
     )
+    training_pause_ms: int = Field(
+        0,
+        ge=0,
+        description="how long after a training, or after a rollback, alerts and schedule begin no other, milliseconds of event time",
+    )
+    promotion: str = Field(
+        "automatic",
+        pattern="^(automatic|approve)$",
+        description="automatic: a challenger that wins serves; approve: once a person has said so with `atalaia approve`",
+    )
+    shadow_rows: int = Field(
+        0,
+        ge=0,
+        description="labelled rows of live traffic on which a challenger that won must win again, unseen, before it serves; 0: none",
+    )
+    rollback: str = Field(
+        "automatic",
+        pattern="^(automatic|off)$",
+        description="automatic: a promoted version that does worse than its predecessor is rolled back; off: it is only said",
+    )
+    review_rows: int = Field(
+        2_000, gt=0, description="labelled rows that a promoted version has served when its review ends"
+    )
+    review_confidence: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="how sure a review must be, over all its looks, that a promoted version is worse",
+    )
     training_attempts: int = Field(
         3,
         gt=0,

@@ -15,9 +15,10 @@ from servicekit.topics import ensure_topics
 from trainer.alone import alone
 from trainer.consumes.http import make_app
 from trainer.domain.knowledge import Knowledge
-from trainer.loop import TAKES, Loop
+from trainer.loop import Loop
 from trainer.pipeline import Pipeline
 from trainer.produces.training_requests import request
+from trainer.reading import TAKES
 
 
 async def run(settings: Settings) -> None:
@@ -43,11 +44,11 @@ async def _run(settings: Settings, pipeline: Pipeline) -> None:
         await consumer.topics()
         return True
 
-    health = Health(kafka=kafka, caught_up=loop.caught_up.is_set)
+    health = Health(kafka=kafka, caught_up=loop.reader.caught_up.is_set)
     tasks = [
-        asyncio.create_task(loop.read(), name="read"),
+        asyncio.create_task(loop.reader.read(), name="read"),
         asyncio.create_task(loop.decide(), name="decide"),
-        asyncio.create_task(loop.follow(), name="follow"),
+        asyncio.create_task(loop.alias.follow(), name="follow"),
         asyncio.create_task(
             serve(
                 make_app(settings.model, loop.status, partial(request, producer), health),

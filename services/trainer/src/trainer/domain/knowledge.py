@@ -1,7 +1,8 @@
 """Knowledge is all that the trainer knows of one model; its methods are what the ``consumes`` modules call.
 
 It holds the *evidence* (what others said about each boundary), the *ledger* (the rows with their truth), the
-*history* (what the trainer itself decided), the *requests* of people and the version that serves.
+*history* (what the trainer itself decided), the *requests* and *approvals* of people, the *reviews* of what it promoted,
+and the version that serves.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from contracts.events import ModelChanged
 from trainer.domain.evidence import Evidence
 from trainer.domain.history import History
 from trainer.domain.ledger import Ledger
+from trainer.domain.reviews import Approvals, Reviews
 from trainer.domain.triggers import Requests
 
 
@@ -23,6 +25,7 @@ class Knowledge:
         self.ledger = Ledger()
         self.history = History()
         self.requests = Requests()
+        self.approvals, self.reviews = Approvals(), Reviews()
         self.serving: ModelChanged | None = None
         self.served: set[str] = set()  # every version that model-events named
         self.considered_through: int | None = None

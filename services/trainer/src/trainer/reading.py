@@ -1,0 +1,101 @@
+"""Reading: all topics from their beginning, one record after the other, into what the trainer knows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
+from servicekit.kafka import to_dlq
+from servicekit.metrics import DLQ_RECORDS
+
+from trainer.consumes import (
+    approvals,
+    concept_reports,
+    drift_alerts,
+    drift_reports,
+    model_events,
+    outcomes,
+    promotion_reviews,
+    quality_reports,
+    references,
+    training_requests,
+    training_runs,
+)
+from trainer.domain.knowledge import Knowledge
+
+log = logging.getLogger("trainer")
+RETRY_SECONDS = 0.5
+Take = Callable[[bytes | None, Iterable[tuple[str, bytes]], Knowledge], None]
+TAKES: dict[str, Take] = {
+    module.TOPIC: module.take
+    for module in (
+        approvals,
+        concept_reports,
+        drift_alerts,
+        drift_reports,
+        quality_reports,
+        outcomes,
+        model_events,
+        promotion_reviews,
+        references,
+        training_requests,
+        training_runs,
+    )
+}
+
+
+class Reader:
+    """Takes in what is said; ``news`` and ``said`` are set when something was, each for one who waits."""
+
+    def __init__(self, knowledge: Knowledge, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
+        self.knowledge, self._consumer, self._producer = knowledge, consumer, producer
+        self.news, self.said, self.caught_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._round = asyncio.Event()  # it has been round once more
+
+    async def read(self) -> None:
+        """Take in all topics from the beginning, for ever; a record that cannot be read goes to the DLQ."""
+        partitions = sorted(self._consumer.assignment())  # without a group: all there are
+        ends = await self._consumer.end_offsets(partitions)
+        while True:
+            batches = await self._consumer.getmany(timeout_ms=200, max_records=500)
+            for partition, records in batches.items():
+                for record in records:
+                    await self.take(partition.topic, record)
+            if not self.caught_up.is_set():
+                behind = [p for p in partitions if await self._consumer.position(p) < ends[p]]
+                if not behind:
+                    self.caught_up.set()
+                    log.info("caught up: %d outcomes", len(self.knowledge.ledger))
+            if batches:
+                self.news.set()
+                self.said.set()
+            self._round.set()
+
+    async def take(self, topic: str, record: Any) -> None:
+        """One record; what cannot be read leaves no trace but on the DLQ."""
+        try:
+            TAKES[topic](record.value, record.headers, self.knowledge)
+        except (ValueError, TypeError) as error:  # Unreadable is a ValueError; what does not fit the ledger
+            DLQ_RECORDS.labels(topic).inc()
+            await to_dlq(self._producer, topic, record, str(error))
+
+    async def up_to_now(self, topic: str) -> None:
+        """Return when all that is on a topic now has been taken in; another task is :meth:`read`."""
+        for partition, end in (await self._ends(topic)).items():
+            while await self._consumer.position(partition) < end:
+                self._round.clear()
+                await self._round.wait()
+
+    async def _ends(self, topic: str) -> dict[TopicPartition, int]:
+        """The topic's end offsets, asked for until the broker answers: a training is not lost for it."""
+        partitions = [p for p in self._consumer.assignment() if p.topic == topic]
+        while True:
+            try:
+                return dict(await self._consumer.end_offsets(partitions))
+            except KafkaError as error:
+                log.warning("the end of %s is not known, asking again: %s", topic, error)
+                await asyncio.sleep(RETRY_SECONDS)

@@ -1,0 +1,96 @@
+"""What the registry knows of a model's versions, asked for until it answers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from servicekit.errors import UserError
+from servicekit.registry import ModelBundle, Registry
+
+from trainer.pipeline import Begun, Trained
+
+log = logging.getLogger("trainer")
+FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between two questions to a registry that is away
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What a training needs to know about the version that serves."""
+
+    bundle: ModelBundle
+    trained_until: int | None
+
+
+class Registered:
+    """One model's versions; ``away`` says why nothing goes on while the registry does not answer."""
+
+    def __init__(self, model: str, registry: Registry) -> None:
+        self.model, self.registry = model, registry
+        self.away: str | None = None
+        self._champions: dict[str, Champion] = {}
+
+    async def champion(self, version: str) -> Champion:
+        """Fetched once a version: nothing is decided before."""
+        if version not in self._champions:
+            asked = self.model, version
+            bundle = await self._answer(f"version {version}", self.registry.bundle, *asked)
+            tags = await self._answer(f"the tags of version {version}", self.registry.tags, *asked)
+            until = tags.get("trained_until")
+            self._champions[version] = Champion(bundle, int(until) if until else None)
+        return self._champions[version]
+
+    async def challenger(self, version: str) -> ModelBundle:
+        """A version that was just made; raises :class:`UserError` where there is none."""
+        return await self._answer(
+            f"version {version}", self.registry.bundle, self.model, version, final=(UserError,)
+        )
+
+    async def left(self, run_id: str) -> tuple[Trained | None, Begun | None]:
+        """What an interrupted run had registered, its tags completed, or else the MLflow run that it had begun."""
+        return await self._answer("what the run had registered", self._left, run_id)
+
+    def _left(self, run_id: str) -> tuple[Trained | None, Begun | None]:
+        client = self.registry.client()
+        experiments = [found.experiment_id for found in client.search_experiments()]
+        begun = None
+        for run in client.search_runs(experiments, f"tags.training_run = '{run_id}'"):
+            tags = run.data.tags
+            for version in client.search_model_versions(f"run_id = '{run.info.run_id}'"):
+                if version.name != self.model:
+                    continue
+                described = client.get_model_version(self.model, version.version)
+                for name, value in tags.items():
+                    if not name.startswith("mlflow.") and name not in described.tags:
+                        client.set_model_version_tag(self.model, version.version, name, value)
+                if run.info.status == "RUNNING":  # killed before it could say so
+                    client.set_terminated(run.info.run_id)
+                made_of = tags.get("dvc_revision", ""), tags.get("data_sha256", "")
+                return Trained(str(version.version), run.info.run_id, *made_of), None
+            client.set_terminated(run.info.run_id, "KILLED")  # until it is gone on with
+            begun = begun or Begun(run.info.run_id, tags.get("code_version", ""))
+        return None, begun
+
+    async def _answer(
+        self, what: str, ask: Callable[..., T], *about: Any, final: tuple[type[Exception], ...] = ()
+    ) -> T:
+        """What the registry says, asked for until it does; errors that are an answer too are ``final``."""
+        delay = FIRST_DELAY
+        while True:
+            try:
+                answer = await asyncio.to_thread(ask, *about)
+            except final:
+                self.away = None
+                raise
+            except Exception as error:  # noqa: BLE001  the registry may be away; the boundary waits
+                self.away = f"the registry: {what} cannot be fetched: {' '.join(str(error).split())[:400]}"
+                log.warning("%s cannot be fetched, trying again in %.1f s: %s", what, delay, error)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, LONGEST_DELAY)
+            else:
+                self.away = None
+                return answer

@@ -1,0 +1,130 @@
+"""Training: a run from ``started`` to what it made and what the challenge says of it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+from contracts.events import TrainingDecided
+from scoring import Unusable
+from servicekit.config import Settings
+from servicekit.errors import UserError
+
+from trainer.domain.consider import attempted, on_these_rows
+from trainer.domain.knowledge import Knowledge
+from trainer.domain.selection import select
+from trainer.domain.triggers import ASKED
+from trainer.judging import judge
+from trainer.pipeline import Pipeline, PipelineFailed, Trained
+from trainer.promoting import Promoting
+from trainer.registered import Registered
+
+log = logging.getLogger("trainer")
+
+
+class Training:
+    """Runs one training at a time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        knowledge: Knowledge,
+        registered: Registered,
+        pipeline: Pipeline,
+        promoting: Promoting,
+    ) -> None:
+        self.settings, self._knowledge, self._registered = settings, knowledge, registered
+        self._pipeline, self._promoting = pipeline, promoting
+
+    async def run(self, started: TrainingDecided, again: bool = False) -> TrainingDecided:
+        """The end of a run: promoted, refused or failed. Taken up again after a crash, it ends the same."""
+        try:
+            return await self._challenged(started, again)
+        except Exception as error:
+            if not isinstance(error, PipelineFailed | UserError | Unusable):
+                log.exception("training %s", started.run_id)
+            reason = f"failed: {error}" if str(error) else f"failed: {type(error).__name__}"
+            if started.trigger not in ASKED:  # their answer is this
+                failed = self._knowledge.history.failed(started.alert_id)
+                attempt = on_these_rows(failed, started.rows.get("labelled", 0)) + 1
+                reason = f"{reason} {attempted(attempt, self.settings.training_attempts)}"
+            return msgspec.structs.replace(started, decision="failed", reason=reason)
+
+    async def _challenged(self, started: TrainingDecided, again: bool) -> TrainingDecided:
+        trained, left = None, None
+        if again:
+            trained, left = await self._registered.left(started.run_id)
+            if trained is not None:
+                await self._pipeline.pushed(started.run_id, trained.dvc_revision)
+            late = await self._promoting.superseded(started, trained.version if trained else None)
+            if late is not None:
+                return msgspec.structs.replace(started, decision="refused", reason=late, **_made(trained))
+        champion = await self._registered.champion(started.champion_version)
+        assert started.until is not None  # without a cut no training starts
+        # Not in a thread: the reader adds to the ledger meanwhile.
+        rows = self._knowledge.ledger.get(as_of=started.as_of, until=started.until)
+        if champion.bundle.profile["task"] == "regression":
+            rows = rows.numeric()
+        selection = select(rows, started.since, started.until)
+        trained_until = int(selection.train.event_time[-1]) + 1 if len(selection.train) else started.since
+        tags = {
+            "alert_id": started.alert_id,
+            "as_of": str(started.as_of),
+            "since": str(started.since),
+            "until": str(started.until),
+            "trained_until": str(trained_until),
+            "test_until": str(selection.until),
+            "champion_version": started.champion_version,
+        }
+        if trained is None:
+            target = champion.bundle.profile["target"]
+            trained = await self._in_time(
+                self._pipeline.train(started.run_id, selection, target, tags, resume=left)
+            )
+        challenger = await self._registered.challenger(trained.version)
+        verdict = await asyncio.to_thread(
+            judge, champion.bundle, challenger, selection, self.settings, self._pipeline.metric
+        )
+        late = await self._promoting.superseded(started, trained.version) if verdict.promoted else None
+        decided = msgspec.structs.replace(
+            started,
+            decision="promoted" if verdict.promoted and late is None else "refused",
+            rows=started.rows | selection.counts(),
+            reason=verdict.reason if late is None else f"{late}; {verdict.reason}",
+            metrics=verdict.metrics,
+            gain=verdict.gain,
+            p_value=verdict.p_value,
+            guardrails=verdict.guardrails,
+            **_made(trained),
+        )
+        if decided.decision == "promoted":
+            await self._promoting.promote(decided, challenger)
+        return decided
+
+    async def _in_time(self, training: Coroutine[Any, Any, Trained]) -> Trained:
+        """What comes of a training; raises :class:`PipelineFailed`, after it has ended, for one that takes too long."""
+        seconds = self.settings.training_timeout_s
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await training
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise PipelineFailed(
+                f"the training was ended after {seconds:g} s (ATALAIA_TRAINING_TIMEOUT_S)"
+            ) from None
+
+
+def _made(trained: Trained | None) -> dict[str, str]:
+    """What a record says of the version that a run has made."""
+    if trained is None:
+        return {}
+    return {
+        "challenger_version": trained.version,
+        "mlflow_run_id": trained.mlflow_run_id,
+        "dvc_revision": trained.dvc_revision,
+        "data_sha256": trained.data_sha256,
+    }
