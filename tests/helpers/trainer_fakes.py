@@ -1,0 +1,319 @@
+"""The trainer's loop on hand-written fakes of Kafka, the registry and the pipeline, with real ONNX models.
+
+The fixture ``world`` of tests/trainer/conftest.py is one that has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from contracts.codec import encode
+from contracts.events import (
+    AlertChanged,
+    Event,
+    ModelChanged,
+    OutcomesJoined,
+    QualityReported,
+    ReferenceAccepted,
+    TrainingDecided,
+    WindowTested,
+)
+from onnx import TensorProto, helper, numpy_helper
+from servicekit.config import Settings
+from servicekit.errors import UserError
+from servicekit.registry import ModelBundle
+from summaries.profile import FieldSpec, Profile
+from trainer.domain.history import run_id
+from trainer.domain.knowledge import Knowledge
+from trainer.domain.selection import Selection
+from trainer.loop import Loop
+from trainer.pipeline import Begun, Trained
+
+STEP, ROWS = 1_000, 120
+FIELDS = [FieldSpec("x", "float32")]
+
+
+def threshold(at: float, classes: int = 2) -> bytes:
+    """P(1) = sigmoid(9 * (x - at)), and as many classes more as asked for, each as likely as 0."""
+    names = ["q", "p", *["q"] * (classes - 2)]
+    nodes = [
+        helper.make_node("Sub", ["x", "at"], ["moved"]),
+        helper.make_node("Mul", ["moved", "slope"], ["z"]),
+        helper.make_node("Sigmoid", ["z"], ["p"]),
+        helper.make_node("Sub", ["one", "p"], ["q"]),
+        helper.make_node("Concat", names, ["probabilities"], axis=1),
+        helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+    ]
+    constants = {"at": at, "slope": 9.0, "one": 1.0}
+    graph = helper.make_graph(
+        nodes, "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, [None]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, classes]),
+        ],
+        [numpy_helper.from_array(np.float32([v]), k) for k, v in constants.items()],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def profile(fields: list[FieldSpec] = FIELDS, target: str = "y") -> dict[str, Any]:
+    """A profile of three reference rows."""
+    columns: dict[str, Any] = {f.name: [0, 1, 2] for f in fields}
+    return Profile.build(
+        columns, fields, predictions=[0, 1], probabilities={"0": [0.6, 0.4], "1": [0.4, 0.6]}, target=target,
+        classes=[0, 1], task="classification",
+    ).to_dict()  # fmt: skip
+
+
+def bundle(version: str, content: bytes, described: dict[str, Any] | None = None) -> ModelBundle:
+    """A registered version."""
+    checksum = hashlib.sha256(content).hexdigest()
+    return ModelBundle("m", version, content, checksum, f"models:/m/{version}", described or profile(), [])
+
+
+class Registry:
+    """Versions in a dictionary; ``away`` errors are raised first, one a question."""
+
+    def __init__(self) -> None:
+        self.bundles = {"1": bundle("1", threshold(0))}
+        self.alias = "1"
+        self.away: list[Exception] = []
+        self.asked: Callable[[], None] = lambda: None
+
+    def bundle(self, model: str, version: str) -> ModelBundle:
+        """As the real one."""
+        self.asked()
+        if self.away:
+            raise self.away.pop()
+        if version not in self.bundles:
+            raise UserError(f"no version {version} of {model}")
+        return self.bundles[version]
+
+    def tags(self, model: str, version: str) -> dict[str, str]:
+        """None."""
+        return {}
+
+    def champion(self, model: str) -> str:
+        """The alias."""
+        return self.alias
+
+    def set_champion(self, model: str, version: str) -> None:
+        """Move it."""
+        self.alias = version
+
+
+class Pipeline:
+    """Gives out version 2, or fails; before it does, ``meanwhile`` happens."""
+
+    metric = "accuracy"
+
+    def __init__(self) -> None:
+        self.selections: list[Selection] = []
+        self.resumed: list[Begun | None] = []
+        self.error: Exception | None = None
+        self.hangs, self.ended = False, 0
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    async def pushed(self, run_id: str, revision: str) -> None:
+        """Kept already."""
+
+    async def train(
+        self, run_id: str, selection: Selection, target: str, tags: Any, resume: Begun | None = None
+    ) -> Trained:
+        """As the real one."""
+        self.selections.append(selection)
+        self.resumed.append(resume)
+        self.meanwhile()
+        if self.hangs:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.ended += 1
+        if self.error:
+            raise self.error
+        return Trained("2", "run", "revision", "checksum")
+
+
+class Consumer:
+    """Of model-events: ``ends`` is asked for before a promotion, ``reading`` takes in what is not read yet."""
+
+    def __init__(self) -> None:
+        self.at, self.ends = 0, [0]
+        self.reading: Callable[[], Any] | None = None
+
+    def assignment(self) -> list[TopicPartition]:
+        """Its only partition."""
+        return [TopicPartition("model-events", 0), TopicPartition("outcomes", 0)]
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """As aiokafka's: how many there are, or an error."""
+        end = self.ends[0] if len(self.ends) == 1 else self.ends.pop(0)
+        if end < 0:
+            raise KafkaError("away")
+        return dict.fromkeys(partitions, end)
+
+    async def position(self, partition: TopicPartition) -> int:
+        """As aiokafka's; the reader goes on meanwhile."""
+        if self.at < self.ends[0] and self.reading is not None:
+            self.at += 1
+            await self.reading()
+        return self.at
+
+
+class Producer:
+    """What was sent: (topic, decoded value)."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Any]] = []
+
+    async def send_and_wait(self, topic: str, value: bytes, **_: Any) -> None:
+        """As aiokafka's."""
+        self.sent.append((topic, value if topic.endswith(".dlq") else msgspec.json.decode(value)))
+
+    def on(self, topic: str) -> list[Any]:
+        """The values on a topic."""
+        return [value for name, value in self.sent if name == topic]
+
+
+@dataclass
+class Record:
+    """A record as a consumer gives it."""
+
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    key: bytes | None = b"m"
+
+
+class World:
+    """A loop that has caught up; version 1 serves, says x > 0, and the world has come to be x > 2."""
+
+    def __init__(self) -> None:
+        self.registry, self.pipeline, self.producer = Registry(), Pipeline(), Producer()
+        self.knowledge = Knowledge("m")
+        parts: Any = (self.producer, self.registry, self.pipeline)
+        settings = Settings(model="m", min_train_rows=100)
+        self.consumer = Consumer()
+        self.loop = Loop(settings, self.knowledge, self.consumer, *parts)  # type: ignore[arg-type]
+        self.loop.reader.caught_up.set()
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def take(self, topic: str, event: Event) -> None:
+        """Receive an event."""
+        value, headers = encode(event, source="test")
+        await self.loop.reader.take(topic, Record(value, headers))
+        self.loop.reader.news.set()
+
+    async def serves(self, version: str, previous: str | None, action: Any, effective_from: int = 0) -> None:
+        """Somebody says so on model-events."""
+        await self.take(
+            "model-events",
+            ModelChanged(
+                model="m", version=version, previous_version=previous, action=action, artifact_uri="", sha256="",
+                effective_from=effective_from, reason="complaints" if action == "rolled_back" else "",
+            ),
+        )  # fmt: skip
+
+    async def begin(self) -> None:
+        """Version 1 serves; start deciding."""
+        await self.serves("1", None, "installed")
+        self.tasks.append(asyncio.create_task(self.loop.decide()))
+
+    async def window(self, k: int, rows: int = ROWS, alert: str | None = "A") -> None:
+        """All that is said about window k."""
+        start, end = k * STEP, (k + 1) * STEP
+        if rows:
+            await self.take("outcomes", outcomes(k, rows))
+        if alert and k == 0:
+            await self.take(
+                "drift-alerts",
+                AlertChanged(
+                    alert_id=alert, model="m", version="1", kind="virtual", state="drift", previous="ok", since=0,
+                    window_start=start, window_end=end, features={}, offsets={}, reason="x drifted",
+                ),
+            )  # fmt: skip
+        state: Any = "drift" if alert else "ok"
+        await self.take(
+            "drift-reports",
+            WindowTested(
+                model="m", version="1", window_start=start, window_end=end, final=True, rows=rows, late_rows=0,
+                status=state, state=state, alert_id=alert, alpha=0.01, correction="bh", min_effect=0.1,
+                features={},
+            ),
+        )  # fmt: skip
+        await self.take(
+            "quality-reports",
+            QualityReported(
+                model="m", version="1", window_start=start, window_end=end, as_of=end, revision=0, final=False,
+                predicted=rows, labelled=rows, coverage=1.0, label_delay_mean=1.0, metrics={}, confusion=None,
+            ),
+        )  # fmt: skip
+
+    async def considered(self, k: int) -> dict[str, Any]:
+        """The status once window k has been considered."""
+
+        def done() -> bool:
+            through = self.loop.status()["considered_through"]
+            return through is not None and through >= (k + 1) * STEP
+
+        await self.until(done)
+        return self.loop.status()
+
+    async def until(self, fact: Callable[[], bool], seconds: float = 20) -> None:
+        """Return once ``fact`` holds."""
+        async with asyncio.timeout(seconds):
+            while not fact():
+                for task in self.tasks:
+                    assert not task.done(), task.result()
+                await asyncio.sleep(0.005)
+
+
+def outcomes(k: int, rows: int = ROWS) -> OutcomesJoined:
+    """Rows of window k whose truth is x > 2."""
+    x = np.random.default_rng(k).uniform(-4, 4, rows).round(3).tolist()
+    times = [k * STEP + i * STEP // rows for i in range(rows)]
+    return OutcomesJoined(
+        model="m",
+        version="1",
+        prediction_id=[f"{k:032x}.{i}" for i in range(rows)],
+        event_time=times,
+        label_time=times,
+        features={"x": x},
+        predictions=[0] * rows,
+        probabilities=None,
+        truth=[int(v > 2) for v in x],
+        corrected_from=[None] * rows,
+        revision=[0] * rows,
+    )
+
+
+def begun() -> TrainingDecided:
+    """A run of alert A as of the end of window 0 that has no end yet."""
+    return TrainingDecided(
+        run_id=run_id("m", "A", STEP), model="m", alert_id="A", as_of=STEP, decision="started", reason="training",
+        since=0, until=STEP, rows={"labelled": 120, "needed": 100}, champion_version="1",
+        challenger_version=None, metrics={}, gain=None, p_value=None, mlflow_run_id=None, dvc_revision=None,
+        data_sha256=None,
+    )  # fmt: skip
+
+
+async def accept(world: World, effective_from: int, alert: str = "A") -> None:
+    """A person takes the alert's world for the reference."""
+    await world.take(
+        "references",
+        ReferenceAccepted(
+            model="m", version="1", alert_id=alert, since=0, until=effective_from, effective_from=effective_from,
+            rows=ROWS, counts={}, reason="all is well",
+        ),
+    )  # fmt: skip
