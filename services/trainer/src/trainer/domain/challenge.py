@@ -120,7 +120,8 @@ def auc(positive: Array, score: Floats) -> float:
     return float((ranks[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0)) if n1 and n0 else float("nan")
 
 
-def _measure(truth: Array, scored: Scored, task: str) -> dict[str, float]:
+def measure(truth: Array, scored: Scored, task: str) -> dict[str, float]:
+    """All metrics that a model's answers to rows have."""
     if task == "regression":
         error = np.asarray(scored.predictions, dtype=np.float64) - truth.astype(np.float64)
         return {"mae": float(np.abs(error).mean()), "rmse": float(np.sqrt((error**2).mean()))}
@@ -149,7 +150,7 @@ def challenge(
 ) -> Verdict:
     """Decide. Metrics: ``accuracy``, ``log_loss`` (classification), ``mae``, ``rmse`` (regression)."""
     metrics = {
-        name: _measure(truth, s, task) for name, s in (("champion", champion), ("challenger", challenger))
+        name: measure(truth, s, task) for name, s in (("champion", champion), ("challenger", challenger))
     }
     if metric not in metrics["champion"] or metric not in metrics["challenger"]:
         raise ValueError(f"metric {metric!r} cannot be computed; there are {sorted(metrics['champion'])}")
@@ -160,7 +161,7 @@ def challenge(
         test = "McNemar"
     else:
         gain = was - is_
-        old, new = (_losses(truth, scored, metric) for scored in (champion, challenger))
+        old, new = (losses(truth, scored, metric) for scored in (champion, challenger))
         p_value = paired_bootstrap(old - new, min_gain if metric != "rmse" else 0.0, seed)
         test = "paired bootstrap"
     figures = f"{metric} {is_:.4f} against the champion's {was:.4f} on {len(truth)} unseen rows"
@@ -173,7 +174,10 @@ def challenge(
     return Verdict(False, gain, p_value, metrics, reason)
 
 
-def _losses(truth: Array, scored: Scored, metric: str) -> Floats:
+def losses(truth: Array, scored: Scored, metric: str) -> Floats:
+    """What each row [rows] costs a model in a metric: 1 for a wrong answer, squares for ``rmse``."""
+    if metric == "accuracy":
+        return (names_of(scored.predictions) != names_of(truth)).astype(np.float64)
     if metric == "log_loss":
         return log_losses(names_of(truth), scored.probabilities or {})
     error = np.asarray(scored.predictions, dtype=np.float64) - truth.astype(np.float64)
