@@ -432,3 +432,25 @@ async def test_the_alias_follows_a_rollback_though_the_registry_was_away(world: 
     world.loop.reader.said.set()  # as the reader does
     await world.until(lambda: world.registry.alias == "0")
     assert failures == []
+
+
+async def test_while_a_run_is_pending_boundaries_go_on_and_no_other_run_begins(world: World) -> None:
+    """Its challenger waits for a person: nothing is running, the status says what for, and its end frees the next."""
+    won = msgspec.structs.replace(
+        begun(), decision="waiting", waits_for="approval", reason="waiting for approval of version 2"
+    )
+    await world.take("training-runs", won)
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    for k in range(3):
+        await world.window(k)
+    status = await world.considered(2)
+    assert (status["running"], world.pipeline.selections, len(status["decisions"])) == (False, [], 1)
+    assert (
+        status["waiting_for"]
+        == "waiting for approval of version 2; a final drift report of version 1 after 3000"
+    )
+    await world.take(
+        "training-runs", msgspec.structs.replace(won, decision="refused", reason="no", waits_for=None)
+    )
+    await world.window(3)
+    assert [d["decision"] for d in (await world.considered(3))["decisions"]] == ["refused", "promoted"]

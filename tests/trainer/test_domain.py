@@ -678,3 +678,37 @@ def test_history_finds_the_interrupted_run_and_the_newest_boundary() -> None:
     last = history.last("A")
     assert last is not None
     assert last.decision == "promoted"
+
+
+@given(
+    st.lists(st.sampled_from(["waiting", "started", "shadow", "approval", "refused", "promoted"]), min_size=1)
+)
+def test_a_run_never_goes_back_and_has_one_end(said: list[str]) -> None:
+    """Whatever is read in whatever order, the last word is the furthest; of two ends the first holds."""
+    history, order = History(), ["waiting", "started", "shadow", "approval", "end"]
+    stages = []
+    for words in said:
+        waits = (
+            {"waits_for": words, "decision": "waiting"}
+            if words in ("shadow", "approval")
+            else {"decision": words}
+        )
+        history.record(msgspec.structs.replace(decided("started"), **waits))
+        (known,) = history.decisions
+        stages.append(order.index(known.waits_for or known.decision) if known.decision in order else 4)
+    assert stages == sorted(stages)
+    ends = [words for words in said if words in ("refused", "promoted")]
+    assert known.decision == (ends[0] if ends else known.decision)
+    pending, unfinished = history.pending(), history.unfinished()
+    assert [pending is not None, unfinished is not None] == [stages[-1] in (2, 3), stages[-1] == 1]
+
+
+def test_a_run_answers_all_that_it_names() -> None:
+    """An end is the answer to each; of records of before there were several, to the one that asked."""
+    history = History()
+    history.record(msgspec.structs.replace(decided("failed", as_of=10), answers=["A", "R"]))
+    history.record(msgspec.structs.replace(decided("waiting", as_of=20, alert_id="R"), answers=["R"]))
+    history.record(decided("refused", as_of=5, alert_id="R"))
+    assert [history.failed(name) == history.failed("A") for name in ("A", "R", "B")] == [True, True, False]
+    words = [(history.last(name), history.answer(name)) for name in ("A", "R", "B")]
+    assert [[found and found.as_of for found in pair] for pair in words] == [[10, 10], [20, 10], [None, None]]

@@ -54,12 +54,14 @@ class Loop:
 
     @property
     def waiting_for(self) -> str | None:
-        """Why the next boundary is not considered yet."""
+        """Why the next boundary is not considered yet; before that, what a run waits for that has trained."""
         if not self.reader.caught_up.is_set():
             return "the topics, which are read from their beginning"
-        return self.registered.away or (
-            "the training that runs" if self.running else self.knowledge.waiting_for
-        )
+        if self.registered.away or self.running:
+            return self.registered.away or "the training that runs"
+        pending = self.knowledge.history.pending()
+        said = [pending.reason if pending else None, self.knowledge.waiting_for]
+        return "; ".join(filter(None, said)) or None
 
     def status(self) -> dict[str, Any]:
         """What it is doing, and all its decisions."""
@@ -128,6 +130,8 @@ class Loop:
 
     async def _consider(self, triggers: Sequence[Trigger], boundary: int) -> bool:
         """Do what the first trigger is worth for which something can be done; whether that was a training."""
+        if self.knowledge.history.pending() is not None:
+            return False  # one run at a time
         serving, settings = self.knowledge.serving, self.settings
         assert serving is not None
         champion = await self.registered.champion(serving.version)

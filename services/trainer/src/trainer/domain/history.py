@@ -1,14 +1,37 @@
-"""The history holds the trainer's own decisions, read back at a start: what is decided is not decided again."""
+"""The history holds the trainer's own decisions, read back at a start: what is decided is not decided again.
+
+A run begins with ``started`` and has one end: promoted, refused or failed. In between it may be *pending*: its challenger
+has won and waits for a shadow period, then for a person. A decision that begins no run is ``waiting`` too, for rows say.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from contracts.codec import derived_id
 from contracts.events import TrainingDecided
+
+ENDS = ("promoted", "refused", "failed")  # of a run: the answer to what asked for it
+PENDING = ("shadow", "approval")  # what a run waits for whose challenger has won
+ORDER = ("waiting", "started", "shadow", "approval", "end")  # of what is said of one run
 
 
 def run_id(model: str, alert_id: str, as_of: int) -> str:
     """The id of the decision about an alert at a boundary; a restart finds the same."""
     return derived_id("training", model, alert_id, as_of)
+
+
+def answered(decision: TrainingDecided) -> Sequence[str]:
+    """The ids of all that a decision is about: alerts, requests, a period. Records of before there were several name one."""
+    return decision.answers or [decision.alert_id]
+
+
+def _stage(decision: TrainingDecided) -> int:
+    """How far a run is."""
+    if decision.decision in ENDS:
+        return ORDER.index("end")
+    pending = decision.decision == "waiting" and decision.waits_for in PENDING
+    return ORDER.index(str(decision.waits_for) if pending else decision.decision)
 
 
 class History:
@@ -18,31 +41,44 @@ class History:
         self._by_run: dict[str, TrainingDecided] = {}
 
     def record(self, decision: TrainingDecided) -> None:
-        """Take in a decision; a terminal one is never replaced by ``started``."""
+        """Take in a decision; a run never goes back to what it was before, and has one end."""
         known = self._by_run.get(decision.run_id)
-        if known is None or known.decision == "started":
+        if known is None or _stage(known) < _stage(decision):
             self._by_run[decision.run_id] = decision
 
     @property
     def decisions(self) -> list[TrainingDecided]:
-        """All, oldest boundary first."""
+        """All, oldest boundary first; of one boundary, in the order they began."""
         return sorted(self._by_run.values(), key=lambda d: d.as_of)
 
     @property
     def considered_through(self) -> int | None:
-        """The newest boundary with a finished decision."""
+        """The newest boundary with a decision that does not have to be taken up again."""
         return max((d.as_of for d in self._by_run.values() if d.decision != "started"), default=None)
 
     def unfinished(self) -> TrainingDecided | None:
-        """A run that a crash interrupted."""
-        open_runs = [d for d in self._by_run.values() if d.decision == "started"]
-        return max(open_runs, key=lambda d: d.as_of, default=None)
+        """A run that a crash interrupted; one that is :meth:`pending` is none."""
+        return self._newest(d for d in self.decisions if d.decision == "started")
+
+    def pending(self) -> TrainingDecided | None:
+        """The run whose challenger has won and waits for its shadow period or for a person; no other begins meanwhile."""
+        return self._newest(d for d in self.decisions if d.decision == "waiting" and d.waits_for in PENDING)
 
     def last(self, alert_id: str) -> TrainingDecided | None:
-        """The newest finished decision about an alert."""
-        said = [d for d in self._by_run.values() if d.alert_id == alert_id and d.decision != "started"]
-        return max(said, key=lambda d: d.as_of, default=None)
+        """The newest decision about an alert, other than that a run has begun."""
+        return self._newest(d for d in self._about(alert_id) if d.decision != "started")
+
+    def answer(self, alert_id: str) -> TrainingDecided | None:
+        """The newest end of a run that answered an alert."""
+        return self._newest(d for d in self._about(alert_id) if d.decision in ENDS)
 
     def failed(self, alert_id: str) -> list[TrainingDecided]:
-        """All failures about an alert."""
-        return [d for d in self._by_run.values() if d.alert_id == alert_id and d.decision == "failed"]
+        """All failures of runs that should have answered an alert."""
+        return [d for d in self._about(alert_id) if d.decision == "failed"]
+
+    def _about(self, alert_id: str) -> list[TrainingDecided]:
+        return [d for d in self.decisions if alert_id in answered(d)]
+
+    @staticmethod
+    def _newest(found: Iterable[TrainingDecided]) -> TrainingDecided | None:
+        return next(reversed(list(found)), None)

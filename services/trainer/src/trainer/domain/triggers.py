@@ -8,9 +8,10 @@ from typing import Literal
 
 from contracts.events import TrainingDecided, TrainingRequested
 
+from trainer.domain.history import ENDS, answered
+
 Kind = Literal["virtual", "real", "quality", "schedule", "manual"]
 ASKED = ("manual", "schedule")  # kinds that nothing about the model asks for
-ANSWERS = ("promoted", "refused", "failed")  # of a request or a period; an alert stays open
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class Requests:
 
     def open(self, decisions: Sequence[TrainingDecided]) -> list[Trigger]:
         """The requests that have no answer among the decisions, oldest first."""
-        answered = {d.alert_id for d in decisions if d.decision in ANSWERS}
+        done = {name for d in decisions if d.decision in ENDS for name in answered(d)}
         return [
             Trigger(request.request_id, "manual", request.since, request.reason)
             for request in self._requests.values()
-            if request.request_id not in answered
+            if request.request_id not in done
         ]
 
 
@@ -73,8 +74,8 @@ def scheduled(
         return None
     number = boundary // every
     period = f"{model}/schedule/{number}"
-    said = [d.decision for d in decisions if d.alert_id == period]
+    said = [d.decision for d in decisions if period in answered(d)]
     begins = before is not None and before // every < number
-    if any(decision in ANSWERS for decision in said) or not (begins or said):
+    if any(decision in ENDS for decision in said) or not (begins or said):
         return None
     return Trigger(period, "schedule", None, "")
