@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
-import pickle
 import shutil
 import subprocess
 from pathlib import Path
@@ -74,9 +74,15 @@ def exported(project: Path, rows: pd.DataFrame, fields: list[FieldSpec]) -> NDAr
 
 @pytest.fixture(scope="module")
 def original(project: Path, rows: pd.DataFrame, fields: list[FieldSpec]) -> NDArray[Any]:
-    """What the scikit-learn pipeline says of them."""
-    pipeline = pickle.loads((project / "models" / "original.pkl").read_bytes())
-    return np.asarray(pipeline.predict(rows[[f.name for f in fields]]))
+    """What the scikit-learn pipeline, fitted once more, says of them."""
+    names, p = [f.name for f in fields], yaml.safe_load((project / "params.yaml").read_text())
+    train = cast(pd.read_parquet(project / "data" / "train.parquet"), fields)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(FLIGHTS))
+        patch.syspath_prepend(str(project / "src"))
+        make = importlib.import_module("arrival_delay.train").make
+    pipeline = make(p["train"] | {"seed": p["seed"]}).fit(train[names], train[TARGET])
+    return np.asarray(pipeline.predict(rows[names]))
 
 
 def _read(path: Path) -> Any:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from modelkit.export import agreement, score, to_onnx
+from modelkit.agreement import agreement
+from modelkit.export import from_sklearn, score
 from modelkit.stages import evaluate_stage, profile_stage, split_base, train_stage
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
@@ -68,12 +69,12 @@ def test_equal_models_export_to_equal_bytes() -> None:
 
 def test_the_export_agrees_with_the_original() -> None:
     """Labels are the same in every row, probabilities to float32."""
-    model, rows = fitted(), frame()
-    found = agreement(model, to_onnx(model, FIELDS), rows, FIELDS)
+    model, rows = from_sklearn(fitted(), FIELDS), frame()
+    found = agreement(model, rows, FIELDS)
     assert found["rows"] == 400
     assert found["labels_differing"] == 0
     assert found["probability_max_difference"] < 1e-6
-    labels, probabilities = score(to_onnx(model, FIELDS), rows, FIELDS)
+    labels, probabilities = score(model.onnx, rows, FIELDS)
     assert labels.shape == (400,)
     assert probabilities is not None
     assert probabilities.shape == (400, 2)

@@ -1,4 +1,4 @@
-"""From a fitted scikit-learn pipeline to ONNX: one input per column.
+"""From a trained model to ONNX: scikit-learn pipelines, one input per column.
 
 A classifier's outputs are ``label`` and ``probabilities``, a regressor's is ``prediction``. skl2onnx computes in float32,
 so columns are cast to float32 before training too, and no scaler stands before a tree: a threshold near a value would
@@ -7,14 +7,16 @@ flip otherwise. The disagreement is measured, not assumed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scoring import OnnxModel, Unscorable
+from scoring import OnnxModel
 from summaries.profile import FieldSpec, Task
+
+from modelkit.fitted import Answers, Fit, Fitted
 
 OUTPUTS: dict[Task, list[str]] = {"classification": ["label", "probabilities"], "regression": ["prediction"]}
 
@@ -88,27 +90,35 @@ def score(
     return scores.predictions, scores.probabilities
 
 
-def agreement(
-    pipeline: Any, model: bytes, frame: pd.DataFrame, fields: Sequence[FieldSpec]
-) -> dict[str, float]:
-    """How far the ONNX model and the original are apart, row by row; a regression's differences in the target's unit."""
-    predicted, probabilities = score(model, frame, fields)
-    columns = frame[[field.name for field in fields]]
-    original = np.asarray(pipeline.predict(columns))
-    if task_of(pipeline) == "regression":
-        apart = np.abs(original.astype(np.float64) - predicted)
-        return {"rows": float(len(frame))} | _differences("prediction", apart)
-    if probabilities is None:
-        raise Unscorable("the model gives no probabilities")
-    apart = np.abs(pipeline.predict_proba(columns) - probabilities).max(axis=1)
-    return {
-        "rows": float(len(frame)),
-        "labels_differing": float(np.sum(original.astype(str) != predicted.astype(str))),
-    } | _differences("probability", apart)
+def from_sklearn(pipeline: Any, fields: Sequence[FieldSpec]) -> Fitted:
+    """A fitted scikit-learn pipeline. From here on it answers with one thread: more add up in another order each time."""
+    task, final = task_of(pipeline), pipeline.steps[-1][1]
+    if "n_jobs" in final.get_params():
+        final.set_params(n_jobs=1)
+
+    def predict(frame: pd.DataFrame) -> Answers:
+        answers = np.asarray(pipeline.predict(frame))
+        return answers, None if task == "regression" else np.asarray(pipeline.predict_proba(frame))
+
+    classes = None if task == "regression" else list(pipeline.classes_)
+    return Fitted(predict, lambda: to_onnx(pipeline, fields), classes)
 
 
-def _differences(name: str, apart: NDArray[np.float64]) -> dict[str, float]:
-    return {
-        f"{name}_max_difference": float(apart.max(initial=0.0)),
-        f"{name}_mean_difference": float(apart.mean()) if len(apart) else 0.0,
-    }
+def sklearn_fit(make: Callable[[dict[str, Any]], Any], fields: Sequence[FieldSpec]) -> Fit:
+    """A :data:`modelkit.fitted.Fit` out of what makes an untrained pipeline from its parameters.
+
+    Weights go to the pipeline's last step; one that takes none raises ``NotImplementedError``.
+    """
+
+    def fit(frame: pd.DataFrame, target: Any, params: dict[str, Any], weights: Any) -> Fitted:
+        from sklearn.utils.validation import has_fit_parameter
+
+        pipeline, given = make(params), {}
+        if weights is not None:
+            name, final = pipeline.steps[-1]
+            if not has_fit_parameter(final, "sample_weight"):
+                raise NotImplementedError(f"{type(final).__name__} takes no weights")
+            given = {f"{name}__sample_weight": weights}
+        return from_sklearn(pipeline.fit(frame, target, **given), fields)
+
+    return fit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,10 +9,11 @@ import numpy as np
 import pandas as pd
 from summaries.profile import FieldSpec, Profile
 
-from modelkit.export import agreement, score, task_of, to_onnx
+from modelkit.agreement import agreement
+from modelkit.export import score, sklearn_fit
+from modelkit.fitted import Fit
+from modelkit.measures import measure
 from modelkit.project import DATA, MODELS, REPORTS, combine, live_rows, params, read_json, write_json
-
-EPSILON = float(np.finfo(np.float64).eps)  # as scikit-learn and the services clip a probability of 0
 
 
 def cast(frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> pd.DataFrame:
@@ -62,79 +62,47 @@ def split_stage(target: str, fields: Sequence[FieldSpec], group: str | None = No
     test.to_parquet(DATA / "test.parquet", index=False)
 
 
-def train_stage(target: str, fields: Sequence[FieldSpec], make: Callable[[dict[str, Any]], Any]) -> None:
-    """Fit the project's pipeline and export it."""
-    p = params()
-    frame = cast(pd.read_parquet(DATA / "train.parquet"), fields)
-    pipeline = make(p["train"] | {"seed": p["seed"]}).fit(frame[[f.name for f in fields]], frame[target])
-    (MODELS / "model.onnx").write_bytes(to_onnx(pipeline, fields))
-    with (MODELS / "original.pkl").open("wb") as file:  # read by the evaluate stage of the same run only
-        pickle.dump(pipeline, file)
-    write_json(MODELS / "fields.json", [f.__dict__ for f in fields])
+def train_stage(
+    target: str,
+    fields: Sequence[FieldSpec],
+    make: Callable[[dict[str, Any]], Any] | None = None,
+    *,
+    fit: Fit | None = None,
+) -> None:
+    """Train and export: ``make`` gives an untrained scikit-learn pipeline, ``fit`` trains whatever exports ONNX.
 
-
-def _measure(truth: Any, label: Any, probabilities: Any, classes: list[str]) -> dict[str, float]:
-    from sklearn import metrics
-
-    truth, label = np.asarray(truth).astype(str), np.asarray(label).astype(str)
-    clipped = np.clip(np.asarray(probabilities, dtype=float), EPSILON, 1)
-    at = {name: i for i, name in enumerate(classes)}
-    picked = np.array([clipped[i, at[t]] if t in at else EPSILON for i, t in enumerate(truth)])
-    found = {
-        "accuracy": float(metrics.accuracy_score(truth, label)),
-        "balanced_accuracy": float(metrics.balanced_accuracy_score(truth, label)),
-        "f1_macro": float(metrics.f1_score(truth, label, average="macro", zero_division=0)),
-        "log_loss": float(-np.log(picked).mean()),
-    }
-    if len(classes) == 2 and len(set(truth)) == 2:
-        found["auc"] = float(metrics.roc_auc_score(truth == classes[1], clipped[:, 1]))
-    return found
-
-
-def _measure_errors(truth: Any, predicted: Any) -> dict[str, float]:
-    """Errors in the target's unit, bias predicted minus true; no R² of a constant truth.
-
-    MAPE is scikit-learn's, as in the services' reports: a share, and of a truth of 0 one beyond all measure.
+    Its parameters are the ``train`` and the ``seed`` of ``params.yaml``. Writes ``model.onnx``, ``fields.json``,
+    ``classes.json`` (null for a regression), and how far the ONNX model and the original are apart on the test rows.
     """
-    from sklearn import metrics
-
-    truth, predicted = np.asarray(truth, dtype=float), np.asarray(predicted, dtype=float)
-    found = {
-        "mae": float(metrics.mean_absolute_error(truth, predicted)),
-        "rmse": float(metrics.root_mean_squared_error(truth, predicted)),
-        "mape": float(metrics.mean_absolute_percentage_error(truth, predicted)),
-        "bias": float((predicted - truth).mean()),
-    }
-    if np.ptp(truth):
-        found["r2"] = float(metrics.r2_score(truth, predicted))
-    return found
+    trains = fit if make is None else sklearn_fit(make, fields)
+    if trains is None or (make is not None and fit is not None):
+        raise ValueError("give either make or fit")
+    p, names = params(), [f.name for f in fields]
+    train = cast(pd.read_parquet(DATA / "train.parquet"), fields)
+    test = cast(pd.read_parquet(DATA / "test.parquet"), fields)
+    fitted = trains(train[names], train[target], p["train"] | {"seed": p["seed"]}, None)
+    (MODELS / "model.onnx").write_bytes(fitted.onnx)
+    write_json(MODELS / "fields.json", [f.__dict__ for f in fields])
+    write_json(MODELS / "classes.json", None if fitted.classes is None else [str(c) for c in fitted.classes])
+    write_json(REPORTS / "agreement.json", agreement(fitted, test, fields))
 
 
 def evaluate_stage(target: str, fields: Sequence[FieldSpec]) -> None:
-    """Metrics of the ONNX model on the test rows, a classifier's confusion, and its agreement with the original.
-
-    ``classes.json`` holds null for a regression.
-    """
+    """Metrics of the ONNX model on the test rows, and a classifier's confusion."""
     from sklearn.metrics import confusion_matrix
 
     model = (MODELS / "model.onnx").read_bytes()
-    with (MODELS / "original.pkl").open("rb") as file:
-        pipeline = pickle.load(file)
+    classes: list[str] | None = read_json(MODELS / "classes.json")
     test = cast(pd.read_parquet(DATA / "test.parquet"), fields)
     predicted, probabilities = score(model, test, fields)
-    write_json(REPORTS / "agreement.json", agreement(pipeline, model, test, fields))
-    if task_of(pipeline) == "regression":
-        write_json(REPORTS / "metrics.json", _measure_errors(test[target], predicted))
-        write_json(MODELS / "classes.json", None)
+    write_json(REPORTS / "metrics.json", measure(test[target], predicted, probabilities, classes))
+    if classes is None:
         return
-    classes = [str(c) for c in pipeline.classes_]
-    write_json(REPORTS / "metrics.json", _measure(test[target], predicted, probabilities, classes))
     matrix = confusion_matrix(test[target].astype(str), predicted.astype(str), labels=classes)
     write_json(
         REPORTS / "confusion.json",
         {t: {c: int(matrix[i, j]) for j, c in enumerate(classes)} for i, t in enumerate(classes)},
     )
-    write_json(MODELS / "classes.json", classes)
 
 
 def profile_stage(target: str, fields: Sequence[FieldSpec]) -> None:
