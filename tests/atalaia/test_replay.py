@@ -14,7 +14,7 @@ from atalaia.demo.batches import make_batch, next_boundary
 from atalaia.demo.replay import MAX_FAILURES, Replay
 from servicekit.errors import UserError
 
-WINDOW = 1000
+WINDOW, GRACE = 1000, 50
 
 
 class Server:
@@ -66,8 +66,11 @@ def _batches(n: int, step: int, delay: int) -> list[Any]:
 async def _run(server: Server, url: str, batches: list[Any]) -> Any:
     async with aiohttp.ClientSession() as session:
 
-        async def at_boundary(boundary: int) -> None:
-            server.events.append(("boundary", boundary))
+        async def hold(boundary: int) -> None:
+            server.events.append(("hold", boundary))
+
+        async def pass_time(until: int) -> None:
+            server.events.append(("pass", until))
 
         replay = Replay(
             session,
@@ -75,25 +78,77 @@ async def _run(server: Server, url: str, batches: list[Any]) -> Any:
             url,
             origin=0,
             window=WINDOW,
+            grace=GRACE,
             upload_every=300,
-            at_boundary=at_boundary,
+            hold=hold,
+            pass_time=pass_time,
             upload_rows=7,
         )
         return await replay.run(batches)
 
 
-async def test_boundary_separates_predictions_and_labels(server: tuple[Server, str]) -> None:
-    """At a boundary every earlier prediction and every label known before it is out, and no later one."""
+def _at(times: list[int], delay: int = 250) -> list[Any]:
+    return [make_batch([t], [{"x": t}], ["yes"], [t + delay]) for t in times]
+
+
+async def test_event_time_is_held_at_the_first_row_past_the_grace(server: tuple[Server, str]) -> None:
+    """What a boundary decides is served from the second row past the grace on: nothing else goes out meanwhile."""
     seen, url = server
-    sent = await _run(seen, url, _batches(100, 37, 250))
-    boundaries = [at for kind, at in seen.events if kind == "boundary"]
-    assert boundaries == [1000, 2000, 3000]
-    for b in boundaries:
-        cut = seen.events.index(("boundary", b))
-        before, after = seen.events[:cut], seen.events[cut + 1 :]
-        assert all(at < b for kind, at in before if kind != "boundary")
-        assert all(at >= b for kind, at in after)
-    assert (sent.first_boundary, sent.last_boundary) == (1000, 4000)
+    await _run(seen, url, _batches(100, 37, 250))
+    holds = [at for kind, at in seen.events if kind == "hold"]
+    assert holds == [1000, 2000, 3000, 4000]
+    for b in holds[:-1]:
+        before = [at for kind, at in seen.events[: seen.events.index(("hold", b))] if kind == "predict"]
+        assert sorted(before) == [t for t in range(0, 3700, 37) if t < b + GRACE + 37]
+    assert seen.events[-2:] == [("pass", 4000 + GRACE), ("hold", 4000)]
+
+
+async def test_labels_known_before_a_boundary_are_there_before_any_row_is_past_it(
+    server: tuple[Server, str],
+) -> None:
+    """The monitor and feedback cannot decide a boundary before every label that counts as of it is uploaded."""
+    seen, url = server
+    await _run(seen, url, _batches(100, 37, 250))
+    for b in (1000, 2000, 3000):
+        past = next(i for i, (kind, at) in enumerate(seen.events) if kind == "predict" and at >= b)
+        labels = [at for kind, at in seen.events[:past] if kind == "label"]
+        assert sum(at < b for at in labels) == sum(at < b for kind, at in seen.events if kind == "label")
+        assert all(at < b for kind, at in seen.events[:past] if kind == "predict")
+
+
+async def test_a_row_in_the_grace_holds_nothing(server: tuple[Server, str]) -> None:
+    """Nobody can decide before the grace is over, so rows in it go out like others."""
+    seen, url = server
+    await _run(seen, url, _at([900, 1000, 1049, 1050, 1060]))
+    held = seen.events.index(("hold", 1000))
+    assert sorted(at for kind, at in seen.events[:held] if kind == "predict") == [900, 1000, 1049, 1050]
+
+
+async def test_windows_without_rows_are_decided_one_after_the_other(server: tuple[Server, str]) -> None:
+    """A promotion at the end of one window is known at the end of the next, however far off the next row is."""
+    seen, url = server
+    await _run(seen, url, _at([100, 3200, 3300]))
+    kinds = [event for event in seen.events if event[0] != "label"]
+    assert kinds == [
+        ("predict", 100),
+        ("pass", 1050),
+        ("hold", 1000),
+        ("pass", 2050),
+        ("hold", 2000),
+        ("predict", 3200),
+        ("hold", 3000),
+        ("predict", 3300),
+        ("pass", 4050),
+        ("hold", 4000),
+    ]
+
+
+async def test_a_stream_that_ends_in_the_grace_leaves_no_window_open(server: tuple[Server, str]) -> None:
+    """At the end both the window before and the last one are decided, in turn, with all labels given."""
+    seen, url = server
+    await _run(seen, url, _at([900, 1010]))
+    assert seen.events[-4:] == [("pass", 1050), ("hold", 1000), ("pass", 2050), ("hold", 2000)]
+    assert sum(kind == "label" for kind, _ in seen.events[:-4]) == 2
 
 
 async def test_every_row_and_label_is_sent_once(server: tuple[Server, str]) -> None:
@@ -111,7 +166,8 @@ async def test_many_failures_end_the_replay(server: tuple[Server, str]) -> None:
     seen, url = server
     seen.fail = True
     with pytest.raises(UserError, match=f"more than {MAX_FAILURES} requests failed; the first: .*HTTP 503"):
-        await _run(seen, url, _batches(200, 10, 5))
+        await _run(seen, url, _batches(50, 10, 5))
+    assert not seen.events
 
 
 def test_next_boundary_is_the_windows_end() -> None:

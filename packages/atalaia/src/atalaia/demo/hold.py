@@ -67,8 +67,8 @@ class Loop:
         except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError):
             return {}
 
-    async def wait_considered(self, through: int, boundary: int) -> None:
-        """Until the trainer has considered ``through`` and trains no more, and its choice is served."""
+    async def wait_considered(self, boundary: int) -> None:
+        """Until the trainer has considered ``boundary`` and trains no more, and its choice is served."""
         start = progress = time.monotonic()
         trained, poll = False, 0.01
         while True:
@@ -78,7 +78,7 @@ class Loop:
             considered = status.get("considered_through")
             if (
                 considered is not None
-                and considered >= through
+                and considered >= boundary
                 and not running
                 and await self._serves(status)
             ):
@@ -87,7 +87,7 @@ class Loop:
             if running:
                 trained, progress = True, now
             if now - start > TRAINING_SECONDS or now - progress > DEADLINE_SECONDS:
-                raise UserError(await self._who_lags(through, now - start))
+                raise UserError(await self._who_lags(boundary, now - start))
             self._check()
             await asyncio.sleep(poll)
             poll = min(0.1, poll * 1.5)
@@ -100,7 +100,7 @@ class Loop:
             return True
         return bool((await self.get("predictor", "/api/v1.0/model")).get("version") == champion)
 
-    async def _who_lags(self, through: int, seconds: float) -> str:
+    async def _who_lags(self, boundary: int, seconds: float) -> str:
         trainer, monitor, feedback = [await self.get(s) for s in ("trainer", "drift-monitor", "feedback")]
         serving = await self.get("predictor", "/api/v1.0/model")
         reached = {
@@ -108,10 +108,10 @@ class Loop:
             "feedback": feedback.get("decided_through"),
             "trainer": trainer.get("considered_through"),
         }
-        late = next((name for name, at in reached.items() if at is None or at < through), "predictor (swap)")
+        late = next((name for name, at in reached.items() if at is None or at < boundary), "predictor (swap)")
         seen = ", ".join(f"{name} {when(at)}" for name, at in reached.items())
         return (
-            f"the loop did not pass {when(through)} within {seconds:.0f} s: {late} lags "
+            f"the loop did not pass {when(boundary)} within {seconds:.0f} s: {late} lags "
             f"(reached: {seen}; version {serving.get('version')} serves, the trainer's is {trainer.get('version')}; "
             f"training: {trainer.get('running')})"
         )

@@ -1,14 +1,16 @@
 """The driver: predictions in order of event time, labels once they are known, never far ahead of the loop.
 
 At a boundary B everything in flight is awaited and every label known before B is uploaded; only then do later
-predictions go out. So what the loop knows at B does not hang on how fast this machine is.
+predictions go out. So what the loop knows at B does not hang on how fast this machine is. Nor does it show in what comes
+of B: the monitor decides B at the first row past B and the grace, and there event time is held until it has and what it
+asked for is done. What comes between B and that row is served by whoever served before, as it would be live.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import count
@@ -34,12 +36,13 @@ class Sent:
     failures: list[str] = field(default_factory=list)
     phases: dict[str, str] = field(default_factory=dict)  # batch id -> phase, where phases are named
     versions: Counter[str] = field(default_factory=Counter)
-    first_boundary: int | None = None
-    last_boundary: int | None = None
 
 
 class Replay:
-    """Sends batches; calls ``at_boundary(B)`` while nothing is in flight."""
+    """Sends batches; calls ``hold(B)`` when B can be decided, while nothing is in flight.
+
+    ``pass_time(until)`` is called before it where no row says that it is later: in windows without rows, and at the end.
+    """
 
     def __init__(
         self,
@@ -49,8 +52,10 @@ class Replay:
         *,
         origin: int,
         window: int,
+        grace: int,
         upload_every: int,
-        at_boundary: Callable[[int], Awaitable[None]],
+        hold: Callable[[int], Awaitable[None]],
+        pass_time: Callable[[int], Awaitable[None]],
         progress: Callable[[int, int], None] = lambda rows, event_time: None,
         concurrency: int = 16,
         upload_rows: int = 5_000,
@@ -59,39 +64,49 @@ class Replay:
         self._session = session
         self._predict_url = predictor + "/api/v1.0/predict/batch"
         self._feedback_url = feedback + "/api/v1.0/feedback/batch"
-        self._origin, self._window, self._upload_every = origin, window, upload_every
-        self._at_boundary, self._progress = at_boundary, progress
+        self._origin, self._window, self._grace, self._upload_every = origin, window, grace, upload_every
+        self._hold, self._pass_time, self._progress = hold, pass_time, progress
         self._concurrency, self._upload_rows = concurrency, upload_rows
         self._due: list[tuple[int, int, str, Any]] = []  # heap by label time; the count breaks ties
         self._order = count()
 
     async def run(self, batches: Iterable[Batch]) -> Sent:
-        """All of ``batches``; then every label that is left."""
+        """All of ``batches``; then every label that is left, and the end of the last window."""
         queue: asyncio.Queue[Batch] = asyncio.Queue(2 * self._concurrency)
         workers = [asyncio.create_task(self._work(queue)) for _ in range(self._concurrency)]
+        undecided: deque[int] = deque()  # boundaries that rows have passed
         try:
             boundary = next_upload = 0
             for batch in batches:
                 if not boundary:
                     boundary = next_boundary(batch.event_time, self._origin, self._window)
-                    self.sent.first_boundary = boundary
                     next_upload = batch.event_time + self._upload_every
                 while batch.event_time >= boundary:
                     await self._drain(queue, workers)
                     await self.upload(boundary)
-                    await self._at_boundary(boundary)
+                    undecided.append(boundary)
                     boundary += self._window
                 if batch.event_time >= next_upload:
                     await self.upload(batch.event_time)
                     next_upload = batch.event_time + self._upload_every
+                over = [b for b in undecided if b + self._grace <= batch.event_time]
+                if over:
+                    await self._drain(queue, workers)
+                    for _ in over[1:]:  # one after the other, though all are over by this row
+                        await self._pass(undecided.popleft())
                 await queue.put(batch)
+                if over:
+                    await self._drain(queue, workers)
+                    await self._hold(undecided.popleft())
                 if len(self.sent.failures) > MAX_FAILURES:
                     break
             await self._drain(queue, workers)
             if boundary:
                 await self.upload(boundary)
-                self.sent.last_boundary = boundary
+                undecided.append(boundary)
             await self.upload(None)
+            while undecided and len(self.sent.failures) <= MAX_FAILURES:
+                await self._pass(undecided.popleft())
         finally:
             for worker in workers:
                 worker.cancel()
@@ -99,6 +114,11 @@ class Replay:
         if len(self.sent.failures) > MAX_FAILURES:
             raise UserError(f"more than {MAX_FAILURES} requests failed; the first: {self.sent.failures[0]}")
         return self.sent
+
+    async def _pass(self, boundary: int) -> None:
+        """Have a boundary decided that no row is past."""
+        await self._pass_time(boundary + self._grace)
+        await self._hold(boundary)
 
     async def _drain(self, queue: asyncio.Queue[Batch], workers: list[asyncio.Task[None]]) -> None:
         joined = asyncio.create_task(queue.join())

@@ -100,7 +100,6 @@ async def _replay(
     platform: Platform, world: World, batches: Any, screen: Screen
 ) -> tuple[Sent, dict[str, Any], dict[str, Any]]:
     settings = platform.settings
-    window = settings.window_ms
     # Shorter than the servers' five seconds: a connection they are about to close is never used.
     connector = aiohttp.TCPConnector(limit=64, keepalive_timeout=3)
     async with aiohttp.ClientSession(
@@ -120,30 +119,28 @@ async def _replay(
                 shown = now
                 screen.tick(when(event_time))
 
-        async def at_boundary(boundary: int) -> None:
-            assert replay.sent.first_boundary is not None
+        async def hold(boundary: int) -> None:
             screen.tick(f"{when(boundary)}: waiting for the monitor, the join and the trainer")
             platform.check()
-            if boundary - window >= replay.sent.first_boundary:
-                await loop.wait_considered(boundary - window, boundary)
+            await loop.wait_considered(boundary)
+
+        async def pass_time(until: int) -> None:
+            screen.tick(f"no row is past {when(until)}: closing the window")
+            await loop.flush(until)
 
         replay = Replay(
             session,
             platform.url("predictor"),
             platform.url("feedback"),
             origin=settings.window_origin_ms,
-            window=window,
+            window=settings.window_ms,
+            grace=settings.grace_ms,
             upload_every=world.upload_every,
-            at_boundary=at_boundary,
+            hold=hold,
+            pass_time=pass_time,
             progress=progress,
         )
         sent = await replay.run(batches)
-        if sent.last_boundary is not None:
-            screen.tick("closing the last window")
-            if sent.last_boundary - window >= (sent.first_boundary or 0):
-                await loop.wait_considered(sent.last_boundary - window, sent.last_boundary)
-            await loop.flush(sent.last_boundary + settings.grace_ms)
-            await loop.wait_considered(sent.last_boundary, sent.last_boundary)
         joiner = await _joined(platform, loop, sent.labels)
         return sent, loop.pauses.get(), joiner
 
