@@ -38,7 +38,7 @@ def consider(
         return None
     said = last.decision if last else None
     before = last.rows.get("labelled", 0) if last else 0
-    if said in ("refused", "promoted") and not _grown(before, labelled):
+    if said in ("refused", "promoted") and not grown(before, labelled):
         return None
     if labelled < needed:
         if said == "waiting" and labelled <= before:
@@ -60,10 +60,11 @@ def on_these_rows(failed: Iterable[TrainingDecided], labelled: int) -> int:
     >>> on_these_rows([], 100)
     0
     """
-    return sum(not _grown(run.rows.get("labelled", 0), labelled) for run in failed)
+    return sum(not grown(run.rows.get("labelled", 0), labelled) for run in failed)
 
 
-def _grown(before: int, labelled: int) -> bool:
+def grown(before: int, labelled: int) -> bool:
+    """Whether rows have come to be a quarter more."""
     return labelled >= ceil(GROWTH * max(before, 1))
 
 
