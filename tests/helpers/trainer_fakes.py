@@ -88,6 +88,7 @@ class Registry:
 
     def __init__(self) -> None:
         self.bundles = {"1": bundle("1", threshold(0))}
+        self.curves: dict[str, dict[str, Any]] = {}
         self.alias = "1"
         self.away: list[Exception] = []
         self.asked: Callable[[], None] = lambda: None
@@ -104,6 +105,10 @@ class Registry:
     def tags(self, model: str, version: str) -> dict[str, str]:
         """None."""
         return {}
+
+    def described_by(self, model: str, version: str, name: str) -> dict[str, Any] | None:
+        """Of ``curves``, by version."""
+        return self.curves.get(version)
 
     def champion(self, model: str) -> str:
         """The alias."""

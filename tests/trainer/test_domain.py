@@ -23,7 +23,6 @@ from sklearn.metrics import log_loss, roc_auc_score
 from summaries.labels import text
 from trainer.domain.challenge import Scored, auc, challenge, log_losses, mcnemar, names_of, paired_bootstrap
 from trainer.domain.columns import Column, Labels
-from trainer.domain.consider import consider, on_these_rows
 from trainer.domain.evidence import Evidence
 from trainer.domain.history import History, run_id
 from trainer.domain.knowledge import Knowledge
@@ -461,6 +460,32 @@ def test_a_boundary_whose_report_promises_a_concept_report_waits_for_it_and_its_
     assert evidence.kind("R") == "real"
 
 
+def test_a_quality_alert_asks_for_a_training_while_it_is_in_drift() -> None:
+    """The concept report names it and waits for it; recovering, or of another version, it asks for nothing."""
+    evidence, ledger = complete(10)
+    evidence.judged(msgspec.structs.replace(judged(10), quality_alert_id="Q"))
+    assert evidence.missing("1", 10, ledger) == "alert Q, named by the concept report as of 10"
+    evidence.alerted(msgspec.structs.replace(alert("Q", 10, 3), kind="quality"))
+    assert evidence.missing("1", 10, ledger) is None
+    assert [(a.alert_id, a.kind, a.since) for a in evidence.open_alerts("1", 10)] == [("Q", "quality", 3)]
+    assert evidence.open_alerts("2", 10) == []
+    evidence.alerted(msgspec.structs.replace(alert("Q", 20, 3), kind="quality", state="recovered"))
+    evidence.judged(msgspec.structs.replace(judged(20), quality_alert_id="Q"))
+    assert evidence.quality_alert("1", 20) is None
+    assert evidence.quality_alert("1", 10) is not None
+
+
+def test_rows_without_a_label_are_counted_by_whole_windows() -> None:
+    """Of all versions, as of the boundary, up to the cut; the window in which the change lies counts whole."""
+    evidence = Evidence()
+    for window, as_of, predicted, labelled in [
+        ((0, 10), 10, 9, 3), ((0, 10), 20, 9, 8), ((10, 20), 20, 7, 5), ((20, 30), 30, 6, 1), ((0, 10), 40, 9, 9),
+    ]:  # fmt: skip
+        evidence.measured(quality(window, as_of, predicted, labelled))
+    assert [evidence.unlabelled(since, 20, 30) for since in (0, 5, 10, 20)] == [3, 3, 2, 0]
+    assert evidence.unlabelled(0, 20, 40) == 2
+
+
 def test_both_kinds_of_alert_ask_for_a_training_each_by_its_own_report() -> None:
     """A real alert of a later boundary or of another version is not this boundary's."""
     evidence, _ = complete(10, "A")
@@ -505,6 +530,7 @@ def test_the_count_is_what_the_selection_finds() -> None:
     assert ledger.count(40, 80, 100) == len(chosen.reference) == 40
     assert chosen.holdout.event_time.tolist() == list(range(70, 80))
     assert ledger.count(40, 80, 60) == 10
+    assert ledger.get(as_of=100, until=80, since=40).truth.tolist() == chosen.reference.truth.tolist()
 
 
 @given(st.lists(st.integers(0, 400), min_size=20, max_size=400))
@@ -611,54 +637,7 @@ def test_losses_decide_by_bootstrap_for_probabilities_and_numbers() -> None:
     ).promoted
 
 
-# when to do what
-
-
-def test_too_few_rows_wait_and_say_how_many() -> None:
-    """And say it again only when the count has grown."""
-    step = consider(143, 400, 0.95, None)
-    assert step is not None
-    assert step.decision == "waiting"
-    assert step.reason.startswith("waiting: 143 of 400 labelled rows")
-    assert consider(143, 400, 0.95, decided("waiting", labelled=143)) is None
-    assert consider(150, 400, 0.95, decided("waiting", labelled=143)) is not None
-
-
-def test_enough_rows_start_a_training() -> None:
-    """At once, and after a wait."""
-    for last in (None, decided("waiting", labelled=399)):
-        step = consider(400, 400, 0.95, last)
-        assert step is not None
-        assert step.decision == "started"
-
-
-def test_what_was_refused_is_tried_again_when_rows_grew_by_a_quarter() -> None:
-    """Not before."""
-    assert consider(499, 400, 0.95, decided("refused", labelled=400)) is None
-    step = consider(500, 400, 0.95, decided("refused", labelled=400))
-    assert step is not None
-    assert step.decision == "started"
-    assert step.reason.endswith("refused before with 400")
-
-
-def test_what_failed_is_tried_again_at_once() -> None:
-    """A failure has judged nothing: the same rows are good enough for another attempt, but not for any number."""
-    step = consider(400, 400, 0.95, decided("failed", labelled=400), failures=1, attempts=2)
-    assert step is not None
-    assert step.decision == "started"
-    assert step.reason.endswith("failed before with 400, attempt 2 of 2")
-    assert consider(400, 400, 0.95, decided("failed", labelled=400), failures=2, attempts=2) is None
-
-
-def test_failures_count_while_the_rows_have_not_grown_by_a_quarter() -> None:
-    """Of the alert's alone, whatever was decided in between."""
-    history = History()
-    for as_of, (what, labelled, alert_id) in enumerate(
-        [("failed", 100, "A"), ("failed", 100, "B"), ("waiting", 110, "A"), ("failed", 120, "A")]
-    ):
-        history.record(decided(what, as_of=as_of, labelled=labelled, alert_id=alert_id))
-    failed = history.failed("A")
-    assert [on_these_rows(failed, rows) for rows in (90, 124, 125, 149, 150)] == [2, 2, 1, 1, 0]
+# history
 
 
 def test_history_finds_the_interrupted_run_and_the_newest_boundary() -> None:

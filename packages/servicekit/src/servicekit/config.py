@@ -117,7 +117,15 @@ class Settings(BaseSettings):
         0.95, gt=0, le=1, description="coverage that makes a window fit for training"
     )
     min_train_rows: int = Field(
-        200, gt=0, description="labelled rows since the change point a training needs"
+        200,
+        gt=0,
+        description="labelled rows since the change point a training needs at least; by the champion's learning curve it may be up "
+        "to ten times as many",
+    )
+    min_class_rows: int = Field(
+        0,
+        ge=0,
+        description="labelled rows of each class since the change point that a training needs; 0: not asked",
     )
     min_gain: float = Field(0.0, ge=0, description="gain on the project's metric a challenger must exceed")
     promote_p_value: float = Field(0.05, gt=0, lt=1, description="paired test's p-value a promotion needs")

@@ -79,18 +79,25 @@ class Registry:
 
     def profile(self, model: str, version: str) -> dict[str, Any]:
         """The profile of a version, without its model; raises :class:`UserError` where it has none."""
+        found = self.described_by(model, version, "profile.json")
+        if found is None:
+            raise UserError(
+                f"The run of models:/{model}/{version} has no profile.json. Register the version anew."
+            )
+        return found
+
+    def described_by(self, model: str, version: str, name: str) -> dict[str, Any] | None:
+        """A JSON file beside a version's model, None where it has none; raises :class:`UserError` for one that is not JSON."""
         run_id = self._described(model, version).run_id
         client = self.client()
-        if not any(entry.path == "profile.json" for entry in client.list_artifacts(run_id)):
-            raise UserError(
-                f"Run {run_id} of models:/{model}/{version} has no profile.json. Register it anew."
-            )
+        if not any(entry.path == name for entry in client.list_artifacts(run_id)):
+            return None
         with tempfile.TemporaryDirectory() as folder:
-            path = client.download_artifacts(run_id, "profile.json", folder)
+            path = client.download_artifacts(run_id, name, folder)
             try:
                 content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
             except ValueError as error:
-                raise UserError(f"profile.json of models:/{model}/{version} is not JSON: {error}") from None
+                raise UserError(f"{name} of models:/{model}/{version} is not JSON: {error}") from None
         return content
 
     def _described(self, model: str, version: str) -> Any:

@@ -17,10 +17,9 @@ from servicekit.metrics import DECIDED_THROUGH, TRAININGS
 from servicekit.registry import Registry
 
 from trainer.alias import Alias
-from trainer.domain.consider import consider, on_these_rows
-from trainer.domain.history import run_id
+from trainer.deciding import Deciding
 from trainer.domain.knowledge import Knowledge
-from trainer.domain.triggers import ASKED, Trigger, scheduled
+from trainer.domain.triggers import Trigger, scheduled
 from trainer.pipeline import Pipeline
 from trainer.produces import training_runs as decisions
 from trainer.promoting import Promoting
@@ -47,6 +46,7 @@ class Loop:
         self.reader = Reader(knowledge, consumer, producer)
         self.alias = Alias(knowledge, registry, self.reader)
         self.registered = Registered(settings.model, registry)
+        self.deciding = Deciding(settings, knowledge, self.registered)
         self.promoting = Promoting(knowledge, self.reader, producer, self.alias)
         self.training = Training(settings, knowledge, self.registered, pipeline, self.promoting)
         self.running = False
@@ -89,7 +89,7 @@ class Loop:
             kind = interrupted.trigger or self.knowledge.evidence.kind(interrupted.alert_id)
             self.open_alert = Trigger(interrupted.alert_id, kind, interrupted.since, interrupted.reason)
             await self._train(interrupted, again=True)
-            self.knowledge.considered_through = interrupted.as_of
+            self.knowledge.considered_through = self.knowledge.history.considered_through
         while True:
             boundary = self.knowledge.due()
             if boundary is None:
@@ -103,89 +103,38 @@ class Loop:
             DECIDED_THROUGH.labels("trainer").set(boundary / 1000)
 
     async def consider(self, boundary: int) -> None:
-        """What the domain says about a boundary, done."""
-        serving, settings = self.knowledge.serving, self.settings
+        """What the domain says about a boundary, done: of all that is open as of it, in the order of kinds."""
+        serving, settings, decisions = self.knowledge.serving, self.settings, self.knowledge.history.decisions
         assert serving is not None
         triggers = self.knowledge.evidence.open_alerts(serving.version, boundary)
         self.open_alert = next(iter(triggers), None)
-        period = scheduled(
-            settings.model,
-            settings.train_every_ms,
-            self.knowledge.considered_through,
-            boundary,
-            self.knowledge.history.decisions,
-        )
-        if period is not None:
-            triggers.append(period)
-        if triggers:
-            await self._consider(triggers, boundary)
+        before = self.knowledge.considered_through
+        period = scheduled(settings.model, settings.train_every_ms, before, boundary, decisions)
+        triggers += [period] if period is not None else []
+        await self._consider([*triggers, *self.knowledge.requests.open(decisions)], [], boundary)
 
     async def _asked_for(self) -> bool:
-        """Consider what people ask for, as of the newest boundary that is considered; whether a training was run."""
+        """Consider what people ask for, as of the newest boundary that is considered; whether a training was run.
+
+        It answers the alerts that are open then as well, unless a run as of that boundary has.
+        """
         boundary, serving = self.knowledge.considered_through, self.knowledge.serving
         requests = self.knowledge.requests.open(self.knowledge.history.decisions)
         if boundary is None or serving is None or not requests:
             return False
-        return await self._consider(requests, boundary)
-
-    async def _consider(self, triggers: Sequence[Trigger], boundary: int) -> bool:
-        """Do what the first trigger is worth for which something can be done; whether that was a training."""
-        if self.knowledge.history.pending() is not None:
-            return False  # one run at a time
-        serving, settings = self.knowledge.serving, self.settings
-        assert serving is not None
-        champion = await self.registered.champion(serving.version)
-        cut = self.knowledge.evidence.cut(boundary, settings.label_complete)
-        considered = []
-        for alert in triggers:
-            begun = alert.since or 0
-            since = max(begun, champion.trained_until or begun)
-            labelled = self.knowledge.ledger.count(since, cut, boundary) if cut is not None else 0
-            last = self.knowledge.history.last(alert.alert_id)
-            point = "the last training" if alert.kind in ASKED else "the change point"
-            failures = on_these_rows(self.knowledge.history.failed(alert.alert_id), labelled)
-            step = consider(
-                labelled,
-                settings.min_train_rows,
-                settings.label_complete,
-                last,
-                point,
-                failures,
-                settings.training_attempts,
-            )
-            if step is not None:
-                considered.append((step, alert, since, labelled))
-        if not considered:
-            return False
-        # What can be trained on now comes before what waits for rows.
-        step, alert, since, labelled = min(considered, key=lambda found: found[0].decision != "started")
-        self.open_alert = alert
-        decision = TrainingDecided(
-            run_id=run_id(settings.model, alert.alert_id, boundary),
-            model=settings.model,
-            alert_id=alert.alert_id,
-            as_of=boundary,
-            decision=step.decision,
-            reason=step.reason + alert.words,
-            since=since,
-            until=cut,
-            rows={"labelled": labelled, "needed": settings.min_train_rows},
-            champion_version=serving.version,
-            challenger_version=None,
-            metrics={},
-            gain=None,
-            p_value=None,
-            mlflow_run_id=None,
-            dvc_revision=None,
-            data_sha256=None,
-            trigger=alert.kind,
+        return await self._consider(
+            requests, self.knowledge.evidence.open_alerts(serving.version, boundary), boundary
         )
-        if step.decision == "waiting":
+
+    async def _consider(self, asking: Sequence[Trigger], beside: Sequence[Trigger], boundary: int) -> bool:
+        """Do what is to be done about what asks for a training, and what is open beside it; whether that was a training."""
+        for decision in await self.deciding.decisions(asking, beside, boundary):
             await self._record(decision)
-            return False
-        await self._record(decision)
-        await self._train(decision)
-        return True
+            if decision.decision == "started":
+                self.open_alert = next(t for t in asking if t.alert_id == decision.alert_id)
+                await self._train(decision)
+                return True
+        return False
 
     async def _train(self, started: TrainingDecided, again: bool = False) -> None:
         self.running = True

@@ -11,10 +11,12 @@ from typing import Any, TypeVar
 from servicekit.errors import UserError
 from servicekit.registry import ModelBundle, Registry
 
+from trainer.domain.learning_curve import LearningCurve
 from trainer.pipeline import Begun, Trained
 
 log = logging.getLogger("trainer")
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between two questions to a registry that is away
+CURVE = "learning_curve.json"
 T = TypeVar("T")
 
 
@@ -24,6 +26,7 @@ class Champion:
 
     bundle: ModelBundle
     trained_until: int | None
+    curve: LearningCurve | None = None
 
 
 class Registered:
@@ -41,8 +44,23 @@ class Registered:
             bundle = await self._answer(f"version {version}", self.registry.bundle, *asked)
             tags = await self._answer(f"the tags of version {version}", self.registry.tags, *asked)
             until = tags.get("trained_until")
-            self._champions[version] = Champion(bundle, int(until) if until else None)
+            self._champions[version] = Champion(
+                bundle, int(until) if until else None, await self._curve(version)
+            )
         return self._champions[version]
+
+    async def _curve(self, version: str) -> LearningCurve | None:
+        """How a version's loss fell with its training rows, where whoever made it has said so; else None."""
+        what, asked = f"{CURVE} of version {version}", (self.model, version, CURVE)
+        try:
+            found = await self._answer(what, self.registry.described_by, *asked, final=(UserError,))
+        except UserError as error:
+            log.warning("%s", error)
+            return None
+        curve = LearningCurve.of(found) if found is not None else None
+        if found is not None and curve is None:
+            log.warning("%s is none: %s", what, found)
+        return curve
 
     async def challenger(self, version: str) -> ModelBundle:
         """A version that was just made; raises :class:`UserError` where there is none."""

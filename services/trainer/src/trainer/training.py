@@ -13,7 +13,7 @@ from scoring import Unusable
 from servicekit.config import Settings
 from servicekit.errors import UserError
 
-from trainer.domain.consider import attempted, on_these_rows
+from trainer.domain.consider import attempted
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.selection import select
 from trainer.domain.triggers import ASKED
@@ -48,9 +48,7 @@ class Training:
                 log.exception("training %s", started.run_id)
             reason = f"failed: {error}" if str(error) else f"failed: {type(error).__name__}"
             if started.trigger not in ASKED:  # their answer is this
-                failed = self._knowledge.history.failed(started.alert_id)
-                attempt = on_these_rows(failed, started.rows.get("labelled", 0)) + 1
-                reason = f"{reason} {attempted(attempt, self.settings.training_attempts)}"
+                reason = f"{reason} {attempted(started.attempt or 1, self.settings.training_attempts)}"
             return msgspec.structs.replace(started, decision="failed", reason=reason)
 
     async def _challenged(self, started: TrainingDecided, again: bool) -> TrainingDecided:

@@ -1,70 +1,163 @@
-"""Whether an open alert is worth a training now."""
+"""What is to be done at a boundary about all that asks for a training: one run that answers it, or a wait that says for what.
+
+What asks for a training is *due* where no run has answered it, or where the rows on which it was judged have grown by a quarter. The
+run's world begins at the latest change since which there are rows enough; it answers all that is open and whose change
+is not later. A later one has rows of its own to wait for: it was not judged, and the quarter rule does not bind it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Literal
 
 from contracts.events import TrainingDecided
 
-GROWTH = 1.25  # what was judged is judged again when the alert's labelled rows have grown by a quarter
+from trainer.domain.history import History
+from trainer.domain.pause import Hold
+from trainer.domain.triggers import ASKED, Trigger
+
+GROWTH = 1.25  # what was judged is judged again when its labelled rows have grown by a quarter
+Count = Callable[[int], int]  # how many labelled rows there are since an event time, as of a boundary
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A trigger that is open at a boundary; ``since`` is where rows count as new, ``failures`` those on the rows there are."""
+
+    trigger: Trigger
+    since: int
+    due: bool
+    failures: int
+    last: TrainingDecided | None
+    answer: TrainingDecided | None
+
+    def told(self, hold: Hold) -> bool:
+        """Whether it has been said that it waits for this, be it in words of its own or by the run that is not over."""
+        last = self.last
+        return last is not None and (
+            last.decision == "waiting" and last.waits_for != "rows" and last.as_of >= hold.since
+        )
+
+    def waits(self, since: int, labelled: int) -> bool:
+        """Whether it has been said that it waits for more rows than these."""
+        last = self.last
+        return last is not None and (
+            (last.decision, last.waits_for, last.since) == ("waiting", "rows", since)
+            and last.rows.get("labelled", 0) >= labelled
+        )
+
+
+@dataclass(frozen=True)
+class Need:
+    """The labelled rows since a point, and how many a training takes; ``about``: by a learning curve, not by a setting."""
+
+    labelled: int
+    rows: int
+    about: bool = False
+    classes: Mapping[str, int] = field(default_factory=dict)
+    each: int = 0  # rows of each class
+
+    @property
+    def scarce(self) -> list[str]:
+        """The classes with too few rows, in words."""
+        few = {name: n for name, n in self.classes.items() if n < self.each}
+        return [f'{n} of {self.each} of class "{name}"' for name, n in few.items()]
+
+    @property
+    def met(self) -> bool:
+        """Whether a training may begin."""
+        return self.labelled >= self.rows and not self.scarce
 
 
 @dataclass(frozen=True)
 class Step:
-    """What to do at a boundary, in plain words."""
+    """What to do at a boundary, in plain words; ``asks`` are what it answers or what waits, the first one first."""
 
     decision: Literal["started", "waiting"]
     reason: str
+    since: int
+    asks: Sequence[Ask]
+    waits_for: Literal["rows"] | None = None
+    attempt: int | None = None
+
+
+def ask(trigger: Trigger, since: int, history: History, count: Count, attempts: int) -> Ask:
+    """How a trigger stands, by what was said of it and the rows there are now."""
+    answer = history.answer(trigger.alert_id)
+    failures = sum(
+        not grown(run.rows.get("labelled", 0), count(run.since)) for run in history.failed(trigger.alert_id)
+    )
+    new = answer is None or answer.decision == "failed"
+    due = failures < attempts and (
+        new or (answer is not None and grown(answer.rows.get("labelled", 0), count(answer.since)))
+    )
+    return Ask(trigger, since, due, failures, history.last(trigger.alert_id), answer)
 
 
 def consider(
-    labelled: int,
-    needed: int,
+    asks: Sequence[Ask],
+    needs: Mapping[int, Need],
     complete: float,
-    last: TrainingDecided | None,
-    point: str = "the change point",
-    failures: int = 0,
+    hold: Hold | None = None,
     attempts: int = 3,
-) -> Step | None:
-    """What to do about an open alert with ``labelled`` rows since its change point; ``None``: nothing new.
+) -> list[Step]:
+    """One step that starts a run; or what waits, where that is news: for rows, or because ``hold`` holds it back.
 
-    ``last`` is the newest finished decision about this alert. A failure judged nothing: the next boundary tries
-    again, until there are ``attempts`` failures :func:`on_these_rows`.
+    ``needs``: by each ``since`` of those that are due. ``complete``: the share of labels that a window must have.
     """
-    if failures >= attempts:
-        return None
-    said = last.decision if last else None
-    before = last.rows.get("labelled", 0) if last else 0
-    if said in ("refused", "promoted") and not grown(before, labelled):
-        return None
-    if labelled < needed:
-        if said == "waiting" and labelled <= before:
-            return None  # said already
-        return Step(
-            "waiting",
-            f"waiting: {labelled} of {needed} labelled rows since {point} "
-            f"(up to the newest window with {complete:.0%} of its labels)",
-        )
-    again = f", {said} before with {before}" if said not in (None, "waiting") else ""
-    if failures:
-        again += f", attempt {failures + 1} of {attempts}"
-    return Step("started", f"training: {labelled} labelled rows since {point}{again}")
+    due = [each for each in asks if each.due]
+    held = [each for each in due if hold is not None and (hold.all or each.trigger.kind != "manual")]
+    free = [each for each in due if each not in held]
+    if free:
+        for since in sorted({each.since for each in due}, reverse=True):
+            answered = [each for each in due if each.since <= since]
+            if needs[since].met and any(each in free for each in answered):
+                beside = [each for each in asks if not each.due and each.since <= since]
+                return [_start(since, [*answered, *beside], needs[since].labelled, attempts)]
+    steps = []
+    if hold is not None and (untold := [each for each in held if not each.told(hold)]):
+        steps.append(Step("waiting", f"waiting: {hold.reason}", untold[0].since, untold))
+    if free:
+        since = max((each.since for each in free), key=lambda s: (needs[s].labelled / needs[s].rows, s))
+        if not all(each.waits(since, needs[since].labelled) for each in free):
+            steps.append(_wait(since, free, needs[since], complete))
+    return steps
 
 
-def on_these_rows(failed: Iterable[TrainingDecided], labelled: int) -> int:
-    """How many of an alert's failures were on the same rows: those that have not grown by a quarter since.
+def _start(since: int, asks: Sequence[Ask], labelled: int, attempts: int) -> Step:
+    first, answer = asks[0], asks[0].answer
+    failures = max(each.failures for each in asks if each.due)
+    again = f", {answer.decision} before with {answer.rows.get('labelled', 0)}" if answer else ""
+    again += f", attempt {failures + 1} of {attempts}" if failures else ""
+    reason = f"training: {labelled} labelled rows since {_point(since, asks)}{again}"
+    words = "".join(dict.fromkeys(each.trigger.words for each in asks if each.due or each is first))
+    return Step("started", reason + words, since, asks, attempt=failures + 1)
 
-    >>> on_these_rows([], 100)
-    0
-    """
-    return sum(not grown(run.rows.get("labelled", 0), labelled) for run in failed)
+
+def _wait(since: int, asks: Sequence[Ask], need: Need, complete: float) -> Step:
+    about = "about " if need.about else ""
+    scarce = "".join(f", and {words}" for words in need.scarce)
+    words = "".join(dict.fromkeys(each.trigger.words for each in asks))
+    reason = (
+        f"waiting: {need.labelled} of {about}{need.rows} labelled rows since {_point(since, asks)} "
+        f"(up to the newest window with {complete:.0%} of its labels){scarce}{words}"
+    )
+    return Step("waiting", reason, since, asks, "rows")
+
+
+def _point(since: int, asks: Sequence[Ask]) -> str:
+    kinds = [each.trigger.kind for each in asks if each.since == since]
+    return "the last training" if kinds and all(kind in ASKED for kind in kinds) else "the change point"
 
 
 def grown(before: int, labelled: int) -> bool:
-    """Whether rows have come to be a quarter more."""
+    """Whether rows have come to be a quarter more.
+
+    >>> grown(100, 124), grown(100, 125)
+    (False, True)
+    """
     return labelled >= ceil(GROWTH * max(before, 1))
 
 

@@ -89,8 +89,9 @@ class Evidence:
             return f"concept report as of {boundary}"
         if tested.alert_id is not None and tested.alert_id not in self._alerts:
             return f"alert {tested.alert_id}, named by the drift report as of {boundary}"
-        if judged is not None and judged.alert_id is not None and judged.alert_id not in self._alerts:
-            return f"alert {judged.alert_id}, named by the concept report as of {boundary}"
+        for named in (judged.alert_id, judged.quality_alert_id) if judged is not None else ():
+            if named is not None and named not in self._alerts:
+                return f"alert {named}, named by the concept report as of {boundary}"
         known = self._as_of(boundary)
         here = ledger.labelled(list(known), boundary)
         for ((start, end), (_, labelled)), rows in zip(known.items(), here.tolist(), strict=True):
@@ -99,9 +100,23 @@ class Evidence:
         return None
 
     def open_alerts(self, version: str, boundary: int) -> list[Trigger]:
-        """The version's alerts that ask for a training as of a boundary: the virtual one, then the real one."""
-        found = [self.drift_alert(version, boundary), self.concept_alert(version, boundary)]
+        """The version's alerts that ask for a training as of a boundary: the virtual one, the real one, that of quality."""
+        found = [
+            self.drift_alert(version, boundary),
+            self.concept_alert(version, boundary),
+            self.quality_alert(version, boundary),
+        ]
         return [alert for alert in found if alert is not None]
+
+    def quality_alert(self, version: str, boundary: int) -> Trigger | None:
+        """The quality alert that the concept report as of ``boundary`` names, if it is of this version and in drift."""
+        judged = self._judged.get(boundary)
+        if judged is None or judged.version != version or judged.quality_alert_id is None:
+            return None
+        known = [a for a in self._alerts.get(judged.quality_alert_id, []) if a.window_end <= boundary]
+        return (
+            self._alert(judged.quality_alert_id, boundary) if known and known[-1].state == "drift" else None
+        )
 
     def concept_alert(self, version: str, boundary: int) -> Trigger | None:
         """The real alert that the concept report as of ``boundary`` names, if it is of this version."""
@@ -128,7 +143,7 @@ class Evidence:
     def kind(self, alert_id: str) -> Kind:
         """Of an alert; virtual where nothing is known of it."""
         changes = self._alerts.get(alert_id)
-        return "real" if changes and changes[0].kind == "real" else "virtual"
+        return changes[0].kind if changes else "virtual"
 
     def _alert(self, alert_id: str | None, boundary: int) -> Trigger | None:
         """What was known of an alert at a boundary."""
@@ -138,8 +153,19 @@ class Evidence:
         if not changes:
             return None
         newest = changes[-1]
-        kind: Kind = "real" if newest.kind == "real" else "virtual"
-        return Trigger(newest.alert_id, kind, min(a.since for a in changes), newest.reason)
+        return Trigger(newest.alert_id, newest.kind, min(a.since for a in changes), newest.reason)
+
+    def unlabelled(self, since: int, until: int, boundary: int) -> int:
+        """Rows predicted in the windows from ``since`` up to ``until`` that have no label as of the boundary.
+
+        Windows are not divided: the one in which ``since`` lies counts whole.
+        """
+        known = self._as_of(boundary)
+        return sum(
+            max(predicted - labelled, 0)
+            for (_, end), (predicted, labelled) in known.items()
+            if since < end <= until
+        )
 
     def cut(self, boundary: int, complete: float) -> int | None:
         """End of the newest window that has ``complete`` of its labels as of the boundary.

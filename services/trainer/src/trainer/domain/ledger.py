@@ -127,13 +127,14 @@ class Ledger:
         first = (self._time("revision") == 0) & (self._time("label") < as_of)
         return int((first & (event >= since) & (event < until)).sum())
 
-    def get(self, as_of: int, until: int) -> Rows:
-        """Rows predicted before ``until`` whose label was known before ``as_of``.
+    def get(self, as_of: int, until: int, since: int | None = None) -> Rows:
+        """Rows predicted before ``until``, and not before ``since``, whose label was known before ``as_of``.
 
         Two replays of one world differ in their ids only, hence ties of event time are ordered by content.
         """
         event, label, revision = self._time("event"), self._time("label"), self._time("revision")
-        index = np.flatnonzero((label < as_of) & (event < until))
+        asked = (label < as_of) & (event < until)
+        index = np.flatnonzero(asked if since is None else asked & (event >= since))
         if self._corrections:
             newest: dict[str, int] = {}
             for i in index:

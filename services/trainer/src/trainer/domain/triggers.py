@@ -32,6 +32,8 @@ class Trigger:
         match self.kind:
             case "real":
                 return ", real drift"
+            case "quality":
+                return ", worse answers"
             case "manual":
                 return f", asked for: {self.reason}" if self.reason else ", asked for"
             case "schedule":

@@ -1,0 +1,107 @@
+"""Deciding: what is open at a boundary, what the registry and the rows say of it, and the records of what the domain makes of that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from contracts.events import ModelChanged, TrainingDecided
+from servicekit.config import Settings
+
+from trainer.domain.consider import Ask, Need, Step, ask, consider
+from trainer.domain.history import run_id
+from trainer.domain.knowledge import Knowledge
+from trainer.domain.pause import pause, pending
+from trainer.domain.triggers import Trigger
+from trainer.needs import Needs
+from trainer.registered import Champion, Registered
+
+
+class Deciding:
+    """One model's decisions about when to train."""
+
+    def __init__(self, settings: Settings, knowledge: Knowledge, registered: Registered) -> None:
+        self.settings, self._knowledge, self._registered = settings, knowledge, registered
+        self._needs = Needs(settings, knowledge)
+
+    async def decisions(
+        self, asking: Sequence[Trigger], beside: Sequence[Trigger], boundary: int
+    ) -> list[TrainingDecided]:
+        """One that a run has ``started``, or what waits where that is news; nothing where nothing is ``asking``.
+
+        ``beside`` is open too and begins nothing: a run answers it as well, unless one as of the same boundary has.
+        """
+        serving, settings, knowledge = self._knowledge.serving, self.settings, self._knowledge
+        if not asking or serving is None:
+            return []
+        champion = await self._registered.champion(serving.version)
+        cut = knowledge.evidence.cut(boundary, settings.label_complete)
+        asks = self._asks(asking, champion, cut, boundary)
+        asks += [
+            replace(found, due=False)
+            for found in self._asks(beside, champion, cut, boundary)
+            if found.answer is None or found.answer.as_of < boundary
+        ]
+        hold = pending(knowledge.history.pending()) or pause(
+            settings.training_pause_ms,
+            boundary,
+            knowledge.history.decisions,
+            serving,
+            knowledge.reviews.rolled_back,
+        )
+        points = {each.since for each in asks if each.due}
+        needs = {since: await self._needs.since(since, champion, cut, boundary) for since in points}
+        steps = consider(asks, needs, settings.label_complete, hold, settings.training_attempts)
+        return [self._decision(step, needs[step.since], serving, cut, boundary) for step in steps]
+
+    def _asks(
+        self, triggers: Sequence[Trigger], champion: Champion, cut: int | None, boundary: int
+    ) -> list[Ask]:
+        ledger, history, attempts = (
+            self._knowledge.ledger,
+            self._knowledge.history,
+            self.settings.training_attempts,
+        )
+
+        def count(since: int) -> int:
+            return ledger.count(since, cut, boundary) if cut is not None else 0
+
+        asks = []
+        for trigger in triggers:
+            begun = trigger.since or 0
+            since = max(begun, champion.trained_until or begun)  # the holdout is new to the champion too
+            asks.append(ask(trigger, since, history, count, attempts))
+        return asks
+
+    def _decision(
+        self, step: Step, need: Need, serving: ModelChanged, cut: int | None, boundary: int
+    ) -> TrainingDecided:
+        first, model = step.asks[0].trigger, self._knowledge.model
+        unlabelled = None
+        if step.decision == "started" and cut is not None:
+            unlabelled = self._knowledge.evidence.unlabelled(step.since, cut, boundary)
+        return TrainingDecided(
+            run_id=run_id(model, first.alert_id, boundary),
+            model=model,
+            alert_id=first.alert_id,
+            as_of=boundary,
+            decision=step.decision,
+            reason=step.reason,
+            since=step.since,
+            until=cut,
+            rows={"labelled": need.labelled, "needed": need.rows},
+            champion_version=serving.version,
+            challenger_version=None,
+            metrics={},
+            gain=None,
+            p_value=None,
+            mlflow_run_id=None,
+            dvc_revision=None,
+            data_sha256=None,
+            trigger=first.kind,
+            answers=[each.trigger.alert_id for each in step.asks],
+            waits_for=step.waits_for,
+            classes=dict(need.classes),
+            unlabelled=unlabelled,
+            attempt=step.attempt,
+        )

@@ -1,0 +1,73 @@
+"""How much a training would need: by the champion's learning curve, how wrong it is on the rows since a change, and settings."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+
+import numpy as np
+from scoring import Unusable
+from servicekit.config import Settings
+from summaries.labels import texts
+
+from trainer.domain.challenge import losses, names_of
+from trainer.domain.consider import Need
+from trainer.domain.knowledge import Knowledge
+from trainer.domain.learning_curve import MOST, needed
+from trainer.domain.ledger import Rows
+from trainer.domain.selection import SHARE
+from trainer.judging import scored
+from trainer.registered import Champion
+
+log = logging.getLogger("trainer")
+SCORED = 10_000  # rows, the newest: what the champion's loss is estimated from
+
+
+class Needs:
+    """One model's needs."""
+
+    def __init__(self, settings: Settings, knowledge: Knowledge) -> None:
+        self.settings, self._knowledge = settings, knowledge
+
+    async def since(self, since: int, champion: Champion, cut: int | None, boundary: int) -> Need:
+        """What the rows since a point up to ``cut``, as of a boundary, would need to be, and are.
+
+        From ten times the least rows on neither the curve nor a class holds a training back.
+        """
+        least = self.settings.min_train_rows
+        if cut is None:
+            return Need(0, least)
+        labelled = self._knowledge.ledger.count(since, cut, boundary)
+        # Not in a thread: the reader adds to the ledger meanwhile.
+        rows = self._knowledge.ledger.get(as_of=boundary, until=cut, since=since)
+        classes = _classes(champion, rows)
+        if labelled >= MOST * least:
+            return Need(labelled, MOST * least, True, classes)
+        enough = await asyncio.to_thread(self._by_the_curve, champion, rows)
+        return Need(labelled, max(least, enough), enough > least, classes, self.settings.min_class_rows)
+
+    def _by_the_curve(self, champion: Champion, rows: Rows) -> int:
+        """0 where there is no curve, or nothing to lay beside it."""
+        curve, newest = champion.curve, rows.take(np.arange(max(len(rows) - SCORED, 0), len(rows)))
+        if curve is None or not len(newest):
+            return 0
+        try:
+            if champion.bundle.profile["task"] == "regression":
+                newest = newest.numeric()
+            wrong = losses(newest.truth, scored(champion.bundle, newest), curve.metric)
+        except (Unusable, ValueError) as error:  # the training will say so too
+            log.warning("the learning curve is not used: %s", error)
+            return 0
+        settings = self.settings
+        return needed(
+            curve, wrong, SHARE, settings.min_gain, settings.promote_p_value, settings.min_train_rows
+        )
+
+
+def _classes(champion: Champion, rows: Rows) -> dict[str, int]:
+    """Rows of each class of the champion's profile; of a regression none."""
+    if champion.bundle.profile["task"] == "regression":
+        return {}
+    found = Counter(names_of(rows.truth).tolist())
+    return {name: found[name] for name in texts(champion.bundle.profile["classes"] or []) if name is not None}
