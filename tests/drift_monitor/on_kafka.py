@@ -45,11 +45,12 @@ class World:
         return {"x": x, "place": place}
 
     def profile(self) -> dict[str, Any]:
-        """The reference as a registry would give it."""
+        """The reference as a registry would give it; of its rows every twentieth was answered wrongly."""
         schema = [FieldSpec("x", "float32"), FieldSpec("place", "string")]
         predictions = (np.array(self.reference["x"]) > 0).astype(int).tolist()
+        truth = [p ^ int(i % 20 == 0) for i, p in enumerate(predictions)]
         return Profile.build(
-            self.reference, schema, predictions, None, "y", [0, 1], "classification"
+            self.reference, schema, predictions, None, "y", [0, 1], "classification", truth
         ).to_dict()
 
     def batch(self, model: str, window: int, n: int, shift: float, version: str = "1") -> PredictionsMade:
@@ -157,9 +158,9 @@ async def read_all(broker: EmbeddedKafka, topic: str, kind: Any, model: str) -> 
 
 
 async def start(
-    broker: EmbeddedKafka, world: World, model: str, folder: Path
+    broker: EmbeddedKafka, world: World, model: str, folder: Path, **env: str
 ) -> tuple[AIOKafkaProducer, Worker]:
-    """Topics, a producer, an installed model and a worker."""
+    """Topics, a producer, an installed model and a worker with these settings."""
     await ensure_topics(broker.bootstrap, PARTITIONS)
     producer = await make_producer(Settings(kafka=broker.bootstrap), "test")
     installed = ModelChanged(
@@ -175,6 +176,7 @@ async def start(
     await publish(producer, "model-events", installed, source="test", key=model)
     (folder / f"{model}-1.json").write_text(json.dumps(world.profile()))
     worker = Worker(broker, model, folder)
+    worker.env |= env
     await worker.start()
     return producer, worker
 

@@ -22,6 +22,7 @@ from contracts.events import (
 from monitor_on_kafka import PARTITIONS, WINDOW, World, check, read_all, send, start
 from servicekit.broker import EmbeddedKafka
 from servicekit.kafka import publish
+from summaries.intervals import wilson
 
 pytestmark = pytest.mark.kafka
 
@@ -129,17 +130,19 @@ async def test_a_worker_of_another_window_size_does_not_start(broker: EmbeddedKa
 async def test_a_rise_of_the_error_is_found_once_whatever_happens_to_the_worker(
     broker: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    """Inputs stay as they are, labels turn: a real alert, a report a boundary, the same over a kill -9."""
+    """Inputs stay as they are, labels turn: a real alert and one of quality, a report a boundary, over a kill -9 too."""
     world, model = World(6), "concept"
-    producer, worker = await start(broker, world, model, tmp_path)
+    producer, worker = await start(broker, world, model, tmp_path, ATALAIA_QUALITY_DROP="0.1")
     try:
         for window in range(5):
+            right = 0
             for _ in range(20):
                 batch = world.batch(model, window, 10, shift=0.0)
                 await send(producer, batch)
                 n = len(batch.event_time)
                 share = np.where(np.array(batch.event_time) < 2500, 0.05, 0.5)
                 wrong = world.random.random(n) < share
+                right += int((~wrong).sum())
                 joined = OutcomesJoined(
                     model=model,
                     version="1",
@@ -158,8 +161,8 @@ async def test_a_rise_of_the_error_is_found_once_whatever_happens_to_the_worker(
             end = (window + 1) * WINDOW
             word = QualityReported(
                 model=model, version="1", window_start=end - WINDOW, window_end=end, as_of=end, revision=0,
-                final=False, predicted=200, labelled=190, coverage=0.95, label_delay_mean=50.0, metrics={},
-                confusion=None,
+                final=False, predicted=200, labelled=190, coverage=0.95, label_delay_mean=50.0,
+                metrics={"accuracy": right / 200}, confusion=None, intervals={"accuracy": wilson(right, 200)},
             )  # fmt: skip
             await publish(producer, "quality-reports", word, source="test", key=model)
             if window == 3:
@@ -183,6 +186,12 @@ async def test_a_rise_of_the_error_is_found_once_whatever_happens_to_the_worker(
             *[alerts[0].alert_id] * 2,
         ]
         assert abs(alerts[0].since - 2500) <= 150
+        changes = await read_all(broker, "drift-alerts", AlertChanged, model)
+        [worse] = [a for a in changes if a.kind == "quality"]
+        assert (worse.state, worse.since, worse.window_end) == ("drift", 2 * WINDOW, 3 * WINDOW)
+        assert [report.quality_alert_id for report in reports] == [None, None, *[worse.alert_id] * 3]
+        assert {report.quality_state for report in reports[2:]} == {"drift"}
+        assert status["quality_alert_id"] == worse.alert_id
         assert set(alerts[0].offsets) <= {"0", "1", "2"}
         assert status["alert_id"] == alerts[0].alert_id
         tested = await read_all(broker, "drift-reports", WindowTested, model)

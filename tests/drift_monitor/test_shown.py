@@ -109,13 +109,18 @@ def test_every_number_of_a_feature_is_shown(model: str) -> None:
 
 
 def test_every_number_of_a_boundary_is_shown(model: str) -> None:
-    """Each numeric field of ConceptTested has a metric with just its value; the state is of kind real."""
-    report = boundary(model)
+    """Each numeric field of ConceptTested has a metric with just its value, and so have both states."""
+    report = boundary(
+        model, quality_alert_id="q1", quality_state="recovered", quality_since=1_700_000_000_500
+    )
     show_concept(report)
     values = {value for series in shown(model).values() for value in series.values()}
-    assert set(numbers(report)) == {"as_of", "rows", "error", "since"}
+    assert set(numbers(report)) == {"as_of", "rows", "error", "since", "quality_since"}
     assert {n: v for n, v in numbers(report).items() if v not in values} == {}
-    assert shown(model)["atalaia_drift_state"] == {("real",): STATES["drift"]}
+    assert shown(model)["atalaia_drift_state"] == {
+        ("real",): STATES["drift"],
+        ("quality",): STATES["recovered"],
+    }
 
 
 def test_words_are_labels_of_one_series(model: str) -> None:

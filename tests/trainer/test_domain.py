@@ -463,14 +463,13 @@ def test_a_boundary_whose_report_promises_a_concept_report_waits_for_it_and_its_
 def test_a_quality_alert_asks_for_a_training_while_it_is_in_drift() -> None:
     """The concept report names it and waits for it; recovering, or of another version, it asks for nothing."""
     evidence, ledger = complete(10)
-    evidence.judged(msgspec.structs.replace(judged(10), quality_alert_id="Q"))
+    evidence.judged(msgspec.structs.replace(judged(10), quality_alert_id="Q", quality_state="drift"))
     assert evidence.missing("1", 10, ledger) == "alert Q, named by the concept report as of 10"
     evidence.alerted(msgspec.structs.replace(alert("Q", 10, 3), kind="quality"))
     assert evidence.missing("1", 10, ledger) is None
     assert [(a.alert_id, a.kind, a.since) for a in evidence.open_alerts("1", 10)] == [("Q", "quality", 3)]
     assert evidence.open_alerts("2", 10) == []
-    evidence.alerted(msgspec.structs.replace(alert("Q", 20, 3), kind="quality", state="recovered"))
-    evidence.judged(msgspec.structs.replace(judged(20), quality_alert_id="Q"))
+    evidence.judged(msgspec.structs.replace(judged(20), quality_alert_id="Q", quality_state="recovered"))
     assert evidence.quality_alert("1", 20) is None
     assert evidence.quality_alert("1", 10) is not None
 

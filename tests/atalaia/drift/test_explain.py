@@ -112,6 +112,27 @@ def test_a_real_alert_shows_how_the_errors_went(drifted: Any) -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_a_quality_alert_says_what_was_promised_and_shows_the_errors(drifted: Any) -> None:
+    """Its figures are in its reason; the course of the errors is marked where quality was below the promise."""
+    reason = "ok -> drift: accuracy 0.6 (0.53 to 0.67) on 200 labelled rows of a window; 0.8 was promised"
+    opened = msgspec.structs.replace(
+        drifted.alerts[0], kind="quality", features={}, since=5 * HOUR, window_end=7 * HOUR, reason=reason
+    )
+    errors = [
+        ConceptTested(
+            model="m", version="1", as_of=at * HOUR, detector="adwin", rows=10 * at, error=0.1 if at <= 5 else 0.4,
+            state="ok", alert_id=None, since=None, offsets={}, quality_state="drift" if at >= 7 else "ok",
+            quality_alert_id=opened.alert_id if at >= 7 else None, quality_since=5 * HOUR if at >= 7 else None,
+        )
+        for at in range(1, 10)
+    ]  # fmt: skip
+    text = shown(render, Alert([opened]), drifted.reports, errors)
+    assert "m version 1, quality: the model does worse than its held-out rows promised" in text
+    assert "accuracy 0.6 (0.53 to 0.67)" in text
+    assert "Mean error of the labelled rows: 0.1 before, 0.4 since." in text
+    assert "drift         │ ▲▲▲  (│ since 1970-01-01 05:00)" in text
+
+
 def test_the_list_is_newest_first_and_marks_the_open(world: Any) -> None:
     """An alert that closed and one that is open; a change that came twice counts once."""
     world.play([0, 0, 2, 0, 0, 0, 0, 2])

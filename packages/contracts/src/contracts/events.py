@@ -196,7 +196,8 @@ class ConceptTested(Event, frozen=True):
     version's detector. ``rows``: how many of this version so far; ``error``: the mean error (1 for a wrong class, or
     the absolute error) of those that this boundary brought, null without any. ``alert_id`` names the real alert that
     is open after it, ``since`` where its world began. ``offsets`` (partition -> offset) is how far ``outcomes`` was
-    taken in: a restart takes in the same. ``quality_alert_id`` names the quality alert that is open as of then.
+    taken in: a restart takes in the same. ``quality_alert_id`` names the quality alert that is open as of then, with its
+    ``quality_state`` and since when windows are worse than promised.
     """
 
     model: str
@@ -210,6 +211,8 @@ class ConceptTested(Event, frozen=True):
     since: int | None
     offsets: dict[str, int]
     quality_alert_id: str | None = None
+    quality_state: Literal["ok", "warning", "drift", "recovered"] = "ok"
+    quality_since: int | None = None
 
 
 class AlertChanged(Event, frozen=True):

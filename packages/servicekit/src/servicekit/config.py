@@ -91,6 +91,17 @@ class Settings(BaseSettings):
     concept_delta: float = Field(
         0.002, gt=0, lt=1, description="confidence of adwin, hddm-a and hddm-w: smaller is less sensitive"
     )
+    quality_drop: float = Field(
+        0.0,
+        ge=0,
+        description="by how much a window may be worse than the version's held-out rows were, in units of the metric, "
+        "before a quality alert comes; 0: there are none",
+    )
+    quality_metric: str = Field(
+        "",
+        description="what quality alerts go by: `accuracy`, `log_loss`, `auc`, `mae`, … as in quality reports; empty: "
+        "accuracy, of numbers mae",
+    )
     label_horizon_ms: int = Field(
         30 * 86_400_000, gt=0, description="a prediction older than this expires unlabelled"
     )

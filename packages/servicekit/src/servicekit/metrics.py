@@ -89,7 +89,11 @@ FEATURE = Label(
     "name of a feature, or of a column of the model's outputs",
     "those of the model's last tested window",
 )
-KIND = Label("kind", "what an alert is about", "`virtual` (inputs or outputs), `real` (errors)")
+KIND = Label(
+    "kind",
+    "what an alert is about",
+    "`virtual` (inputs or outputs), `real` (errors), `quality` (worse than promised)",
+)
 SERVICE = Label("service", "who says so", "the service's own name")
 
 # predictor
@@ -323,6 +327,10 @@ CONCEPT_AS_OF = _gauge(
 CONCEPT_SINCE = _gauge(
     "atalaia_concept_since_seconds", "where the open real alert's world begins; none is shown without one",
     MODEL, by=[MONITOR], unit="seconds", field="since",
+)  # fmt: skip
+QUALITY_SINCE = _gauge(
+    "atalaia_quality_since_seconds", "from where on windows are worse than promised; none is shown without an open alert",
+    MODEL, by=[MONITOR], unit="seconds", field="quality_since",
 )  # fmt: skip
 DUPLICATES = _counter(
     "atalaia_duplicate_batches_total", "records of predictions not counted, their batch having come before",

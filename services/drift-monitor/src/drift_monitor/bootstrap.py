@@ -42,7 +42,7 @@ from drift_monitor.ownership import OWNER, TICK_SECONDS, Ownership
 from drift_monitor.produces import concept_reports, drift_alerts, drift_reports, panes
 from drift_monitor.produces import progress as to_progress
 from drift_monitor.profiles import FetchedProfiles
-from drift_monitor.rules import rule_of
+from drift_monitor.rules import quality_rule_of, rule_of
 
 log = logging.getLogger(__name__)
 Fetch = Callable[[str, str], dict[str, Any]]
@@ -68,6 +68,10 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
     except ValueError as error:
         raise UserError(f"ATALAIA_STEP_MS, ATALAIA_WINDOW_MS: {error}.") from None
     rule = rule_of(settings, grid.step)
+    try:
+        quality_rule = quality_rule_of(settings, grid.step)
+    except ValueError as error:
+        raise UserError(f"ATALAIA_QUALITY_METRIC: {error}.") from None
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
     async with AsyncExitStack() as stack:
@@ -131,6 +135,7 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             settings,
             grid,
             rule,
+            quality_rule,
             partitions,
             counting,
             progress,

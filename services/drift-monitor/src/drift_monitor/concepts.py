@@ -2,7 +2,8 @@
 
 A boundary is decided when its window is, when feedback has said its word as of it, and when ``outcomes`` has been
 read to the ends that the broker named after that word: feedback publishes outcomes before the reports that count
-them. So nothing here holds a window back, and whoever was faster does not show.
+them. So nothing here holds a window back, and whoever was faster does not show. What quality alerts say as of a boundary
+is in the same report.
 """
 
 from __future__ import annotations
@@ -11,20 +12,25 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer
 from contracts.events import AlertChanged, ConceptTested
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_consumer, stop_consumer
 from servicekit.offsets import Offsets, partitions_of
+from summaries.profile import Profile
 
 from drift_monitor.consumes import outcomes, quality_reports
 from drift_monitor.counting import UnusableProfile
 from drift_monitor.deciding import Deciding
 from drift_monitor.domain.concept import Concept, Served
 from drift_monitor.domain.detectors import Unsuitable, make_detectors
+from drift_monitor.domain.owner import Said
+from drift_monitor.domain.quality import Quality, QualityRule
 from drift_monitor.shown import show_concept
 
 log = logging.getLogger(__name__)
@@ -42,10 +48,13 @@ class Concepts:
         self,
         settings: Settings,
         monitor: Deciding,
+        quality_rule: QualityRule | None,
         publish_alert: Callable[[AlertChanged], Awaitable[None]],
         publish_report: Callable[[ConceptTested], Awaitable[None]],
     ) -> None:
         self.concepts: dict[str, Concept] = {}
+        self._quality: dict[str, Quality] = {}
+        self._quality_rule, self._settings = quality_rule, settings
         self._detector, self._delta = settings.concept_detector, settings.concept_delta
         self._monitor = monitor
         self._publish_alert, self._publish_report = publish_alert, publish_report
@@ -62,6 +71,9 @@ class Concepts:
             by_model.setdefault(report.model, []).append(report)
         for model, reports in by_model.items():
             self._concept(model).restore(reports)
+        if self._quality_rule is not None:
+            for measured in await quality_reports.read_reports(self._settings):
+                self._quality_of(measured.model).take(measured)
         await self._offsets.start()
         await self._consumer.start()
         joined = await partitions_of(self._consumer, outcomes.TOPIC)
@@ -99,6 +111,8 @@ class Concepts:
             "state": last.state if last else "ok",
             "alert_id": last.alert_id if last else None,
             "since": last.since if last else None,
+            "quality_state": last.quality_state if last else "ok",
+            "quality_alert_id": last.quality_alert_id if last else None,
         }
 
     # --- how
@@ -108,12 +122,18 @@ class Concepts:
             self.concepts[model] = Concept(model, self._detector, lambda: self._make())
         return self.concepts[model]
 
+    def _quality_of(self, model: str) -> Quality:
+        if model not in self._quality:
+            self._quality[model] = Quality(model, self._quality_rule)
+        return self._quality[model]
+
     async def _take(self, record: Any) -> None:
         try:
             if record.topic == quality_reports.TOPIC:
-                said = quality_reports.read(record)
-                if said is not None:
-                    self._concept(said[0]).word(said[1])
+                report = quality_reports.read(record)
+                self._quality_of(report.model).take(report)
+                if quality_reports.is_word(report):
+                    self._concept(report.model).word(report.as_of)
                 return
             event = outcomes.read(record)
             self._concept(event.model).take(record.partition, record.offset, event)
@@ -131,27 +151,42 @@ class Concepts:
             needed = await self._ends_after(concept.model, as_of) if told is None else _offsets_of(told)
             if any(self._next.get(partition, 0) < end for partition, end in needed.items()):
                 return
-            version, virtual = owner.said_as_of(as_of) if told is None else (told.version, None)
-            served = None
-            if version is not None:
-                task = await self._task(concept.model, version) if concept.matters(as_of) else None
-                served = Served(version, task, virtual)
+            said = owner.said_as_of(as_of) if told is None else Said(told.version, None, 0)
+            quality = self._quality_of(concept.model)
+            if said is not None and not quality.is_said(as_of, said.version, said.rows):
+                return
+            served = profile = None
+            if said is not None:
+                profile = await self._profile(concept.model, said.version) if concept.matters(as_of) else None
+                served = Served(said.version, None if profile is None else profile.task, said.alert_id)
             try:
                 concluded = concept.decide(as_of, owner.grid.size, served)
             except Unsuitable as error:
                 raise UserError(f"ATALAIA_CONCEPT_DETECTOR: {error}.") from None
-            for alert in concluded.alerts:
+            alerts, report = concluded.alerts, concluded.report
+            if report is not None:
+                standing = quality.decide(as_of, owner.grid.size, report.version, profile, told)
+                alerts = [*alerts, *standing.alerts]
+                if told is None:
+                    report = msgspec.structs.replace(
+                        report,
+                        quality_alert_id=standing.alert_id,
+                        quality_state=standing.state.state,
+                        quality_since=standing.since,
+                    )
+            for alert in alerts:
                 await self._publish_alert(alert)
                 log.info("%s version %s: %s", alert.model, alert.version, alert.reason)
-            if concluded.report is not None and told is None:
-                await self._publish_report(concluded.report)
-            concept.commit(concluded)
-            if concluded.report is not None:
-                show_concept(concluded.report)
+            if report is not None and told is None:
+                await self._publish_report(report)
+            if report is not None:
+                quality.commit(standing)
+                show_concept(report)
+            concept.commit(replace(concluded, report=report))
             await asyncio.sleep(0)
 
-    async def _task(self, model: str, version: str) -> str | None:
-        """The task of a version; None where its profile cannot be read, and :class:`_NotYet` where it is not there.
+    async def _profile(self, model: str, version: str) -> Profile | None:
+        """The profile of a version; None where it cannot be read, and :class:`_NotYet` where it is not there.
 
         A model that waits for a profile holds up no other.
         """
@@ -162,7 +197,7 @@ class Concepts:
             return None
         if profile is None:
             raise _NotYet
-        return profile.task
+        return profile
 
     async def _ends_after(self, model: str, as_of: int) -> Mapping[int, int]:
         """Where ``outcomes`` ended at a moment after the word of a boundary."""

@@ -21,6 +21,7 @@ from drift_monitor.consumes.progress import FollowedProgress
 from drift_monitor.counting import Counting
 from drift_monitor.deciding import Deciding, Edges
 from drift_monitor.domain.decision import Rule
+from drift_monitor.domain.quality import QualityRule
 from drift_monitor.domain.windows import Grid
 from drift_monitor.shown import show_nothing
 
@@ -38,6 +39,7 @@ class Ownership:
         settings: Settings,
         grid: Grid,
         rule: Rule,
+        quality_rule: QualityRule | None,
         partitions: Sequence[int],
         counting: Counting,
         progress: FollowedProgress,
@@ -48,6 +50,7 @@ class Ownership:
         self.concepts: Concepts | None = None
         self.moved = asyncio.Event()  # there may be something to decide
         self._settings, self._grid, self._rule, self._partitions = settings, grid, rule, partitions
+        self._quality_rule = quality_rule
         self._counting, self._progress, self._edges = counting, progress, edges
         self._publish_concept = publish_concept
         self._changes: list[ModelChanged] = []
@@ -116,7 +119,9 @@ class Ownership:
             stack.callback(deciding.asked.stop)
             panes = FollowedPanes(self._settings, self._partitions, deciding.pane, read)
             stack.push_async_callback(panes.stop)
-            concepts = Concepts(self._settings, deciding, self._edges.publish_alert, self._publish_concept)
+            concepts = Concepts(
+                self._settings, deciding, self._quality_rule, self._edges.publish_alert, self._publish_concept
+            )
             stack.push_async_callback(concepts.stop)
             self.deciding, self.concepts = deciding, concepts
             await panes.start()

@@ -33,7 +33,7 @@ def show_nothing() -> None:
     for gauge in (
         metrics.WINDOW_INFO, metrics.WINDOW_START, metrics.WINDOW_END, metrics.WINDOW_ROWS, metrics.WINDOW_LATE_ROWS,
         metrics.WINDOW_P_VALUE, metrics.WINDOW_ALPHA, metrics.WINDOW_MIN_EFFECT, metrics.WINDOW_SCALE,
-        metrics.CONCEPT_INFO, metrics.ERROR, metrics.CONCEPT_ROWS, metrics.CONCEPT_AS_OF, metrics.CONCEPT_SINCE,
+        metrics.CONCEPT_INFO, metrics.ERROR, metrics.CONCEPT_ROWS, metrics.CONCEPT_AS_OF, metrics.CONCEPT_SINCE, metrics.QUALITY_SINCE,
         metrics.FEATURE_INFO, metrics.FEATURE_MISSING_SHARE, *OF_A_FEATURE, metrics.DRIFT_STATE, metrics.ALERT_OPEN,
         metrics.WATERMARK, metrics.DECIDED_THROUGH,
     ):  # fmt: skip
@@ -70,9 +70,11 @@ def show_concept(report: ConceptTested) -> None:
         (metrics.CONCEPT_ROWS, report.rows),
         (metrics.CONCEPT_AS_OF, report.as_of / 1000),
         (metrics.CONCEPT_SINCE, None if report.since is None else report.since / 1000),
+        (metrics.QUALITY_SINCE, None if report.quality_since is None else report.quality_since / 1000),
     ):
         _show(gauge, report.model, {(): value})
     _show_alert(report.model, "real", report.state, report.alert_id)
+    _show_alert(report.model, "quality", report.quality_state, report.quality_alert_id)
 
 
 def _show_features(model: str, rows: int, features: Mapping[str, FeatureDrift]) -> None:

@@ -37,8 +37,9 @@ def explain(
             return alerts, [], []
         found = find(alerts, alert)
         reports = await read_events(settings, "drift-reports", WindowTested)
-        real = found.opening.kind == "real"
-        return [found], reports, await read_events(settings, "concept-reports", ConceptTested) if real else []
+        if found.opening.kind == "virtual":
+            return [found], reports, []
+        return [found], reports, await read_events(settings, "concept-reports", ConceptTested)
 
     alerts, reports, errors = asyncio.run(read())
     console = Console()

@@ -30,7 +30,7 @@ WIDEST = 100
 KINDS = {
     "virtual": "the inputs or outputs look different",
     "real": "the same inputs mean something else",
-    "quality": "the model does worse",
+    "quality": "the model does worse than its held-out rows promised",
 }
 BY = {"anderson_darling": "Anderson-Darling", "chi2": "chi-square", "missing": "missing values", "": ""}
 TESTS = {"ks": "KS", "chi2": "chi2"}
@@ -122,12 +122,12 @@ def render(
     *,
     newest: bool = False,
 ) -> None:
-    """All there is to say of one alert; ``errors`` are what a real one went by."""
+    """All there is to say of one alert; ``errors``: of one of errors or of quality, what its version got wrong."""
     windows = reports_of(reports, alert.model, alert.version)
     shown = evidence(alert, windows, newest)
     _head(console, alert, shown)
     _states(console, alert.changes)
-    if alert.opening.kind == "real":
+    if alert.opening.kind != "virtual":
         _errors(console, alert, [e for e in errors if (e.model, e.version) == (alert.model, alert.version)])
     if shown.features:
         _decision(console, shown)
@@ -161,7 +161,7 @@ def _states(console: Console, changes: Sequence[AlertChanged]) -> None:
 
 
 def _errors(console: Console, alert: Alert, errors: Sequence[ConceptTested]) -> None:
-    """How a real alert's errors went: as of each boundary, the mean error of what was labelled since the last."""
+    """How the errors went: as of each boundary, the mean error of what was labelled since the last."""
     since, end = alert.changes[-1].since, None if alert.open else alert.changes[-1].window_end
     last = {e.as_of: e for e in errors if end is None or e.as_of <= end}
     told = [last[as_of] for as_of in sorted(last)]
@@ -173,13 +173,15 @@ def _errors(console: Console, alert: Alert, errors: Sequence[ConceptTested]) -> 
     if not after:
         return
     signs, shown = signs_for(console.encoding), told[first:]
-    marks = [e.alert_id == alert.id and e.state == "drift" for e in shown]
+    drifted = ("alert_id", "state"), ("quality_alert_id", "quality_state")
+    marks = [any((getattr(e, i), getattr(e, s)) == (alert.id, "drift") for i, s in drifted) for e in shown]
     width = min(console.width, WIDEST) - 34
     line, marked = sparkline([e.error for e in shown], marks, begin - first, width, signs)
     say(console)
     if before:
         was, is_ = (number(sum(part) / len(part)) for part in (before, after))
-        say(console, f"Mean error of the labelled rows: {was} before, {is_} since (by {told[-1].detector}).")
+        by = f" (by {told[-1].detector})" if alert.opening.kind == "real" else ""
+        say(console, f"Mean error of the labelled rows: {was} before, {is_} since{by}.")
     say(console, f"error    {line}  0 to {number(max([*before, *after]))}, {len(shown)} boundaries")
     say(console, f"drift    {marked}  ({signs.axis} since {when(since)})")
 

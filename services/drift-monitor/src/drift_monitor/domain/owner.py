@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -35,6 +35,14 @@ MAX_SAID = 10_000  # windows whose answer is remembered
 MAX_EMPTY = 1000  # windows without a row that are reported one after the other
 
 
+class Said(NamedTuple):
+    """Who served a window, the alert open after it, and that version's rows in it."""
+
+    version: str
+    alert_id: str | None
+    rows: int
+
+
 @dataclass(frozen=True)
 class Decided:
     """One window's outcome in the order of publication: alerts, then reports, the serving version's last."""
@@ -63,7 +71,7 @@ class Owner:
         self._panes: dict[PaneKey, PaneCounted] = {}
         self._late: dict[PaneKey, PaneCounted] = {}
         self._first: int | None = None
-        self._said: dict[int, tuple[str, str | None]] = {}  # by window end, as its report says
+        self._said: dict[int, Said] = {}  # by window end, as its report says
         self._judged: dict[
             tuple[str, str | None], list[int]
         ] = {}  # ends of windows of rows, by what judged them
@@ -118,7 +126,7 @@ class Owner:
             before = self._standing(report.version, report.reference)
             self._state = self._after(before, drifted, report.window_start)
             self._serving, self._reference = report.version, report.reference
-            self._said[end] = (report.version, report.alert_id)
+            self._said[end] = Said(report.version, report.alert_id, report.rows)
         if last:
             self._forget(max(last))
 
@@ -204,7 +212,7 @@ class Owner:
             self._serving, self._state = decided.serving, decided.state
             self._reference = decided.reports[-1].reference
             told = decided.reports[-1]
-            self._said[decided.window.end] = (told.version, told.alert_id)
+            self._said[decided.window.end] = Said(told.version, told.alert_id, told.rows)
             if len(self._said) > 2 * MAX_SAID:  # where nobody asks
                 self._said = dict(list(self._said.items())[-MAX_SAID:])
         for report in decided.reports:
@@ -221,16 +229,17 @@ class Owner:
         state = self._standing(serving, self._reference)
         return serving, state, self._open_id(serving, state)
 
-    def said_as_of(self, boundary: int) -> tuple[str | None, str | None]:
-        """Who served the window that ends at ``boundary``, and the alert open after it; earlier ones are forgotten.
+    def said_as_of(self, boundary: int) -> Said | None:
+        """What was said of the window that ends at ``boundary``; earlier ones are forgotten.
 
-        Of a window that was passed over, the last one before it.
+        Of a window that was passed over, the last one before it, without its rows.
         """
         newest = max((end for end in self._said if end <= boundary), default=None)
         if newest is None:
-            return None, None
+            return None
         self._said = {end: said for end, said in self._said.items() if end >= newest}
-        return self._said[newest]
+        said = self._said[newest]
+        return said if newest == boundary else said._replace(rows=0)
 
     # --- how
 

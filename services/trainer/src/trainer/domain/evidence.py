@@ -109,14 +109,14 @@ class Evidence:
         return [alert for alert in found if alert is not None]
 
     def quality_alert(self, version: str, boundary: int) -> Trigger | None:
-        """The quality alert that the concept report as of ``boundary`` names, if it is of this version and in drift."""
+        """The quality alert that the concept report as of ``boundary`` names, if it is of this version and in drift.
+
+        In which state is what the report says: the topics of alerts and reports have no common order.
+        """
         judged = self._judged.get(boundary)
-        if judged is None or judged.version != version or judged.quality_alert_id is None:
+        if judged is None or judged.version != version or judged.quality_state != "drift":
             return None
-        known = [a for a in self._alerts.get(judged.quality_alert_id, []) if a.window_end <= boundary]
-        return (
-            self._alert(judged.quality_alert_id, boundary) if known and known[-1].state == "drift" else None
-        )
+        return self._alert(judged.quality_alert_id, boundary)
 
     def concept_alert(self, version: str, boundary: int) -> Trigger | None:
         """The real alert that the concept report as of ``boundary`` names, if it is of this version."""
