@@ -19,12 +19,14 @@ from aiokafka.errors import KafkaError
 from contracts.codec import encode
 from contracts.events import (
     AlertChanged,
+    ConceptTested,
     Event,
     ModelChanged,
     OutcomesJoined,
     QualityReported,
     ReferenceAccepted,
     TrainingDecided,
+    TrainingRequested,
     WindowTested,
 )
 from onnx import TensorProto, helper, numpy_helper
@@ -204,18 +206,45 @@ class Record:
 class World:
     """A loop that has caught up; version 1 serves, says x > 0, and the world has come to be x > 2."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.registry, self.pipeline, self.producer = Registry(), Pipeline(), Producer()
-        self.knowledge = Knowledge("m")
-        parts: Any = (self.producer, self.registry, self.pipeline)
-        settings = Settings(model="m", min_train_rows=100)
+        self.settings = Settings(model="m", **{"min_train_rows": 100, **settings})
         self.consumer = Consumer()
-        self.loop = Loop(settings, self.knowledge, self.consumer, *parts)  # type: ignore[arg-type]
-        self.loop.reader.caught_up.set()
         self.tasks: list[asyncio.Task[None]] = []
+        self.log: list[tuple[str, Event]] = []  # all that was received
+        self.named: set[str] = set()  # alerts that were raised
+        self._make()
+
+    def _make(self) -> None:
+        self.knowledge = Knowledge("m")
+        parts: Any = (self.consumer, self.producer, self.registry, self.pipeline)
+        self.loop = Loop(self.settings, self.knowledge, *parts)
+        self.loop.reader.caught_up.set()
+
+    async def restart(self) -> None:
+        """A new process: it knows nothing but the topics, what the old one sent there too."""
+        await self.stop()
+        self._make()
+        log, self.log = self.log, []
+        own = {"training-runs": TrainingDecided, "model-events": ModelChanged}
+        sent = [
+            (topic, msgspec.convert(value, own[topic])) for topic, value in self.producer.sent if topic in own
+        ]
+        for topic, event in [*log, *sent]:
+            await self.take(topic, event)
+        self.log = log
+        self.tasks.append(asyncio.create_task(self.loop.decide()))
+
+    async def stop(self) -> None:
+        """End what runs."""
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.tasks.clear()
 
     async def take(self, topic: str, event: Event) -> None:
         """Receive an event."""
+        self.log.append((topic, event))
         value, headers = encode(event, source="test")
         await self.loop.reader.take(topic, Record(value, headers))
         self.loop.reader.news.set()
@@ -235,24 +264,65 @@ class World:
         await self.serves("1", None, "installed")
         self.tasks.append(asyncio.create_task(self.loop.decide()))
 
-    async def window(self, k: int, rows: int = ROWS, alert: str | None = "A") -> None:
-        """All that is said about window k."""
-        start, end = k * STEP, (k + 1) * STEP
-        if rows:
-            await self.take("outcomes", outcomes(k, rows))
-        if alert and k == 0:
+    async def raised(self, alert: str, kind: Any, since: int, k: int, version: str = "1") -> None:
+        """An alert, by window k; once."""
+        if alert not in self.named:
+            self.named.add(alert)
             await self.take(
                 "drift-alerts",
                 AlertChanged(
-                    alert_id=alert, model="m", version="1", kind="virtual", state="drift", previous="ok", since=0,
-                    window_start=start, window_end=end, features={}, offsets={}, reason="x drifted",
+                    alert_id=alert, model="m", version=version, kind=kind, state="drift", previous="ok", since=since,
+                    window_start=k * STEP, window_end=(k + 1) * STEP, features={}, offsets={}, reason="x drifted",
                 ),
             )  # fmt: skip
+
+    async def judged(
+        self,
+        k: int,
+        real: tuple[str, int] | None = None,
+        quality: tuple[str, int] | None = None,
+        version: str = "1",
+    ) -> None:
+        """The concept report as of the end of window k and the alerts it names, each with its ``since``; before the window's
+        other reports."""
+        for kind, alert in (("real", real), ("quality", quality)):
+            if alert is not None:
+                await self.raised(alert[0], kind, alert[1], k, version)
+        await self.take(
+            "concept-reports",
+            ConceptTested(
+                model="m", version=version, as_of=(k + 1) * STEP, detector="adwin", rows=ROWS, error=0.5,
+                state="drift" if real else "ok", alert_id=real[0] if real else None, since=real[1] if real else None,
+                offsets={}, quality_alert_id=quality[0] if quality else None,
+            ),
+        )  # fmt: skip
+
+    async def asks(self, request: str, since: int | None = None) -> None:
+        """A person asks for a training."""
+        asked = TrainingRequested(request_id=request, model="m", since=since, reason="", requested_by="me")
+        await self.take("training-requests", asked)
+
+    async def window(
+        self,
+        k: int,
+        rows: int = ROWS,
+        alert: str | None = "A",
+        *,
+        version: str = "1",
+        unlabelled: int = 0,
+        joined: OutcomesJoined | None = None,
+    ) -> None:
+        """All that is said about window k; ``joined``: its outcomes, ``rows`` of them."""
+        start, end = k * STEP, (k + 1) * STEP
+        if rows:
+            await self.take("outcomes", joined or outcomes(k, rows))
+        if alert:
+            await self.raised(alert, "virtual", start, k, version)
         state: Any = "drift" if alert else "ok"
         await self.take(
             "drift-reports",
             WindowTested(
-                model="m", version="1", window_start=start, window_end=end, final=True, rows=rows, late_rows=0,
+                model="m", version=version, window_start=start, window_end=end, final=True, rows=rows, late_rows=0,
                 status=state, state=state, alert_id=alert, alpha=0.01, correction="bh", min_effect=0.1,
                 features={},
             ),
@@ -260,8 +330,9 @@ class World:
         await self.take(
             "quality-reports",
             QualityReported(
-                model="m", version="1", window_start=start, window_end=end, as_of=end, revision=0, final=False,
-                predicted=rows, labelled=rows, coverage=1.0, label_delay_mean=1.0, metrics={}, confusion=None,
+                model="m", version=version, window_start=start, window_end=end, as_of=end, revision=0, final=False,
+                predicted=rows + unlabelled, labelled=rows, coverage=1.0, label_delay_mean=1.0, metrics={},
+                confusion=None,
             ),
         )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -18,6 +17,4 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> Any:
     made = World()
     await made.begin()
     yield made
-    for task in made.tasks:
-        task.cancel()
-    await asyncio.gather(*made.tasks, return_exceptions=True)
+    await made.stop()

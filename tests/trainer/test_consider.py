@@ -145,6 +145,17 @@ def test_a_change_with_too_few_rows_holds_no_earlier_one_back_and_is_not_answere
     assert (step.since, [each.trigger.alert_id for each in step.asks]) == (10, ["A"])
 
 
+def test_who_asks_asks_about_the_world_as_it_is_now() -> None:
+    """A period of the schedule is answered on the rows since a change that was judged before, along with it, if they suffice."""
+    judged = asks([decided("refused", 400)], 450, since=70)
+    period = asks(kind="schedule", name="S")
+    for rows, since, answers in ((450, 70, ["S", "A"]), (90, 0, ["S"])):
+        (step,) = consider([judged, period], {0: Need(800, 400), 70: Need(rows, 400)}, 0.95)
+        assert (step.since, [each.trigger.alert_id for each in step.asks]) == (since, answers)
+    (step,) = consider([judged, asks(kind="real", name="R")], {0: Need(800, 400), 70: Need(450, 400)}, 0.95)
+    assert (step.since, [each.trigger.alert_id for each in step.asks]) == (0, ["R"])
+
+
 def test_of_several_that_wait_the_nearest_is_said_for_all() -> None:
     """One record: the rows of the one that can begin first."""
     waiting = [asks(since=10), asks(kind="real", since=70, name="R")]

@@ -49,7 +49,7 @@ class Deciding:
             serving,
             knowledge.reviews.rolled_back,
         )
-        points = {each.since for each in asks if each.due}
+        points = {each.since for each in asks} if any(each.due for each in asks) else set()
         needs = {since: await self._needs.since(since, champion, cut, boundary) for since in points}
         steps = consider(asks, needs, settings.label_complete, hold, settings.training_attempts)
         return [self._decision(step, needs[step.since], serving, cut, boundary) for step in steps]

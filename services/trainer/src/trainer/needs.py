@@ -21,6 +21,10 @@ from trainer.judging import scored
 from trainer.registered import Champion
 
 log = logging.getLogger("trainer")
+METRICS = {
+    "classification": ("accuracy", "log_loss"),
+    "regression": ("mae", "rmse"),
+}  # that decide a challenge
 SCORED = 10_000  # rows, the newest: what the champion's loss is estimated from
 
 
@@ -50,10 +54,11 @@ class Needs:
     def _by_the_curve(self, champion: Champion, rows: Rows) -> int:
         """0 where there is no curve, or nothing to lay beside it."""
         curve, newest = champion.curve, rows.take(np.arange(max(len(rows) - SCORED, 0), len(rows)))
-        if curve is None or not len(newest):
+        task = champion.bundle.profile["task"]
+        if curve is None or curve.metric not in METRICS[task] or not len(newest):
             return 0
         try:
-            if champion.bundle.profile["task"] == "regression":
+            if task == "regression":
                 newest = newest.numeric()
             wrong = losses(newest.truth, scored(champion.bundle, newest), curve.metric)
         except (Unusable, ValueError) as error:  # the training will say so too

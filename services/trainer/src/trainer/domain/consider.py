@@ -105,13 +105,15 @@ def consider(
 ) -> list[Step]:
     """One step that starts a run; or what waits, where that is news: for rows, or because ``hold`` holds it back.
 
-    ``needs``: by each ``since`` of those that are due. ``complete``: the share of labels that a window must have.
+    ``needs``: by each ``since``, where anything is due. ``complete``: the share of labels that a window must have.
     """
     due = [each for each in asks if each.due]
     held = [each for each in due if hold is not None and (hold.all or each.trigger.kind != "manual")]
     free = [each for each in due if each not in held]
     if free:
-        for since in sorted({each.since for each in due}, reverse=True):
+        # A person and the schedule ask about the world as it is now, whether or not it has been judged before.
+        worlds = asks if any(each.trigger.kind in ASKED for each in free) else due
+        for since in sorted({each.since for each in worlds}, reverse=True):
             answered = [each for each in due if each.since <= since]
             if needs[since].met and any(each in free for each in answered):
                 beside = [each for each in asks if not each.due and each.since <= since]
