@@ -92,6 +92,7 @@ class Registry:
         self.bundles = {"1": bundle("1", threshold(0))}
         self.curves: dict[str, dict[str, Any]] = {}
         self.alias = "1"
+        self.artifacts: dict[str, bytes] = {}
         self.away: list[Exception] = []
         self.asked: Callable[[], None] = lambda: None
 
@@ -111,6 +112,10 @@ class Registry:
     def described_by(self, model: str, version: str, name: str) -> dict[str, Any] | None:
         """Of ``curves``, by version."""
         return self.curves.get(version)
+
+    def artifact(self, run_id: str, name: str) -> bytes | None:
+        """What a run has logged."""
+        return self.artifacts.get(name)
 
     def champion(self, model: str) -> str:
         """The alias."""

@@ -1,4 +1,4 @@
-"""The loans: what is known about the change, and training on the new world's rows only."""
+"""The loans: what is known about the change."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
-import pytest
-from modelkit.project import combine
 
 PROJECT = Path(__file__).parents[2] / "projects" / "loans"
 
@@ -49,27 +45,3 @@ def test_the_change_is_at_a_known_row() -> None:
         "  'distinct': len({json.dumps(r['features']) for r in rows})}))"
     )
     assert found == {"rows": 4200, "first": 2100, "at": 0, "delays": [600_000], "distinct": 4200}
-
-
-def _live(folder: Path) -> None:
-    """Two rows of the old world, two of the new one to train on, one held out."""
-    (folder / "data" / "live").mkdir(parents=True)
-    rows = {"x": [1, 2, 3, 4, 5], "y": list("aabbb"), "prediction_id": list("pqrst")}
-    frame = pd.DataFrame(rows)
-    frame[:4].to_parquet(folder / "data" / "live" / "training.parquet")
-    frame[4:].to_parquet(folder / "data" / "live" / "holdout.parquet")
-    frame[2:].assign(holdout=[False, False, True]).to_parquet(folder / "data" / "live" / "reference.parquet")
-
-
-@pytest.mark.parametrize(("since_change", "trained"), [(False, [8, 9, 1, 2, 3, 4]), (True, [3, 4])])
-def test_what_trains_after_a_change(
-    since_change: bool, trained: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Everything but the holdout, or only the rows since the change point; the holdout tests either way."""
-    monkeypatch.chdir(tmp_path)
-    base = pd.DataFrame({"x": [8], "y": ["a"]}), pd.DataFrame({"x": [9], "y": ["a"]})
-    assert combine(*base, ["x", "y"], since_change=since_change)[0]["x"].tolist() == [8]
-    _live(tmp_path)
-    train, test = combine(*base, ["x", "y"], since_change=since_change)
-    assert train["x"].tolist() == trained
-    assert test["x"].tolist() == [5]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 EPSILON = float(np.finfo(np.float64).eps)  # as scikit-learn and the services clip a probability of 0
 
@@ -16,24 +17,54 @@ def measure(
     """Metrics by name: of a classifier ``accuracy``, ``log_loss`` and more, of a regression ``mae``, ``rmse`` and more."""
     if classes is None:
         return _of_numbers(truth, predicted)
-    return _of_classes(truth, predicted, probabilities, classes)
+    return _of_classes(truth, predicted, probabilities, [str(c) for c in classes])
+
+
+def losses(
+    metric: str, truth: Any, predicted: Any, probabilities: Any, classes: Sequence[Any] | None
+) -> NDArray[np.float64]:
+    """What each row [N] costs in a metric: 1 for a wrong answer, -log of the truth's probability, an error, its square.
+
+    Raises ``ValueError`` for a metric that these answers do not have.
+    """
+    if classes is None and metric in ("mae", "rmse"):
+        error = np.abs(np.asarray(predicted, dtype=float) - np.asarray(truth, dtype=float))
+        return np.asarray(error if metric == "mae" else error**2)
+    if classes is not None and metric == "accuracy":
+        wrong = np.asarray(truth).astype(str) != np.asarray(predicted).astype(str)
+        return np.asarray(wrong, dtype=float)
+    if classes is not None and metric == "log_loss":
+        return -np.log(_given(np.asarray(truth).astype(str), probabilities, [str(c) for c in classes]))
+    has = "mae, rmse" if classes is None else "accuracy, log_loss"
+    raise ValueError(f"params.yaml: metric {metric!r} cannot decide here; it may be one of {has}")
+
+
+def mean_loss(metric: str, each: NDArray[np.float64]) -> float:
+    """Of all rows, in the metric's own unit."""
+    mean = float(each.mean())
+    return mean**0.5 if metric == "rmse" else mean
+
+
+def _given(truth: NDArray[Any], probabilities: Any, classes: Sequence[str]) -> NDArray[np.float64]:
+    """The probability given to the truth; of a class that the model does not know the least there is."""
+    clipped = np.clip(np.asarray(probabilities, dtype=float), EPSILON, 1)
+    at = {name: i for i, name in enumerate(classes)}
+    column = np.array([at.get(name, -1) for name in truth.tolist()], dtype=int)
+    return np.where(column < 0, EPSILON, clipped[np.arange(len(truth)), column])
 
 
 def _of_classes(truth: Any, label: Any, probabilities: Any, classes: Sequence[str]) -> dict[str, float]:
     from sklearn import metrics
 
     truth, label = np.asarray(truth).astype(str), np.asarray(label).astype(str)
-    clipped = np.clip(np.asarray(probabilities, dtype=float), EPSILON, 1)
-    at = {name: i for i, name in enumerate(classes)}
-    picked = np.array([clipped[i, at[t]] if t in at else EPSILON for i, t in enumerate(truth)])
     found = {
         "accuracy": float(metrics.accuracy_score(truth, label)),
         "balanced_accuracy": float(metrics.balanced_accuracy_score(truth, label)),
         "f1_macro": float(metrics.f1_score(truth, label, average="macro", zero_division=0)),
-        "log_loss": float(-np.log(picked).mean()),
+        "log_loss": float(-np.log(_given(truth, probabilities, classes)).mean()),
     }
     if len(classes) == 2 and len(set(truth)) == 2:
-        found["auc"] = float(metrics.roc_auc_score(truth == classes[1], clipped[:, 1]))
+        found["auc"] = float(metrics.roc_auc_score(truth == classes[1], np.asarray(probabilities)[:, 1]))
     return found
 
 

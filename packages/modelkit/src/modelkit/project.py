@@ -54,22 +54,23 @@ def live_rows(name: str) -> pd.DataFrame | None:
 
 
 def combine(
-    base_train: pd.DataFrame, base_test: pd.DataFrame, columns: list[str], *, since_change: bool = False
+    base_train: pd.DataFrame, base_test: pd.DataFrame, columns: list[str]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Training and test rows: base data, and live rows where there are any.
 
     With live rows the holdout alone is the test set, because it is the newest and seen by no model; the base
-    test rows then join the training rows. A row in the holdout never trains: compared by ``prediction_id``. With
-    ``since_change`` only live rows since the change point train: where the labelling is another one, older rows lie.
+    test rows then join the training rows. A row in the holdout never trains: compared by ``prediction_id``. Training rows
+    keep their ``event_time``, null where the base data have none; the holdout's rows keep their ``prediction_id``.
     """
     training, holdout = live_rows("training"), live_rows("holdout")
     if training is None or holdout is None or holdout.empty:
-        return base_train[columns], base_test[columns]
-    since = live_rows("reference") if since_change else None
-    if since is not None:
-        return since[~since["holdout"]][columns].reset_index(drop=True), holdout[columns].reset_index(
-            drop=True
-        )
+        return _timed(base_train, columns), base_test[columns]
     training = training[~training["prediction_id"].isin(set(holdout["prediction_id"]))]
-    train = pd.concat([f[columns] for f in (base_train, base_test, training)], ignore_index=True)
-    return train, holdout[columns].reset_index(drop=True)
+    train = pd.concat([_timed(f, columns) for f in (base_train, base_test, training)], ignore_index=True)
+    return train, holdout[[*columns, "prediction_id"]].reset_index(drop=True)
+
+
+def _timed(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """The columns, and when each row was."""
+    times = frame["event_time"] if "event_time" in frame else pd.Series(pd.NA, index=frame.index)
+    return frame[columns].assign(event_time=times.astype("Int64"))

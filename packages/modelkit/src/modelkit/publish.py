@@ -97,6 +97,9 @@ def publish(name: str, target: str, fields: Sequence[FieldSpec]) -> None:
             | {f"onnx_{k}": v for k, v in read_json(REPORTS / "agreement.json").items()}
         )
         mlflow.log_dict(profile, "profile.json")
+        for made in (MODELS / "learning_curve.json", REPORTS / "candidates.json", REPORTS / "losses.parquet"):
+            if made.is_file():  # a project of before there were several candidates has none
+                mlflow.log_artifact(str(made))
         if task == "classification":
             confusion = read_json(REPORTS / "confusion.json")
             mlflow.log_dict(confusion, "confusion.json")

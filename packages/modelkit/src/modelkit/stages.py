@@ -10,10 +10,12 @@ import pandas as pd
 from summaries.profile import FieldSpec, Profile
 
 from modelkit.agreement import agreement
+from modelkit.candidates import draw, named
 from modelkit.export import score, sklearn_fit
 from modelkit.fitted import Fit
 from modelkit.measures import measure
 from modelkit.project import DATA, MODELS, REPORTS, combine, live_rows, params, read_json, write_json
+from modelkit.training import Training, report, without_copies
 
 
 def cast(frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> pd.DataFrame:
@@ -49,13 +51,14 @@ def split_base(
 def split_stage(target: str, fields: Sequence[FieldSpec], group: str | None = None) -> None:
     """Write ``train.parquet`` and ``test.parquet`` from base rows and live rows; see :func:`split_base`.
 
-    ``split.since_change`` in ``params.yaml``: see :func:`modelkit.project.combine`.
+    Beside the fields and the target the training rows have their ``event_time`` (milliseconds; null where the base
+    data have none), live test rows their ``prediction_id``.
     """
     p = params()
     base = pd.read_parquet(DATA / "base.parquet")
     columns = [*(f.name for f in fields), target]
     parts = split_base(base, p["split"]["test_size"], p["seed"], group)
-    train, test = combine(*parts, columns, since_change=p["split"].get("since_change", False))
+    train, test = combine(*parts, columns)
     for frame in (train, test):  # a label that came through JSON may be text where the base data have numbers
         frame[target] = frame[target].astype(base[target].dtype)
     train.to_parquet(DATA / "train.parquet", index=False)
@@ -69,22 +72,36 @@ def train_stage(
     *,
     fit: Fit | None = None,
 ) -> None:
-    """Train and export: ``make`` gives an untrained scikit-learn pipeline, ``fit`` trains whatever exports ONNX.
+    """Train each candidate and export the best: ``make`` gives an untrained scikit-learn pipeline, ``fit`` trains whatever
+    exports ONNX. Their parameters are the ``train`` and the ``seed`` of ``params.yaml``.
 
-    Its parameters are the ``train`` and the ``seed`` of ``params.yaml``. Writes ``model.onnx``, ``fields.json``,
-    ``classes.json`` (null for a regression), and how far the ONNX model and the original are apart on the test rows.
+    Candidates are those of :mod:`modelkit.candidates`; copies of test rows are kept out of them all. Writes
+    ``models/model.onnx`` of the chosen one, ``fields.json``, ``classes.json`` (null for a regression) and
+    ``learning_curve.json``, and in ``reports`` how far the ONNX model and the original are apart on the test rows, the
+    choice with its figures, and ``losses.parquet``: what each test row costs each candidate, in the order of the test rows.
     """
     trains = fit if make is None else sklearn_fit(make, fields)
     if trains is None or (make is not None and fit is not None):
         raise ValueError("give either make or fit")
     p, names = params(), [f.name for f in fields]
-    train = cast(pd.read_parquet(DATA / "train.parquet"), fields)
     test = cast(pd.read_parquet(DATA / "test.parquet"), fields)
-    fitted = trains(train[names], train[target], p["train"] | {"seed": p["seed"]}, None)
+    train = cast(pd.read_parquet(DATA / "train.parquet"), fields)
+    train, duplicates = without_copies(train, test, [*names, target])
+    metric = p.get("metric", "log_loss")
+    given = p["train"] | {"seed": p["seed"]}
+    training = Training(train, test, target, fields, trains, given, metric)
+    tried = training.each(draw(named(), train, target, classified=metric in ("accuracy", "log_loss")))
+    chosen = training.best(tried)
+    fitted = chosen.fitted
     (MODELS / "model.onnx").write_bytes(fitted.onnx)
     write_json(MODELS / "fields.json", [f.__dict__ for f in fields])
     write_json(MODELS / "classes.json", None if fitted.classes is None else [str(c) for c in fitted.classes])
+    write_json(MODELS / "learning_curve.json", training.curve(chosen, p["seed"]))
     write_json(REPORTS / "agreement.json", agreement(fitted, test, fields))
+    write_json(REPORTS / "candidates.json", report(tried, chosen, metric, duplicates))
+    ids = {"prediction_id": test["prediction_id"]} if "prediction_id" in test else {}
+    each = {one.drawn.candidate.name: one.losses for one in tried}
+    pd.DataFrame(ids | each).to_parquet(REPORTS / "losses.parquet", index=False)
 
 
 def evaluate_stage(target: str, fields: Sequence[FieldSpec]) -> None:

@@ -13,6 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 SNAPSHOT = tuple(f"data/live/{name}.parquet" for name in ("training", "holdout", "reference"))
+SELECTION = (
+    "data/live/selection.json"  # small, so git keeps it; a snapshot of before there were candidates has none
+)
 _CHECKOUT = Path(__file__).resolve().parents[4]
 
 
@@ -61,8 +64,13 @@ def differences(tags: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def snapshot_sha256(project: Path) -> str:
-    """Of the three Parquet files a training was given, one after the other; raises ``OSError`` without them."""
+    """Of the three Parquet files a training was given, one after the other, and of ``selection.json`` where there is one.
+
+    Raises ``OSError`` without the former.
+    """
     digest = hashlib.sha256()
     for name in SNAPSHOT:
         digest.update((project / name).read_bytes())
+    if (project / SELECTION).exists():
+        digest.update((project / SELECTION).read_bytes())
     return digest.hexdigest()

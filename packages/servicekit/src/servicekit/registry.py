@@ -89,16 +89,22 @@ class Registry:
     def described_by(self, model: str, version: str, name: str) -> dict[str, Any] | None:
         """A JSON file beside a version's model, None where it has none; raises :class:`UserError` for one that is not JSON."""
         run_id = self._described(model, version).run_id
+        found = self.artifact(run_id, name)
+        if found is None:
+            return None
+        try:
+            content: dict[str, Any] = json.loads(found)
+        except ValueError as error:
+            raise UserError(f"{name} of models:/{model}/{version} is not JSON: {error}") from None
+        return content
+
+    def artifact(self, run_id: str, name: str) -> bytes | None:
+        """A file at the top of what an MLflow run has logged, or None where there is none of that name."""
         client = self.client()
         if not any(entry.path == name for entry in client.list_artifacts(run_id)):
             return None
         with tempfile.TemporaryDirectory() as folder:
-            path = client.download_artifacts(run_id, name, folder)
-            try:
-                content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise UserError(f"{name} of models:/{model}/{version} is not JSON: {error}") from None
-        return content
+            return Path(client.download_artifacts(run_id, name, folder)).read_bytes()
 
     def _described(self, model: str, version: str) -> Any:
         client = self.client()

@@ -11,27 +11,38 @@ from trainer.domain.challenge import Scored, Verdict, challenge, incompatible
 from trainer.domain.guardrails import Limits, costs, guarded, recalls
 from trainer.domain.ledger import Rows
 from trainer.domain.selection import Selection
+from trainer.domain.tried import Tried
 from trainer.latency import latency_ratio
 
 
 def judge(
-    champion: ModelBundle, challenger: ModelBundle, selection: Selection, settings: Settings, metric: str
+    champion: ModelBundle,
+    challenger: ModelBundle,
+    selection: Selection,
+    settings: Settings,
+    metric: str,
+    tried: Tried | None = None,
 ) -> Verdict:
-    """What the predictor would refuse never wins. Raises ``Unusable`` for a version that does not score."""
+    """What the predictor would refuse never wins. Raises ``Unusable`` for a version that does not score, and where what
+    its run says of the candidates is not of this version."""
     refusal = incompatible(_profile(champion), _profile(challenger))
     if refusal is not None:
         return refusal
     rows, task = selection.holdout, challenger.profile["task"]
     old, new = (scored(bundle, rows) for bundle in (champion, challenger))
-    verdict = challenge(
-        rows.truth,
-        old,
-        new,
-        metric=metric,
-        task=task,
-        min_gain=settings.min_gain,
-        promote_p_value=settings.promote_p_value,
-    )
+    try:
+        verdict = challenge(
+            rows.truth,
+            old,
+            new,
+            metric=metric,
+            task=task,
+            min_gain=settings.min_gain,
+            promote_p_value=settings.promote_p_value,
+            tried=tried,
+        )
+    except ValueError as error:
+        raise Unusable(f"version {challenger.version} cannot be judged: {error}") from error
     limits = Limits(settings.max_recall_loss, settings.max_latency_ratio, settings.max_size_ratio)
     slower = latency_ratio(champion, challenger, rows.features)
     found = costs(slower, len(challenger.onnx) / len(champion.onnx), limits)

@@ -8,7 +8,8 @@ made again without the clone.
 What a project promises: ``params.yaml`` names its ``package`` and ``metric``; ``dvc repro`` reads
 ``data/live/{training,holdout,reference}.parquet`` where they exist; ``python -m <package>.publish`` registers
 the result under ``ATALAIA_MODEL`` with the tags in ``ATALAIA_TAGS`` and prints ``version`` and ``run_id`` as
-JSON in its last line.
+JSON in its last line. What a project may do: try the candidates of ``data/live/selection.json``, and log
+``candidates.json`` and ``losses.parquet`` to the MLflow run (:mod:`trainer.domain.tried`).
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.provenance import SNAPSHOT, made_with
+from servicekit.provenance import SELECTION, SNAPSHOT, made_with
 from servicekit.remotes import NAME, remotes_of
 
 from trainer.domain.selection import Selection
@@ -57,6 +58,9 @@ class Trained:
     mlflow_run_id: str
     dvc_revision: str
     data_sha256: str
+    seconds: dict[str, float] = field(
+        default_factory=dict
+    )  # by step; of one that a crash interrupted not known
 
 
 @dataclass(frozen=True)
@@ -207,14 +211,18 @@ class Pipeline:
 
         ``resume`` is gone on with, unless the project has changed since: a run's parameters cannot.
         """
+        began, seconds = time.monotonic(), dict[str, float]()
         (self.folder / "last-run.log").unlink(missing_ok=True)
         await self.prepare()
         await self._git(
             "checkout", "--quiet", "--force", "-B", f"training/{run_id}", "project", cwd=self.clone
         )
         code_version = await self._git("rev-parse", "project", cwd=self.clone)
-        data_sha256 = await asyncio.to_thread(write_snapshot, self.work, selection, target)
+        data_sha256 = await asyncio.to_thread(
+            write_snapshot, self.work, selection, target, int(tags["as_of"])
+        )
         await self._trackable()
+        seconds["snapshot"] = time.monotonic() - began
         go = self.folder / "tags.json"
         go.unlink(missing_ok=True)
         module = ("-m", "trainer.publisher", self.package, str(go))
@@ -226,9 +234,10 @@ class Pipeline:
         try:
             began = time.monotonic()
             await self._run("dvc repro", sys.executable, "-m", "trainer.tracked", *SNAPSHOT)
-            log.info("dvc repro took %.1f s", time.monotonic() - began)
-            revision = await self._commit(run_id, tags)
+            seconds["train"] = time.monotonic() - began
+            log.info("dvc repro took %.1f s", seconds["train"])
             began = time.monotonic()
+            revision = await self._commit(run_id, tags)
             made = {
                 **await asyncio.to_thread(made_with),
                 "code_version": code_version,
@@ -242,14 +251,15 @@ class Pipeline:
             whole.rename(go)
             tasks.append(asyncio.create_task(self._push(run_id, revision)))
             out = (await asyncio.gather(*tasks))[0]
-            log.info("publish and push took %.1f s", time.monotonic() - began)
+            seconds["register"] = time.monotonic() - began
+            log.info("publish and push took %.1f s", seconds["register"])
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         try:
             said = json.loads(out.strip().splitlines()[-1])
-            return Trained(str(said["version"]), str(said["run_id"]), revision, data_sha256)
+            return Trained(str(said["version"]), str(said["run_id"]), revision, data_sha256, seconds)
         except (ValueError, KeyError, IndexError, TypeError):
             raise PipelineFailed(
                 "publish ended well, but its last line is not JSON with version and run_id"
@@ -288,10 +298,10 @@ class Pipeline:
         return self.remotes.git
 
     async def _trackable(self) -> None:
-        """Raise :class:`PipelineFailed` where the project hides from git what says which snapshot it was."""
+        """Raise :class:`PipelineFailed` where the project hides from git what says which snapshot it was and what was tried of it."""
         hidden = f"{SNAPSHOT[0]}.dvc"
         try:
-            await self._git("check-ignore", "--quiet", hidden)
+            await self._git("check-ignore", hidden, SELECTION)
         except PipelineFailed:
             return
         raise PipelineFailed(

@@ -8,11 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import msgspec
+from scoring import Unusable
 from servicekit.errors import UserError
 from servicekit.registry import ModelBundle, Registry
 
 from trainer.domain.learning_curve import LearningCurve
+from trainer.domain.ledger import Rows
+from trainer.domain.tried import Tried
 from trainer.pipeline import Begun, Trained
+from trainer.snapshot import read_columns
 
 log = logging.getLogger("trainer")
 FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0  # seconds between two questions to a registry that is away
@@ -67,6 +72,25 @@ class Registered:
         return await self._answer(
             f"version {version}", self.registry.bundle, self.model, version, final=(UserError,)
         )
+
+    async def tried(self, mlflow_run_id: str, holdout: Rows) -> Tried | None:
+        """What a run says of its candidates; None for a project that knows nothing of candidates.
+
+        Raises ``Unusable`` where what it says is not of the holdout.
+        """
+        names = "candidates.json", "losses.parquet"
+        report, table = [
+            await self._answer(f"{name} of the run", self.registry.artifact, mlflow_run_id, name)
+            for name in names
+        ]
+        if report is None or table is None:
+            return None
+        try:
+            return Tried.of(report, await asyncio.to_thread(read_columns, table), holdout.prediction_id)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise Unusable(
+                f"what run {mlflow_run_id} says of its candidates cannot be used: {error}"
+            ) from error
 
     async def left(self, run_id: str) -> tuple[Trained | None, Begun | None]:
         """What an interrupted run had registered, its tags completed, or else the MLflow run that it had begun."""

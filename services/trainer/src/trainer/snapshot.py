@@ -1,23 +1,36 @@
-"""The rows of a training as Parquet files in the project, where its stages and DVC find them."""
+"""The rows of a training as Parquet files in the project, and what to try of them, where its stages and DVC find them."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from servicekit.provenance import snapshot_sha256
+from servicekit.provenance import SELECTION, snapshot_sha256
 
 from trainer.domain.ledger import Rows
 from trainer.domain.selection import Selection
 
 
-def write_snapshot(project: Path, selection: Selection, target: str) -> str:
-    """Write ``data/live/{training,holdout,reference}.parquet``; the sha256 of all three."""
+def write_snapshot(project: Path, selection: Selection, target: str, as_of: int) -> str:
+    """Write ``data/live/{training,holdout,reference}.parquet`` and ``selection.json``; the sha256 of them all.
+
+    ``selection.json`` says when it was decided and from when to when the rows of the world now are (milliseconds), and which
+    candidates to try.
+    """
     data = project / "data" / "live"  # a dependency of the project's split and profile stages
     data.mkdir(parents=True, exist_ok=True)
     for name, rows in (("training", selection.train), ("holdout", selection.holdout)):
         write_rows(data / f"{name}.parquet", rows, target)
     write_rows(data / "reference.parquet", selection.reference, target, holdout=selection.reference_held_out)
+    said = {
+        "as_of": as_of,
+        "since": selection.since,
+        "until": selection.until,
+        "candidates": [asdict(candidate) for candidate in selection.candidates],
+    }
+    (project / SELECTION).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     return snapshot_sha256(project)
 
 
@@ -37,3 +50,12 @@ def write_rows(path: Path, rows: Rows, target: str, **extra: Any) -> None:
         }
     )
     pq.write_table(table, path)
+
+
+def read_columns(content: bytes) -> dict[str, list[Any]]:
+    """The columns of a Parquet file, by name; raises ``ValueError`` for what is none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, list[Any]] = pq.read_table(pa.BufferReader(content)).to_pydict()
+    return columns

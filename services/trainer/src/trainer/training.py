@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -15,6 +16,7 @@ from servicekit.errors import UserError
 
 from trainer.domain.consider import attempted
 from trainer.domain.knowledge import Knowledge
+from trainer.domain.leakage import check
 from trainer.domain.selection import select
 from trainer.domain.triggers import ASKED
 from trainer.judging import judge
@@ -66,7 +68,8 @@ class Training:
         rows = self._knowledge.ledger.get(as_of=started.as_of, until=started.until)
         if champion.bundle.profile["task"] == "regression":
             rows = rows.numeric()
-        selection = select(rows, started.since, started.until)
+        selection = await asyncio.to_thread(select, rows, started.since, started.until)
+        check(selection, started.as_of)
         trained_until = int(selection.train.event_time[-1]) + 1 if len(selection.train) else started.since
         tags = {
             "alert_id": started.alert_id,
@@ -83,9 +86,12 @@ class Training:
                 self._pipeline.train(started.run_id, selection, target, tags, resume=left)
             )
         challenger = await self._registered.challenger(trained.version)
+        began = time.monotonic()
+        tried = await self._registered.tried(trained.mlflow_run_id, selection.holdout)
         verdict = await asyncio.to_thread(
-            judge, champion.bundle, challenger, selection, self.settings, self._pipeline.metric
+            judge, champion.bundle, challenger, selection, self.settings, self._pipeline.metric, tried
         )
+        seconds = trained.seconds | {"judge": time.monotonic() - began}
         late = await self._promoting.superseded(started, trained.version) if verdict.promoted else None
         decided = msgspec.structs.replace(
             started,
@@ -96,6 +102,10 @@ class Training:
             gain=verdict.gain,
             p_value=verdict.p_value,
             guardrails=verdict.guardrails,
+            candidates=tried.candidates if tried else {},
+            chosen=tried.chosen if tried else None,
+            duplicates=selection.duplicates + (tried.duplicates if tried else 0),
+            seconds={name: round(s, 3) for name, s in seconds.items()},
             **_made(trained),
         )
         if decided.decision == "promoted":

@@ -2,7 +2,8 @@
 
 Accuracy is compared by McNemar's exact test (McNemar 1947): of the rows on which exactly one of the two is
 right, is it the challenger more often than a fair coin would have it? Losses (log loss, squared error) are
-compared by the paired bootstrap (Efron 1979). Both one-sided: the question is whether to change.
+compared by the paired bootstrap (Efron 1979). Both one-sided: the question is whether to change. A challenger that was
+chosen among several candidates on these very rows pays for it: see :mod:`trainer.domain.sign_flips`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from summaries.profile import Profile
 
 from trainer.domain.columns import Array
 from trainer.domain.ledger import Rows
+from trainer.domain.sign_flips import sign_flips
+from trainer.domain.tried import Tried
 
 Floats = NDArray[np.float64]
 EPSILON = float(np.finfo(np.float64).eps)  # as scikit-learn and summaries.quality clip a probability of 0
@@ -147,24 +150,33 @@ def challenge(
     min_gain: float,
     promote_p_value: float,
     seed: int = 0,
+    tried: Tried | None = None,
 ) -> Verdict:
-    """Decide. Metrics: ``accuracy``, ``log_loss`` (classification), ``mae``, ``rmse`` (regression)."""
+    """Decide. Metrics: ``accuracy``, ``log_loss`` (classification), ``mae``, ``rmse`` (regression).
+
+    ``tried``: the candidates among which the challenger is the best on these rows. Raises ``ValueError`` where its metric
+    or its losses are not the challenger's.
+    """
     metrics = {
         name: measure(truth, s, task) for name, s in (("champion", champion), ("challenger", challenger))
     }
     if metric not in metrics["champion"] or metric not in metrics["challenger"]:
         raise ValueError(f"metric {metric!r} cannot be computed; there are {sorted(metrics['champion'])}")
     was, is_ = metrics["champion"][metric], metrics["challenger"][metric]
-    if metric == "accuracy":
-        gain, names = is_ - was, names_of(truth)
-        p_value = mcnemar(names_of(champion.predictions) == names, names_of(challenger.predictions) == names)
-        test = "McNemar"
+    gain = is_ - was if metric == "accuracy" else was - is_
+    old, new = (losses(truth, scored, metric) for scored in (champion, challenger))
+    margin = min_gain if metric in ("log_loss", "mae") else 0.0
+    table = {} if tried is None else tried.checked(metric, new).losses
+    chosen = ""
+    if tried is not None and len(table) > 1:
+        differences = old[:, None] - np.column_stack(list(table.values())) - margin
+        p_value = sign_flips(differences, list(table).index(tried.chosen), seed)
+        chosen, test = f", trained on {tried.chosen!r}, the best of {len(table)}", "joint sign-flip test"
+    elif metric == "accuracy":
+        p_value, test = mcnemar(old == 0, new == 0), "McNemar"
     else:
-        gain = was - is_
-        old, new = (losses(truth, scored, metric) for scored in (champion, challenger))
-        p_value = paired_bootstrap(old - new, min_gain if metric != "rmse" else 0.0, seed)
-        test = "paired bootstrap"
-    figures = f"{metric} {is_:.4f} against the champion's {was:.4f} on {len(truth)} unseen rows"
+        p_value, test = paired_bootstrap(old - new, margin, seed), "paired bootstrap"
+    figures = f"{metric} {is_:.4f} against the champion's {was:.4f} on {len(truth)} unseen rows{chosen}"
     if gain <= min_gain:
         reason = f"not better: {figures} (gain {gain:+.4f}, must exceed {min_gain:g})"
     elif p_value > promote_p_value:
@@ -177,7 +189,7 @@ def challenge(
 def losses(truth: Array, scored: Scored, metric: str) -> Floats:
     """What each row [rows] costs a model in a metric: 1 for a wrong answer, squares for ``rmse``."""
     if metric == "accuracy":
-        return (names_of(scored.predictions) != names_of(truth)).astype(np.float64)
+        return np.asarray(names_of(scored.predictions) != names_of(truth), dtype=np.float64)
     if metric == "log_loss":
         return log_losses(names_of(truth), scored.probabilities or {})
     error = np.asarray(scored.predictions, dtype=np.float64) - truth.astype(np.float64)

@@ -2,16 +2,19 @@
 
 Rows since the change point are the world now: the reference. Their newest quarter is held out: neither
 model has seen them. Everything before the holdout, older rows too, is for training: measured on the
-flights, everything so far beats the last month alone.
+flights, everything so far beats the last month alone, but not after every change: candidates are selections of
+them, and copies of held-out rows are kept out of all.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.domain.candidates import Candidate, candidates
+from trainer.domain.leakage import copied
 from trainer.domain.ledger import Rows
 
 SHARE, LEAST, MOST = 0.25, 0.2, 0.3
@@ -19,7 +22,8 @@ SHARE, LEAST, MOST = 0.25, 0.2, 0.3
 
 @dataclass(frozen=True)
 class Selection:
-    """Rows for the training, the challenge and the reference, by event time."""
+    """Rows for the training, the challenge and the reference, by event time; what may be tried of the training rows, and
+    how many were kept out of them as copies of held-out ones."""
 
     train: Rows
     holdout: Rows
@@ -27,6 +31,8 @@ class Selection:
     reference_held_out: NDArray[np.bool_]
     since: int
     until: int
+    candidates: list[Candidate] = field(default_factory=list)
+    duplicates: int = 0
 
     def counts(self) -> dict[str, int]:
         """How many rows there are of each, for the record."""
@@ -59,4 +65,8 @@ def select(rows: Rows, since: int, cut: int) -> Selection:
     position = np.flatnonzero(now)[first:]
     train = np.ones(len(rows), dtype=bool)
     train[position] = False
-    return Selection(rows.take(train), reference.take(held), reference, held, since, cut)
+    training, holdout = rows.take(train), reference.take(held)
+    copy = copied(training, holdout)
+    training = training.take(~copy)
+    tried = candidates(training.event_time, since, cut)
+    return Selection(training, holdout, reference, held, since, cut, tried, int(copy.sum()))
