@@ -19,10 +19,12 @@ from aiokafka.errors import KafkaError
 from contracts.codec import encode
 from contracts.events import (
     AlertChanged,
+    ChallengerChanged,
     ConceptTested,
     Event,
     ModelChanged,
     OutcomesJoined,
+    PromotionReviewed,
     QualityReported,
     ReferenceAccepted,
     TrainingDecided,
@@ -231,7 +233,12 @@ class World:
         await self.stop()
         self._make()
         log, self.log = self.log, []
-        own = {"training-runs": TrainingDecided, "model-events": ModelChanged}
+        own: dict[str, type[Event]] = {
+            "training-runs": TrainingDecided,
+            "model-events": ModelChanged,
+            "challengers": ChallengerChanged,
+            "promotion-reviews": PromotionReviewed,
+        }
         sent = [
             (topic, msgspec.convert(value, own[topic])) for topic, value in self.producer.sent if topic in own
         ]
@@ -315,12 +322,13 @@ class World:
         *,
         version: str = "1",
         unlabelled: int = 0,
+        limit: float = 2,
         joined: OutcomesJoined | None = None,
     ) -> None:
-        """All that is said about window k; ``joined``: its outcomes, ``rows`` of them."""
+        """All that is said about window k, in which the world was x > ``limit``; ``joined``: its outcomes, ``rows`` of them."""
         start, end = k * STEP, (k + 1) * STEP
         if rows:
-            await self.take("outcomes", joined or outcomes(k, rows))
+            await self.take("outcomes", joined or outcomes(k, rows, version, limit))
         if alert:
             await self.raised(alert, "virtual", start, k, version)
         state: Any = "drift" if alert else "ok"
@@ -360,20 +368,20 @@ class World:
                 await asyncio.sleep(0.005)
 
 
-def outcomes(k: int, rows: int = ROWS) -> OutcomesJoined:
-    """Rows of window k whose truth is x > 2."""
+def outcomes(k: int, rows: int = ROWS, version: str = "1", limit: float = 2) -> OutcomesJoined:
+    """Rows of window k that ``version`` answered, whose truth is x > ``limit``."""
     x = np.random.default_rng(k).uniform(-4, 4, rows).round(3).tolist()
     times = [k * STEP + i * STEP // rows for i in range(rows)]
     return OutcomesJoined(
         model="m",
-        version="1",
+        version=version,
         prediction_id=[f"{k:032x}.{i}" for i in range(rows)],
         event_time=times,
         label_time=times,
         features={"x": x},
         predictions=[0] * rows,
         probabilities=None,
-        truth=[int(v > 2) for v in x],
+        truth=[int(v > limit) for v in x],
         corrected_from=[None] * rows,
         revision=[0] * rows,
     )

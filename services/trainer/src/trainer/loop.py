@@ -20,11 +20,14 @@ from trainer.alias import Alias
 from trainer.deciding import Deciding
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.triggers import Trigger, scheduled
+from trainer.pending import Pending
 from trainer.pipeline import Pipeline
 from trainer.produces import training_runs as decisions
 from trainer.promoting import Promoting
 from trainer.reading import Reader
 from trainer.registered import Registered
+from trainer.reviewing import Reviewing
+from trainer.shadowing import Shadowing
 from trainer.training import Training
 
 log = logging.getLogger("trainer")
@@ -48,7 +51,14 @@ class Loop:
         self.registered = Registered(settings.model, registry)
         self.deciding = Deciding(settings, knowledge, self.registered)
         self.promoting = Promoting(knowledge, self.reader, producer, self.alias)
-        self.training = Training(settings, knowledge, self.registered, pipeline, self.promoting)
+        self.shadowing = Shadowing(knowledge, self.reader, producer)
+        self.pending = Pending(
+            settings, knowledge, self.registered, self.promoting, self.shadowing, pipeline.metric
+        )
+        self.training = Training(settings, knowledge, self.registered, pipeline, self.promoting, self.pending)
+        self.reviewing = Reviewing(
+            settings, knowledge, self.registered, self.promoting, producer, pipeline.metric
+        )
         self.running = False
         self.open_alert: Trigger | None = None
 
@@ -59,9 +69,7 @@ class Loop:
             return "the topics, which are read from their beginning"
         if self.registered.away or self.running:
             return self.registered.away or "the training that runs"
-        pending = self.knowledge.history.pending()
-        said = [pending.reason if pending else None, self.knowledge.waiting_for]
-        return "; ".join(filter(None, said)) or None
+        return "; ".join(filter(None, [self.pending.status, self.knowledge.waiting_for])) or None
 
     def status(self) -> dict[str, Any]:
         """What it is doing, and all its decisions."""
@@ -73,6 +81,7 @@ class Loop:
             "waiting_for": self.waiting_for,
             "running": self.running,
             "open_alert": self.open_alert.alert_id if self.open_alert else None,
+            "pending": self.pending.status,
             "outcomes": len(self.knowledge.ledger),
             "decisions": [msgspec.to_builtins(d) for d in self.knowledge.history.decisions],
         }
@@ -83,7 +92,9 @@ class Loop:
         self.knowledge.considered_through = self.knowledge.history.considered_through
         interrupted = self.knowledge.history.unfinished()
         self.running = interrupted is not None
+        await self.reviewing.follow()
         await self.alias.move()
+        await self.shadowing.tidy()
         if interrupted is not None:
             log.warning("taking up the training that was interrupted: %s", interrupted.run_id)
             kind = interrupted.trigger or self.knowledge.evidence.kind(interrupted.alert_id)
@@ -91,6 +102,8 @@ class Loop:
             await self._train(interrupted, again=True)
             self.knowledge.considered_through = self.knowledge.history.considered_through
         while True:
+            if await self._said(await self.pending.answered()):
+                continue
             boundary = self.knowledge.due()
             if boundary is None:
                 if await self._asked_for():
@@ -103,7 +116,9 @@ class Loop:
             DECIDED_THROUGH.labels("trainer").set(boundary / 1000)
 
     async def consider(self, boundary: int) -> None:
-        """What the domain says about a boundary, done: of all that is open as of it, in the order of kinds."""
+        """What the domain says about a boundary, done: of what was promoted, of what is pending, of all that is open as of it."""
+        await self.reviewing.considered(boundary)
+        await self._said(await self.pending.considered(boundary))
         serving, settings, decisions = self.knowledge.serving, self.settings, self.knowledge.history.decisions
         assert serving is not None
         triggers = self.knowledge.evidence.open_alerts(serving.version, boundary)
@@ -143,6 +158,14 @@ class Loop:
         if decision.decision == "promoted":
             self.open_alert = None
         self.running = False
+
+    async def _said(self, decision: TrainingDecided | None) -> bool:
+        """Record the next word on the run that is pending; whether there was one."""
+        if decision is None:
+            return False
+        await self._record(decision)
+        await self.shadowing.tidy()
+        return True
 
     async def _record(self, decision: TrainingDecided) -> None:
         await decisions.record(self._producer, decision)

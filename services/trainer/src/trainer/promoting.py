@@ -1,9 +1,9 @@
-"""Promoting: the winner on ``model-events``, then the alias; never over what somebody else has said meanwhile."""
+"""Promoting, and rolling back: the version on ``model-events``, then the alias; never over what others have said meanwhile."""
 
 from __future__ import annotations
 
 from aiokafka import AIOKafkaProducer
-from contracts.events import ModelChanged, TrainingDecided
+from contracts.events import ModelChanged, PromotionReviewed, TrainingDecided
 from servicekit.registry import ModelBundle
 
 from trainer.alias import Alias
@@ -43,6 +43,28 @@ class Promoting:
                 effective_from=max(decided.as_of, serving.effective_from) if serving else decided.as_of,
                 reason=decided.reason,
             )
-            await model_events.promote(self._producer, event, decided.run_id)
+            await model_events.change(self._producer, event, decided.run_id)
             self._knowledge.changed(event)
         await self._alias.move()
+
+    async def roll_back(self, review: PromotionReviewed, serving: ModelChanged, before: ModelBundle) -> bool:
+        """What a review says, done, while ``serving``, which it is of, serves; whether it was."""
+        await self._reader.up_to_now(model_events.TOPIC)
+        now = self._knowledge.serving
+        assert now is not None
+        if (now.version, now.effective_from) != (serving.version, serving.effective_from):
+            return False
+        event = ModelChanged(
+            model=review.model,
+            version=before.version,
+            previous_version=serving.version,
+            action="rolled_back",
+            artifact_uri=before.artifact_uri,
+            sha256=before.sha256,
+            effective_from=max(review.as_of, serving.effective_from + 1),
+            reason=review.reason,
+        )
+        await model_events.change(self._producer, event, review.version, review.as_of)
+        self._knowledge.changed(event)
+        await self._alias.move()
+        return True

@@ -14,6 +14,7 @@ from servicekit.metrics import DLQ_RECORDS
 
 from trainer.consumes import (
     approvals,
+    challengers,
     concept_reports,
     drift_alerts,
     drift_reports,
@@ -22,6 +23,7 @@ from trainer.consumes import (
     promotion_reviews,
     quality_reports,
     references,
+    shadow_predictions,
     training_requests,
     training_runs,
 )
@@ -34,6 +36,7 @@ TAKES: dict[str, Take] = {
     module.TOPIC: module.take
     for module in (
         approvals,
+        challengers,
         concept_reports,
         drift_alerts,
         drift_reports,
@@ -42,6 +45,7 @@ TAKES: dict[str, Take] = {
         model_events,
         promotion_reviews,
         references,
+        shadow_predictions,
         training_requests,
         training_runs,
     )

@@ -20,6 +20,7 @@ from trainer.domain.leakage import check
 from trainer.domain.selection import select
 from trainer.domain.triggers import ASKED
 from trainer.judging import judge
+from trainer.pending import Pending
 from trainer.pipeline import Pipeline, PipelineFailed, Trained
 from trainer.promoting import Promoting
 from trainer.registered import Registered
@@ -37,12 +38,13 @@ class Training:
         registered: Registered,
         pipeline: Pipeline,
         promoting: Promoting,
+        pending: Pending,
     ) -> None:
         self.settings, self._knowledge, self._registered = settings, knowledge, registered
-        self._pipeline, self._promoting = pipeline, promoting
+        self._pipeline, self._promoting, self._pending = pipeline, promoting, pending
 
     async def run(self, started: TrainingDecided, again: bool = False) -> TrainingDecided:
-        """The end of a run: promoted, refused or failed. Taken up again after a crash, it ends the same."""
+        """The end of a run, promoted, refused or failed, or what it waits for. Taken up again after a crash, it ends the same."""
         try:
             return await self._challenged(started, again)
         except Exception as error:
@@ -109,7 +111,7 @@ class Training:
             **_made(trained),
         )
         if decided.decision == "promoted":
-            await self._promoting.promote(decided, challenger)
+            return await self._pending.won(decided, challenger)
         return decided
 
     async def _in_time(self, training: Coroutine[Any, Any, Trained]) -> Trained:

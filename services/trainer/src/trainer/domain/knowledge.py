@@ -2,7 +2,7 @@
 
 It holds the *evidence* (what others said about each boundary), the *ledger* (the rows with their truth), the
 *history* (what the trainer itself decided), the *requests* and *approvals* of people, the *reviews* of what it promoted,
-and the version that serves.
+the *shadows*, and the version that serves.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from trainer.domain.evidence import Evidence
 from trainer.domain.history import History
 from trainer.domain.ledger import Ledger
 from trainer.domain.reviews import Approvals, Reviews
+from trainer.domain.shadow import Shadows
 from trainer.domain.triggers import Requests
 
 
@@ -25,7 +26,7 @@ class Knowledge:
         self.ledger = Ledger()
         self.history = History()
         self.requests = Requests()
-        self.approvals, self.reviews = Approvals(), Reviews()
+        self.approvals, self.reviews, self.shadows = Approvals(), Reviews(), Shadows()
         self.serving: ModelChanged | None = None
         self.served: set[str] = set()  # every version that model-events named
         self.considered_through: int | None = None

@@ -63,6 +63,7 @@ class Ledger:
         self._ids: list[str] = []
         self._seen: set[str | tuple[str, int]] = set()
         self._times: dict[str, Column] = {"event": Column(), "label": Column(), "revision": Column()}
+        self._version = Column()
         self._truth = Labels()
         self._features: dict[str, Column] = {}
         self._corrections = 0
@@ -99,6 +100,7 @@ class Ledger:
             (self._times["event"], outcomes.event_time),
             (self._times["label"], outcomes.label_time),
             (self._times["revision"], outcomes.revision),
+            (self._version, [outcomes.version] * len(outcomes.prediction_id)),
         ]
         # All is coded before anything is kept.
         coded = [(column, column.code(of(values))) for column, values in columns]
@@ -127,14 +129,17 @@ class Ledger:
         first = (self._time("revision") == 0) & (self._time("label") < as_of)
         return int((first & (event >= since) & (event < until)).sum())
 
-    def get(self, as_of: int, until: int, since: int | None = None) -> Rows:
-        """Rows predicted before ``until``, and not before ``since``, whose label was known before ``as_of``.
+    def get(self, as_of: int, until: int, since: int | None = None, version: str | None = None) -> Rows:
+        """Rows predicted before ``until``, and not before ``since``, whose label was known before ``as_of``; with
+        ``version`` those that it answered.
 
         Two replays of one world differ in their ids only, hence ties of event time are ordered by content.
         """
         event, label, revision = self._time("event"), self._time("label"), self._time("revision")
         asked = (label < as_of) & (event < until)
         index = np.flatnonzero(asked if since is None else asked & (event >= since))
+        if version is not None:
+            index = index[self._version.get(index) == version]
         if self._corrections:
             newest: dict[str, int] = {}
             for i in index:

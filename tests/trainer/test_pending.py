@@ -1,0 +1,329 @@
+"""From a verdict to what serves: a shadow period on live traffic, a person's word, and what comes in between."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+from contracts.events import (
+    ChallengerChanged,
+    ChallengerReviewed,
+    Event,
+    ModelChanged,
+    PredictionsMade,
+    TrainingDecided,
+)
+from trainer.loop import Loop
+from trainer.pipeline import Trained
+from trainer_fakes import STEP, World, bundle, threshold
+
+NEEDED = 200
+SAID: dict[str, type[Event]] = {
+    "training-runs": TrainingDecided,
+    "model-events": ModelChanged,
+    "challengers": ChallengerChanged,
+}
+ASKS = "waiting for approval: better: accuracy"
+
+
+async def end(world: World) -> None:
+    """Stop what runs."""
+    for task in world.tasks:
+        task.cancel()
+    await asyncio.gather(*world.tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def world() -> Any:
+    """Version 1 serves, the registry holds a better version 2, and window 0 comes with an alert."""
+    made = World()
+    made.registry.bundles["2"] = bundle("2", threshold(2))
+    await made.begin()
+    yield made
+    await end(made)
+
+
+@pytest.fixture
+def asks(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Where a person has to approve."""
+    monkeypatch.setattr(world.loop.settings, "promotion", "approve")
+    return world
+
+
+@pytest.fixture
+def shadows(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Where a winner shadows first."""
+    monkeypatch.setattr(world.loop.settings, "shadow_rows", NEEDED)
+    return world
+
+
+async def waits(world: World, reason: str) -> TrainingDecided:
+    """The run of window 0, which is pending."""
+    await world.window(0)
+    await world.until(lambda: any(d["waits_for"] in ("shadow", "approval") for d in runs(world)))
+    found = msgspec.convert(runs(world)[-1], TrainingDecided)
+    assert (found.decision, found.challenger_version) == ("waiting", "2")
+    assert found.reason.startswith(reason)
+    assert world.producer.on("model-events") == []
+    assert not world.loop.status()["running"]
+    return found
+
+
+def runs(world: World) -> list[Any]:
+    """All that is on training-runs."""
+    return world.producer.on("training-runs")
+
+
+async def says(world: World, run: TrainingDecided, approved: bool, reason: str = "read it") -> None:
+    """A person's word."""
+    event = ChallengerReviewed(
+        run_id=run.run_id, model="m", version="2", approved=approved, reason=reason, reviewed_by="us"
+    )
+    await world.take("approvals", event)
+
+
+async def ends(world: World, run: TrainingDecided, decision: str) -> Any:
+    """The end of a run, once there is one."""
+
+    def found() -> list[Any]:
+        over = ("promoted", "refused", "failed")
+        return [d for d in runs(world) if d["run_id"] == run.run_id and d["decision"] in over]
+
+    await world.until(lambda: bool(found()))
+    (last,) = found()
+    assert last["decision"] == decision, last["reason"]
+    assert last["waits_for"] is None
+    return last
+
+
+async def test_a_winner_waits_with_its_evidence_and_serves_once_approved(asks: World) -> None:
+    """The record holds all figures; what is approved is effective from the newest boundary considered by then."""
+    run = await waits(asks, ASKS)
+    assert run.gain is not None
+    assert run.gain > 0
+    assert run.p_value is not None
+    assert {"champion", "challenger"} == set(run.metrics)
+    assert "latency" in run.guardrails
+    assert asks.loop.status()["pending"] == run.reason
+    await asks.window(1)
+    await asks.considered(1)
+    assert len(asks.pipeline.selections) == 1
+    assert asks.registry.alias == "1"
+    await says(asks, run, approved=True)
+    promoted = await ends(asks, run, "promoted")
+    assert promoted["reason"].startswith("approved by us: read it; better: accuracy")
+    assert promoted["metrics"] == run.metrics
+    (event,) = asks.producer.on("model-events")
+    assert (event["version"], event["effective_from"], promoted["as_of"]) == ("2", 2 * STEP, 2 * STEP)
+    assert asks.registry.alias == "2"
+
+
+async def test_what_a_person_refuses_does_not_serve(asks: World) -> None:
+    """The record bears the reason, and of two words the first holds."""
+    run = await waits(asks, ASKS)
+    await says(asks, run, approved=False, reason="unfair to late flights")
+    await says(asks, run, approved=True)
+    refused = await ends(asks, run, "refused")
+    assert refused["reason"].startswith("refused by us: unfair to late flights; better: accuracy")
+    assert asks.producer.on("model-events") == []
+
+
+async def test_a_run_whose_champion_serves_no_more_is_refused(asks: World) -> None:
+    """At once, with the figures it had: there is nothing to approve any more."""
+    run = await waits(asks, ASKS)
+    await asks.serves("0", "1", "rolled_back", 900)
+    refused = await ends(asks, run, "refused")
+    assert refused["reason"].startswith("version 0 serves now, not version 1 that was challenged; better: ")
+    assert refused["gain"] == run.gain
+    await says(asks, run, approved=True)
+    await asks.until(lambda: asks.loop.knowledge.approvals.of(run.run_id) is not None)
+    assert asks.producer.on("model-events") == []
+
+
+async def again(world: World, *events: tuple[str, Event], lost: str = "") -> World:
+    """A trainer that starts where another was killed; the last record on ``lost`` had not been sent by then.
+
+    It reads what that one had said, and ``events``.
+    """
+    await end(world)
+    other = World()
+    sent = world.producer.sent
+    if lost:
+        del sent[max(i for i, (topic, _) in enumerate(sent) if topic == lost)]
+    other.registry, other.producer = world.registry, world.producer
+    parts: Any = (other.producer, other.registry, other.pipeline)
+    other.loop = Loop(world.loop.settings, other.knowledge, other.consumer, *parts)  # type: ignore[arg-type]
+    other.loop.reader.caught_up.set()
+    await other.serves("1", None, "installed")
+    for topic, value in sent:
+        await other.take(topic, msgspec.convert(value, SAID[topic]))
+    for topic, event in events:
+        await other.take(topic, event)
+    other.tasks.append(asyncio.create_task(other.loop.decide()))
+    return other
+
+
+def approval(run: TrainingDecided) -> tuple[str, Event]:
+    """A yes without a reason."""
+    return "approvals", ChallengerReviewed(
+        run_id=run.run_id, model="m", version="2", approved=True, reason=""
+    )
+
+
+async def test_an_approval_that_came_while_no_trainer_ran_is_acted_on_once(asks: World) -> None:
+    """The run is pending after the restart and is promoted; after one more nothing comes again."""
+    run = await waits(asks, ASKS)
+    second = await again(asks, approval(run))
+    promoted = await ends(second, run, "promoted")
+    assert promoted["reason"].startswith("approved; better: ")
+    third = await again(second, approval(run))
+    await third.window(1, alert=None, version="2")
+    await third.considered(1)
+    assert len(third.producer.on("model-events")) == 1
+    assert [d["decision"] for d in runs(third)] == ["started", "waiting", "promoted"]
+    await end(third)
+
+
+async def test_a_crash_between_the_promotion_and_its_record_promotes_once(asks: World) -> None:
+    """The version serves already: the run ends as promoted, and model-events are told nothing new."""
+    run = await waits(asks, ASKS)
+    await says(asks, run, approved=True)
+    first = await ends(asks, run, "promoted")
+    second = await again(asks, approval(run), lost="training-runs")
+    assert (await ends(second, run, "promoted"))["metrics"] == first["metrics"]
+    assert len(second.producer.on("model-events")) == 1
+    await end(second)
+
+
+async def answers(world: World, first: int, last: int) -> None:
+    """The predictor has asked version 2 about rows of these event times."""
+    event = PredictionsMade(
+        batch_id="b" * 32, model="m", version="2", event_time=[first, last], features={"x": [0.0, 0.0]},
+        predictions=[0, 0],
+    )  # fmt: skip
+    await world.take("shadow-predictions", event)
+
+
+async def test_a_winner_serves_once_it_has_won_again_in_shadow(shadows: World) -> None:
+    """It is announced; the rows count from the boundary after its first answer, and are those that decide."""
+    run = await waits(shadows, f"waiting: 0 of {NEEDED} labelled rows of live traffic in shadow; better: ")
+    (told,) = shadows.producer.on("challengers")
+    assert (told["version"], told["announced_by"]) == ("2", "trainer")
+    assert told["sha256"] == shadows.registry.bundles["2"].sha256
+    assert run.run_id in told["reason"]
+    await answers(shadows, STEP + 300, STEP + 999)
+    await shadows.window(1)
+    await shadows.considered(1)
+    assert (
+        shadows.loop.status()["pending"] == f"waiting: 0 of {NEEDED} labelled rows of live traffic in shadow"
+    )
+    await answers(shadows, 2 * STEP, 4 * STEP)
+    await shadows.window(2)
+    await shadows.considered(2)
+    assert shadows.loop.status()["pending"].startswith(f"waiting: 120 of {NEEDED} labelled")
+    await shadows.window(3)
+    promoted = await ends(shadows, run, "promoted")
+    assert promoted["reason"].startswith("in shadow better: accuracy 1.0000 against the champion's 0.7")
+    assert (promoted["rows"]["shadow"], promoted["as_of"]) == (240, 4 * STEP)
+    assert promoted["metrics"] != run.metrics
+    (event,) = shadows.producer.on("model-events")
+    assert (event["version"], event["effective_from"]) == ("2", 4 * STEP)
+    await shadows.until(lambda: len(shadows.producer.on("challengers")) == 2)
+    assert shadows.producer.on("challengers")[-1]["version"] is None
+    assert len(shadows.pipeline.selections) == 1
+
+
+async def test_a_challenger_that_no_predictor_answers_with_never_passes(shadows: World) -> None:
+    """Rows by the hundred, and not one that it was asked about; nor do those count that come after its last answer."""
+    await waits(shadows, "waiting: 0 of")
+    for k in range(1, 5):
+        await shadows.window(k)
+        await shadows.considered(k)
+    assert shadows.loop.status()["pending"].startswith("waiting: 0 of")
+    await answers(shadows, 4 * STEP, 5 * STEP - 1)  # and then it was gone
+    for k in range(5, 9):
+        await shadows.window(k)
+        await shadows.considered(k)
+    assert shadows.loop.status()["pending"].startswith("waiting: 120 of")
+    assert shadows.producer.on("model-events") == []
+
+
+async def test_a_winner_that_loses_on_live_traffic_is_refused(shadows: World) -> None:
+    """The world has changed back: the figures are those of the shadow period, and none shadows any more."""
+    run = await waits(shadows, "waiting: 0 of")
+    await answers(shadows, STEP, 3 * STEP)
+    await shadows.window(1, limit=0)
+    await shadows.window(2, limit=0)
+    refused = await ends(shadows, run, "refused")
+    assert refused["reason"].startswith("in shadow not better: accuracy 0.7")
+    assert refused["gain"] < 0
+    assert shadows.producer.on("model-events") == []
+    await shadows.until(lambda: [e["version"] for e in shadows.producer.on("challengers")] == ["2", None])
+
+
+async def test_who_else_announces_a_challenger_ends_the_shadow_period(shadows: World) -> None:
+    """The run is refused, says who and why, and the other announcement stands."""
+    run = await waits(shadows, "waiting: 0 of")
+    other = ChallengerChanged(
+        model="m", version="7", artifact_uri="", sha256="", effective_from=1, reason="a better idea", announced_by="us"
+    )  # fmt: skip
+    await shadows.take("challengers", other)
+    await shadows.window(1, rows=10)
+    refused = await ends(shadows, run, "refused")
+    said = "its shadow period was ended: version 7 shadows instead: a better idea (us); "
+    assert refused["reason"].startswith(said)
+    await shadows.considered(1)
+    assert len(shadows.producer.on("challengers")) == 1
+
+
+async def test_a_shadow_period_ends_with_the_champion_it_is_against(shadows: World) -> None:
+    """A rollback by hand meanwhile: refused, and none shadows any more."""
+    run = await waits(shadows, "waiting: 0 of")
+    await shadows.serves("0", "1", "rolled_back", 900)
+    refused = await ends(shadows, run, "refused")
+    assert refused["reason"].startswith("version 0 serves now, not version 1 that was challenged; ")
+    await shadows.until(lambda: shadows.producer.on("challengers")[-1]["version"] is None)
+
+
+async def test_after_its_shadow_period_a_winner_asks(shadows: World, asks: World) -> None:
+    """One run, three words: with the figures of the shadow period a person is asked."""
+    run = await waits(shadows, "waiting: 0 of")
+    await says(shadows, msgspec.structs.replace(run, run_id="another"), approved=True)
+    await answers(shadows, STEP, 3 * STEP)
+    await shadows.window(1)
+    await shadows.window(2)
+    await shadows.until(lambda: runs(shadows)[-1]["waits_for"] == "approval")
+    assert runs(shadows)[-1]["reason"].startswith("waiting for approval: in shadow better: accuracy")
+    await says(shadows, run, approved=True)
+    promoted = await ends(shadows, run, "promoted")
+    assert promoted["rows"]["shadow"] == 240
+    assert [d["waits_for"] for d in runs(shadows)] == [None, "shadow", "approval", None]
+
+
+@pytest.mark.parametrize("first", [STEP + 1, STEP + 990, 2 * STEP])
+async def test_when_in_a_window_the_predictor_took_it_up_decides_nothing(shadows: World, first: int) -> None:
+    """At the boundary, or at any moment of the window before it: the same rows, the same words, the same boundary."""
+    run = await waits(shadows, "waiting: 0 of")
+    await answers(shadows, first, 4 * STEP)
+    for k in (1, 2, 3):
+        await shadows.window(k)
+    promoted = await ends(shadows, run, "promoted")
+    assert (promoted["as_of"], promoted["rows"]["shadow"]) == (4 * STEP, 240)
+
+
+@pytest.mark.parametrize("lost", ["training-runs", "challengers"])
+async def test_a_restart_goes_on_with_a_shadow_period(shadows: World, lost: str) -> None:
+    """Killed before the period was recorded, or once it was announced: one announcement, and it ends as it would have."""
+    run = await waits(shadows, "waiting: 0 of")
+    made = Trained("2", "run", "revision", "checksum")
+    second = await again(shadows, lost=lost) if lost == "training-runs" else await again(shadows)
+    second.loop.registered._left = lambda _: (made, None)  # type: ignore[method-assign]
+    for k in range(3):
+        await second.window(k)
+    await answers(second, STEP, 3 * STEP)
+    promoted = await ends(second, run, "promoted")
+    assert promoted["rows"]["shadow"] == 240
+    await second.until(lambda: [e["version"] for e in second.producer.on("challengers")] == ["2", None])
+    await end(second)
