@@ -94,6 +94,53 @@ def train(
     say(console, f"{decided.decision}{version}: {decided.reason}")
 
 
+RUN = Annotated[
+    str, typer.Argument(help="the run's id or its beginning, or the model; default: the only one")
+]
+REASON = Annotated[
+    str, typer.Option(help="why; it stands on training-runs. Without one only the evidence is shown")
+]
+BY = Annotated[str, typer.Option(help="who says so")]
+WAIT = Annotated[float, typer.Option(help="seconds to wait for the run's end; 0: not at all")]
+
+
+@app.command()
+def approve(run: RUN = "", reason: REASON = "", by: BY = "", wait: WAIT = 0) -> None:
+    """Let a challenger serve that has won and waits for a person; shows its evidence first."""
+    _review(run, True, reason, by, wait)
+
+
+@app.command()
+def refuse(run: RUN = "", reason: REASON = "", by: BY = "", wait: WAIT = 0) -> None:
+    """Let a challenger that has won not serve: one that waits for a person, or shadows; shows its evidence first."""
+    _review(run, False, reason, by, wait)
+
+
+def _review(asked: str, approved: bool, reason: str, by: str, wait: float) -> None:
+    import asyncio
+
+    from servicekit.config import read_settings
+
+    from atalaia import approval
+    from atalaia.drift.explain import say
+
+    settings, console = read_settings(), Console()
+    run = approval.chosen(asyncio.run(approval.standing(settings)), asked, approved)
+    approval.render(console, run)
+    if not reason.strip():
+        raise UserError("say why, with --reason: it stands on training-runs.")
+    event = approval.word(run, approved, reason, by)
+    asyncio.run(approval.announce(settings, event))
+    say(console)
+    word = "approved" if approved else "refused"
+    say(console, f"Version {event.version} of {event.model} is {word}; its trainer does the rest.")
+    if wait:
+        end = asyncio.run(approval.end(settings, run.run_id, wait))
+        say(console, f"{end.decision}: {end.reason}")
+        if approved and end.decision != "promoted":
+            raise typer.Exit(1)
+
+
 @app.command()
 def demo(
     project: Annotated[
