@@ -220,18 +220,23 @@ class World:
         self.tasks: list[asyncio.Task[None]] = []
         self.log: list[tuple[str, Event]] = []  # all that was received
         self.named: set[str] = set()  # alerts that were raised
-        self._make()
+        self._left: Callable[[str], Any] | None = None
+        self.remake()
 
-    def _make(self) -> None:
+    def remake(self, left: Callable[[str], Any] | None = None) -> None:
+        """A loop of the parts as they are now; ``left``: what the registry says that a run has left, from now on."""
+        self._left = left or self._left
         self.knowledge = Knowledge("m")
         parts: Any = (self.consumer, self.producer, self.registry, self.pipeline)
         self.loop = Loop(self.settings, self.knowledge, *parts)
+        if self._left is not None:
+            self.loop.registered._left = self._left  # type: ignore[method-assign]
         self.loop.reader.caught_up.set()
 
     async def restart(self) -> None:
         """A new process: it knows nothing but the topics, what the old one sent there too."""
         await self.stop()
-        self._make()
+        self.remake()
         log, self.log = self.log, []
         own: dict[str, type[Event]] = {
             "training-runs": TrainingDecided,
@@ -306,6 +311,7 @@ class World:
                 model="m", version=version, as_of=(k + 1) * STEP, detector="adwin", rows=ROWS, error=0.5,
                 state="drift" if real else "ok", alert_id=real[0] if real else None, since=real[1] if real else None,
                 offsets={}, quality_alert_id=quality[0] if quality else None,
+                quality_state="drift" if quality else "ok", quality_since=quality[1] if quality else None,
             ),
         )  # fmt: skip
 

@@ -34,12 +34,13 @@ def asks(
     since: int = 0,
     name: str = "A",
     attempts: int = 3,
+    boundary: int = 100,
 ) -> Ask:
     """A trigger after what was said, with so many rows since whatever point."""
     history = History()
     for decision in said:
         history.record(decision)
-    return ask(Trigger(name, kind, since, ""), since, history, lambda _: labelled, attempts)
+    return ask(Trigger(name, kind, since, ""), since, boundary, history, lambda _: labelled, attempts)
 
 
 def one(found: Ask, labelled: int, needed: int = 400, **more: Any) -> Step | None:
@@ -61,6 +62,16 @@ def test_too_few_rows_wait_and_say_how_many() -> None:
     assert one(asks([said]), 143) is None
     assert one(asks([said]), 150) is not None
     assert one(asks([msgspec.structs.replace(said, since=5)]), 143) is not None
+
+
+def test_that_something_waits_is_said_once_a_boundary() -> None:
+    """Whatever it waits for by then; what is new beside it says so for itself."""
+    for said in (decided("waiting", 143, waits_for="rows"), decided("waiting", 143)):
+        told = asks([said], boundary=10)
+        assert one(told, 150) is None
+        assert one(told, 150, hold=Hold(99, "")) is None
+        (step,) = consider([told, asks(kind="real", name="R")], {0: Need(150, 400)}, 0.95)
+        assert [each.trigger.alert_id for each in step.asks] == ["R"]
 
 
 def test_a_need_by_the_curve_is_about_and_scarce_classes_are_named() -> None:
@@ -98,7 +109,7 @@ def test_the_quarter_is_of_the_rows_that_were_judged() -> None:
     history = History()
     history.record(decided("refused", 250, since=70, answers=["B", "A"], alert_id="B"))
     for later, due in ((310, False), (313, True)):
-        found = ask(Trigger("A", "virtual", 0, ""), 0, history, {0: 900, 70: later}.__getitem__, 3)
+        found = ask(Trigger("A", "virtual", 0, ""), 0, 100, history, {0: 900, 70: later}.__getitem__, 3)
         assert found.due is due
 
 

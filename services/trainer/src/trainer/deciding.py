@@ -70,7 +70,7 @@ class Deciding:
         for trigger in triggers:
             begun = trigger.since or 0
             since = max(begun, champion.trained_until or begun)  # the holdout is new to the champion too
-            asks.append(ask(trigger, since, history, count, attempts))
+            asks.append(ask(trigger, since, boundary, history, count, attempts))
         return asks
 
     def _decision(

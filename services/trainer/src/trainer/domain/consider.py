@@ -24,7 +24,10 @@ Count = Callable[[int], int]  # how many labelled rows there are since an event 
 
 @dataclass(frozen=True)
 class Ask:
-    """A trigger that is open at a boundary; ``since`` is where rows count as new, ``failures`` those on the rows there are."""
+    """A trigger that is open at a boundary; ``since`` is where rows count as new, ``failures`` those on the rows there are.
+
+    ``said``: that it waits has been said as of this very boundary. Once is enough, whatever has changed in between.
+    """
 
     trigger: Trigger
     since: int
@@ -32,19 +35,23 @@ class Ask:
     failures: int
     last: TrainingDecided | None
     answer: TrainingDecided | None
+    said: bool = False
 
     def told(self, hold: Hold) -> bool:
         """Whether it has been said that it waits for this, be it in words of its own or by the run that is not over."""
         last = self.last
-        return last is not None and (
-            last.decision == "waiting" and last.waits_for != "rows" and last.as_of >= hold.since
+        return self.said or (
+            last is not None
+            and (last.decision, last.waits_for == "rows") == ("waiting", False)
+            and last.as_of >= hold.since
         )
 
     def waits(self, since: int, labelled: int) -> bool:
         """Whether it has been said that it waits for more rows than these."""
         last = self.last
-        return last is not None and (
-            (last.decision, last.waits_for, last.since) == ("waiting", "rows", since)
+        return self.said or (
+            last is not None
+            and (last.decision, last.waits_for, last.since) == ("waiting", "rows", since)
             and last.rows.get("labelled", 0) >= labelled
         )
 
@@ -83,9 +90,9 @@ class Step:
     attempt: int | None = None
 
 
-def ask(trigger: Trigger, since: int, history: History, count: Count, attempts: int) -> Ask:
-    """How a trigger stands, by what was said of it and the rows there are now."""
-    answer = history.answer(trigger.alert_id)
+def ask(trigger: Trigger, since: int, boundary: int, history: History, count: Count, attempts: int) -> Ask:
+    """How a trigger stands at a boundary, by what was said of it and the rows there are now."""
+    answer, last = history.answer(trigger.alert_id), history.last(trigger.alert_id)
     failures = sum(
         not grown(run.rows.get("labelled", 0), count(run.since)) for run in history.failed(trigger.alert_id)
     )
@@ -93,7 +100,8 @@ def ask(trigger: Trigger, since: int, history: History, count: Count, attempts: 
     due = failures < attempts and (
         new or (answer is not None and grown(answer.rows.get("labelled", 0), count(answer.since)))
     )
-    return Ask(trigger, since, due, failures, history.last(trigger.alert_id), answer)
+    said = last is not None and last.decision == "waiting" and last.as_of == boundary
+    return Ask(trigger, since, due, failures, last, answer, said)
 
 
 def consider(
@@ -123,8 +131,8 @@ def consider(
         steps.append(Step("waiting", f"waiting: {hold.reason}", untold[0].since, untold))
     if free:
         since = max((each.since for each in free), key=lambda s: (needs[s].labelled / needs[s].rows, s))
-        if not all(each.waits(since, needs[since].labelled) for each in free):
-            steps.append(_wait(since, free, needs[since], complete))
+        if news := [each for each in free if not each.waits(since, needs[since].labelled)]:
+            steps.append(_wait(since, news, needs[since], complete))
     return steps
 
 
