@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
+import msgspec
 import pytest
-from contracts.events import TrainingRequested
+from contracts.events import ChallengerReviewed, TrainingDecided, TrainingRequested
 from servicekit.http import Health
 from trainer.consumes.http import make_app
+from trainer_fakes import begun
 
 
-def client(asked: list[TrainingRequested], error: Exception | None = None) -> httpx.AsyncClient:
-    """The app over a list in place of the topic."""
+def client(
+    asked: list[Any], error: Exception | None = None, pending: TrainingDecided | None = None
+) -> httpx.AsyncClient:
+    """The app over a list in place of the topics."""
 
-    async def ask(event: TrainingRequested) -> None:
+    async def ask(event: TrainingRequested | ChallengerReviewed) -> None:
         if error:
             raise error
         asked.append(event)
 
-    app = make_app("m", lambda: {"model": "m"}, ask, Health())
+    app = make_app("m", lambda: {"model": "m"}, ask, Health(), ask, lambda: pending)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://trainer")
 
 
@@ -49,3 +55,40 @@ async def test_a_broker_that_is_away_is_said() -> None:
     """503: nobody was told, so it may be asked for again."""
     answer = await client([], ConnectionError("no broker")).post("/api/v1.0/trainings")
     assert (answer.status_code, answer.json()["detail"]) == (503, "Kafka did not take the request: no broker")
+
+
+ASKS = msgspec.structs.replace(begun(), decision="waiting", waits_for="approval", challenger_version="2")
+URL = f"/api/v1.0/trainings/{ASKS.run_id}/review"
+
+
+async def test_a_word_on_the_run_that_is_pending_is_on_the_topic() -> None:
+    """Yes or no, with its reason and who says so."""
+    said: list[Any] = []
+    word = {"approved": True, "reason": "read it", "reviewed_by": "us"}
+    answer = await client(said, pending=ASKS).post(URL, json=word)
+    assert (answer.status_code, answer.json()) == (202, {"run_id": ASKS.run_id})
+    assert said == [ChallengerReviewed(run_id=ASKS.run_id, model="m", version="2", **word)]
+
+
+@pytest.mark.parametrize(
+    ("pending", "body", "status", "detail"),
+    [
+        (None, b'{"approved": true}', 409, "does not wait for anybody"),
+        (ASKS, b"{}", 422, "not a word on a challenger"),
+        (
+            msgspec.structs.replace(ASKS, waits_for="shadow"),
+            b'{"approved": true}',
+            409,
+            "it can only be refused",
+        ),
+    ],
+)
+async def test_a_word_that_nobody_waits_for_is_refused(
+    pending: TrainingDecided | None, body: bytes, status: int, detail: str
+) -> None:
+    """And is on no topic."""
+    said: list[Any] = []
+    answer = await client(said, pending=pending).post(URL, content=body)
+    assert answer.status_code == status
+    assert detail in answer.json()["detail"]
+    assert said == []

@@ -17,6 +17,7 @@ from trainer.consumes.http import make_app
 from trainer.domain.knowledge import Knowledge
 from trainer.loop import Loop
 from trainer.pipeline import Pipeline
+from trainer.produces.approvals import review
 from trainer.produces.training_requests import request
 from trainer.reading import TAKES
 
@@ -51,7 +52,14 @@ async def _run(settings: Settings, pipeline: Pipeline) -> None:
         asyncio.create_task(loop.alias.follow(), name="follow"),
         asyncio.create_task(
             serve(
-                make_app(settings.model, loop.status, partial(request, producer), health),
+                make_app(
+                    settings.model,
+                    loop.status,
+                    partial(request, producer),
+                    health,
+                    partial(review, producer),
+                    loop.knowledge.history.pending,
+                ),
                 settings.host,
                 settings.trainer_port,
             ),
