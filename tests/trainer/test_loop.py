@@ -25,6 +25,7 @@ from contracts.events import (
     Event,
     ModelChanged,
     OutcomesJoined,
+    PromotionReviewed,
     QualityReported,
     TrainingDecided,
     WindowTested,
@@ -79,6 +80,7 @@ class World:
             "ATALAIA_PARTITIONS": "2",
             "ATALAIA_TRAINER_PORT": str(free_port()),
             "ATALAIA_MIN_TRAIN_ROWS": "100",
+            "ATALAIA_WINDOW_MS": str(STEP),
             "TOY_HOLD": str(folder / "hold"),
             "PYTHONPATH": os.pathsep.join([*sys.path, str(self.project / "src")]),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -459,6 +461,46 @@ def test_a_rollback_by_hand_while_a_training_runs_holds(world: World) -> None:
     last = world.read("model-events", ModelChanged)[-1]
     assert (last.version, last.previous_version, last.action) == ("5", "6", "rolled_back")
     assert last.sha256 == world.registry.bundle(MODEL, "5").sha256
+
+
+def test_a_winner_waits_for_a_person_through_a_crash(world: World) -> None:
+    """Nothing serves meanwhile; approved while no trainer runs, it is promoted by the next one, once."""
+    assert world.kill(signal.SIGTERM) == 0
+    world.env["ATALAIA_PROMOTION"] = "approve"
+    world.start()
+    world.window(12, "5", 3000, -2.0, alert="E", since=12 * STEP)
+    asks = world.considered(12)["decisions"][-1]
+    assert (asks["decision"], asks["waits_for"], asks["challenger_version"]) == ("waiting", "approval", "8")
+    assert asks["reason"].startswith("waiting for approval: better: accuracy")
+    assert world.registry.champion(MODEL) == "5"
+    world.kill()
+    command = [sys.executable, "-m", "atalaia.cli", "approve", MODEL, "--reason", "read it", "--by", "us"]
+    done = subprocess.run(command, env=world.env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Version 8 of toy-model is to take the place of version 5." in done.stdout
+    world.start()
+    wait_for("the alias", lambda: world.registry.champion(MODEL) == "8", 30)
+    wait_for("the record", lambda: get(world.url("/api/v1.0/status"))["pending"] is None, 30)
+    last = world.read("training-runs", TrainingDecided)[-1]
+    assert (last.run_id, last.decision) == (asks["run_id"], "promoted")
+    assert last.reason.startswith("approved by us: read it; better: accuracy")
+    (event,) = [e for e in world.read("model-events", ModelChanged) if e.version == "8"]
+    assert (event.previous_version, event.effective_from) == ("5", 13 * STEP)
+
+
+def test_a_promoted_version_that_does_worse_is_rolled_back(world: World) -> None:
+    """The world changes back to what its predecessor knows: after five windows one look, one event, and the alias follows."""
+    for k in range(13, 18):
+        world.window(k, "8", 40, 2.0)
+        status = world.considered(k)
+    assert status["version"] == world.registry.champion(MODEL) == "5"
+    (look,) = world.read("promotion-reviews", PromotionReviewed)
+    assert (look.version, look.previous_version, look.rows, look.verdict) == ("8", "5", 200, "rolled_back")
+    assert look.high < 0
+    event = world.read("model-events", ModelChanged)[-1]
+    assert (event.action, event.version, event.previous_version) == ("rolled_back", "5", "8")
+    assert (event.effective_from, event.reason) == (18 * STEP, look.reason)
+    assert event.sha256 == world.registry.bundle(MODEL, "5").sha256
 
 
 def test_a_version_is_made_again_bit_for_bit(world: World, tmp_path: Path) -> None:
