@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
-from contracts.events import Event, ModelChanged, PromotionReviewed, TrainingDecided
+from contracts.events import ModelChanged, PromotionReviewed
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -16,7 +14,6 @@ from sklearn.metrics import root_mean_squared_error
 from trainer.domain import review
 from trainer.domain.challenge import Scored
 from trainer.domain.student import quantile
-from trainer.loop import Loop
 from trainer_fakes import STEP, World, bundle, outcomes, threshold
 
 WINDOW, WANTED = 3_600_000, 2_000
@@ -135,13 +132,6 @@ def test_without_the_price_of_looking_it_would_err_more_often() -> None:
         assert rolled_back(accuracy(0.2, 0.2), 200, 10) > 0.05
 
 
-async def end(world: World) -> None:
-    """Stop what runs."""
-    for task in world.tasks:
-        task.cancel()
-    await asyncio.gather(*world.tasks, return_exceptions=True)
-
-
 @pytest.fixture
 async def world() -> Any:
     """Version 2 is promoted over version 1 at the end of window 0: right for x > 2, and the world was that."""
@@ -153,7 +143,7 @@ async def world() -> Any:
     await made.considered(0)
     assert made.loop.status()["version"] == "2"
     yield made
-    await end(made)
+    await made.stop()
 
 
 async def windows(
@@ -262,28 +252,13 @@ async def test_nothing_is_rolled_back_over_what_somebody_made_serve_meanwhile(wo
 async def test_a_crash_at_any_point_of_a_rollback_leaves_one(world: World, lost: list[str]) -> None:
     """Before the look was recorded, between it and model-events, or after both."""
     await windows(world, 1, 6, limit=0)
-    await end(world)
+    await world.stop()
     sent = world.producer.sent
     for topic in lost:
         del sent[max(i for i, (name, _) in enumerate(sent) if name == topic)]
-    other = World()
-    other.loop.settings = world.loop.settings
-    other.registry, other.producer = world.registry, world.producer
-    parts: Any = (other.producer, other.registry, other.pipeline)
-    other.loop = Loop(world.loop.settings, other.knowledge, other.consumer, *parts)  # type: ignore[arg-type]
-    other.loop.reader.caught_up.set()
-    said: dict[str, type[Event]] = {
-        "training-runs": TrainingDecided, "model-events": ModelChanged, "promotion-reviews": PromotionReviewed,
-    }  # fmt: skip
-    await other.serves("1", None, "installed")
-    for topic, value in sent:
-        await other.take(topic, msgspec.convert(value, said[topic]))
-    for k in range(6):
-        await other.window(k, 120 if k == 0 else 30, alert=None, version="2" if k else "1", limit=0)
-    other.tasks.append(asyncio.create_task(other.loop.decide()))
-    await other.until(lambda: other.registry.alias == "1" and other.loop.status()["version"] == "1")
-    assert len(looks(other)) == 1
-    assert [(e["action"], e["version"]) for e in other.producer.on("model-events")] == [
+    await world.restart()
+    await world.until(lambda: world.registry.alias == world.loop.status()["version"] == "1")
+    assert len(looks(world)) == 1
+    assert [(e["action"], e["version"]) for e in world.producer.on("model-events")] == [
         ("promoted", "2"), ("rolled_back", "1"),
     ]  # fmt: skip
-    await end(other)

@@ -373,3 +373,8 @@ TRAININGS = _counter(
     Label("decision", "what was decided", "`started`, `waiting`, `refused`, `promoted`, `failed`"),
     by=[TRAINER], unit="decisions", field="TrainingDecided.decision",
 )  # fmt: skip
+REVIEWS = _counter(
+    "atalaia_promotion_reviews_total", "looks at promoted versions on the rows they have served",
+    Label("verdict", "what a look says", "`undecided`, `kept`, `rolled_back`"),
+    by=[TRAINER], unit="looks", field="PromotionReviewed.verdict",
+)  # fmt: skip

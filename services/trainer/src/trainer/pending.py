@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
-from contracts.events import TrainingDecided
+from contracts.events import ModelChanged, TrainingDecided
 from scoring import Unusable
 from servicekit.config import Settings
 from servicekit.errors import UserError
@@ -66,6 +66,8 @@ class Pending:
         late = superseded(serving, run.champion_version, run.challenger_version, self._knowledge.served)
         if late is not None:
             return pending.ended(run, late, as_of)
+        if serving.version == run.challenger_version:
+            return await self._serves(run, serving)
         said = self._knowledge.approvals.of(run.run_id)
         if said is None or (said.approved and run.waits_for != "approval"):
             return None
@@ -88,6 +90,17 @@ class Pending:
             return await self._again(run, rows, boundary)
         except (Unusable, UserError, ValueError) as error:
             return pending.ended(run, str(error), boundary, failed=True)
+
+    async def _serves(self, run: TrainingDecided, serving: ModelChanged) -> TrainingDecided:
+        """A run whose end a crash kept from being recorded; or somebody has made its challenger serve."""
+        said = self._knowledge.approvals.of(run.run_id)
+        if serving.action == "promoted" and run.waits_for == "shadow":
+            again = await self.considered(serving.effective_from)
+            if again is not None and again.decision == "promoted":
+                return again
+        if said is not None and said.approved:
+            return pending.reviewed(run, said, serving.effective_from)
+        return pending.serves(run, serving)
 
     @property
     def _needed(self) -> int:

@@ -10,6 +10,7 @@ from contracts.events import ModelChanged, PromotionReviewed
 from scoring import Unusable
 from servicekit.config import Settings
 from servicekit.errors import UserError
+from servicekit.metrics import REVIEWS
 from servicekit.registry import ModelBundle
 
 from trainer.domain import review
@@ -63,6 +64,7 @@ class Reviewing:
             return
         await promotion_reviews.look(self._producer, look)
         self._knowledge.reviews.looked(look)
+        REVIEWS.labels(look.verdict).inc()
         log.info("as of %d, version %s: %s", boundary, look.version, look.reason)
         await self.follow()
 

@@ -115,9 +115,9 @@ def said(event: ReferenceAccepted) -> Iterator[str]:
 
 def under_way(alert_id: str, decisions: Iterable[TrainingDecided]) -> Iterator[str]:
     """A word of warning where the trainer is answering the alert already."""
-    last = {decision.run_id: decision for decision in decisions if decision.alert_id == alert_id}
+    last = {run.run_id: run for run in decisions if alert_id in (run.alert_id, *run.answers)}
     for decision in last.values():
-        if decision.decision == "started":
+        if decision.decision == "started" or decision.waits_for in ("shadow", "approval"):
             yield (
                 f"A training that this alert began is under way ({decision.reason}). Should its model be promoted, "
                 f"that answers the alert, and the new version has its own reference."

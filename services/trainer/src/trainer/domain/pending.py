@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.events import ChallengerReviewed, TrainingDecided
+from contracts.events import ChallengerReviewed, ModelChanged, TrainingDecided
 from msgspec.structs import replace
 
 from trainer.domain.challenge import Verdict
@@ -56,6 +56,17 @@ def reviewed(run: TrainingDecided, said: ChallengerReviewed, as_of: int) -> Trai
         waits_for=None,
         as_of=as_of,
         reason=f"{word}{by}{why}; {run.reason.removeprefix(ASKS)}",
+    )
+
+
+def serves(run: TrainingDecided, serving: ModelChanged) -> TrainingDecided:
+    """A run whose challenger has come to serve without it."""
+    return replace(
+        run,
+        decision="promoted",
+        waits_for=None,
+        as_of=max(run.as_of, serving.effective_from),
+        reason=f"it serves already: {serving.reason or 'no reason given'}",
     )
 
 
