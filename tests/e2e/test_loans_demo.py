@@ -20,5 +20,5 @@ def test_the_loop_closes_on_loans(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=580)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert {c["ok"] for c in summary["checks"]} == {True}
+    assert {c["ok"] for c in summary["checks"] if c["counts"]} == {True}
     assert {a["kind"] for a in summary["alerts"]} == {"real"}

@@ -1,4 +1,4 @@
-"""Fixed policies, offline: the January model that nobody retrains, and monthly retraining on everything so far."""
+"""Fixed policies, offline: the January model that nobody retrains, and monthly retraining on the last month or on all."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def figures(truth: NDArray[Any], p: NDArray[np.float64]) -> dict[str, float]:
 def run(project: Path = Path(), progress: Callable[[str], None] = lambda _: None) -> pd.DataFrame:
     """Every labelled departure from ``START`` on: ``event_time``, the target, and each policy's probability.
 
-    Columns ``frozen`` and ``monthly`` hold the probability of "yes".
+    Columns ``frozen``, ``last_month`` and ``monthly`` hold the probability of "yes". The latter two train ten times,
+    from March to December.
     """
     p = yaml.safe_load((project / "params.yaml").read_text(encoding="utf-8"))
     frame = read(p["prepare"]["late_minutes"])
@@ -45,12 +46,13 @@ def run(project: Path = Path(), progress: Callable[[str], None] = lambda _: None
     january = fit(frame[(frame["event_time"] < START) & (frame["label_time"] < START)])
     result = frame[live].copy()
     result["frozen"] = january.predict_proba(result[NAMES])[:, 1]
-    result["monthly"] = result["frozen"]
+    result["last_month"] = result["monthly"] = result["frozen"]
     months = month[live]
     for m in range(3, 13):
         begin = frame.loc[month == m, "event_time"].min()
         progress(f"monthly policy, month {m}")
-        model = fit(frame[(frame["event_time"] < begin) & (frame["label_time"] < begin)])
-        now = months == m
-        result.loc[now, "monthly"] = model.predict_proba(result.loc[now, NAMES])[:, 1]
-    return result[["event_time", TARGET, "frozen", "monthly"]]
+        known, now = (frame["event_time"] < begin) & (frame["label_time"] < begin), months == m
+        for name, rows in (("monthly", known), ("last_month", known & (month == m - 1))):
+            model = fit(frame[rows])
+            result.loc[now, name] = model.predict_proba(result.loc[now, NAMES])[:, 1]
+    return result[["event_time", TARGET, "frozen", "last_month", "monthly"]]

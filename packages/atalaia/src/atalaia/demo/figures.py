@@ -48,6 +48,13 @@ class Scores:
                 found["auc"] = float(roc_auc_score(late, p))
         return found
 
+    def compared(self, who: str, mask: Mask) -> dict[str, float]:
+        """:meth:`metrics`, and where there is a log loss that of all rows beside it."""
+        found = self.metrics(who, mask)
+        if "log_loss" in found:
+            found["log_loss_year"] = self.metrics(who, np.ones_like(mask))["log_loss"]
+        return found
+
     def by_window(self, origin: int, window: int) -> list[dict[str, Any]]:
         """Both models' metrics in every window that has rows."""
         k = (self.time - origin) // window

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ class Sent:
     failures: list[str] = field(default_factory=list)
     phases: dict[str, str] = field(default_factory=dict)  # batch id -> phase, where phases are named
     versions: Counter[str] = field(default_factory=Counter)
+    answered: dict[str, int] = field(default_factory=dict)  # version -> its first answer, wall clock, ms
 
 
 class Replay:
@@ -159,6 +161,7 @@ class Replay:
         self.sent.batches += 1
         self.sent.rows += batch.rows
         self.sent.versions[answer["version"]] += batch.rows
+        self.sent.answered.setdefault(answer["version"], time.time_ns() // 1_000_000)
         due, order = self._due, self._order
         for row, truth, known in zip(rows, batch.truths, batch.label_times, strict=True):
             if truth is not None:

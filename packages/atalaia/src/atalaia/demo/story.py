@@ -84,6 +84,7 @@ class Story:
     decisions: list[TrainingDecided] = field(default_factory=list)
     models: list[ModelChanged] = field(default_factory=list)
     outcomes: Outcomes = field(default_factory=Outcomes)
+    written: dict[str, list[int]] = field(default_factory=dict)  # by topic, beside the lists: wall clock, ms
     prediction_rows: int = 0
     prediction_ids: int = 0
 

@@ -100,6 +100,7 @@ async def read_all(
                 event = checker.update(record.value, record.headers, f"[{record.partition}] {record.offset}")
                 if event is not None:
                     take(event)
+                    story.written.setdefault(topic, []).append(record.timestamp)
             tick(topic, checker.seen.messages)
         checked[topic] = checker.seen
         dead = [record async for batch in read_whole(settings, described.dlq) for record in batch]

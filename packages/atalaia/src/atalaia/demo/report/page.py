@@ -70,11 +70,14 @@ def _policies(summary: dict[str, Any]) -> str:
     after = {k: v for k, v in summary["after_first_promotion"].items() if isinstance(v, dict) and v}
     if not after:
         return ""
-    metrics = [m for m in ("log_loss", "auc", "accuracy") if any(m in v for v in after.values())]
+    metrics = [
+        m for m in ("log_loss", "auc", "accuracy", "log_loss_year") if any(m in v for v in after.values())
+    ]
     names = {
         "served": "served by the loop",
         "frozen": "first model, never retrained",
-        "monthly": "retrained monthly",
+        "last month": "retrained monthly on the last month",
+        "monthly": "retrained monthly on everything so far",
     }
     rows = [
         [escape(names.get(who, who)), *(f"{v[m]:.4f}" if m in v else "" for m in metrics)]
