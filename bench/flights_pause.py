@@ -1,7 +1,7 @@
 """The trainer's decisions over the flights' year without the platform: how long it should pause after a training.
 
 The trainer's own domain decides (whether to train, on which rows, whether the challenger wins) and the project's own forest is
-trained; Kafka, MLflow, DVC, ONNX and the monitor are left out. Of the monitor one fact is taken: the first whole window
+trained; Kafka, MLflow, DVC, ONNX, the choice among candidates and the monitor are left out. Of the monitor one fact is taken: the first whole window
 of each version drifted, in all sixteen windows of docs/flights-alerts.md, and no alert of errors came. So an alert is open from
 the first boundary after a promotion on, since that promotion. A version serves from the second minute past the grace on.
 
@@ -32,6 +32,7 @@ PROJECT = Path(__file__).parents[1] / "projects" / "flights"
 sys.path.insert(0, str(PROJECT / "src"))
 
 from contracts.events import ModelChanged, TrainingDecided  # noqa: E402
+from flights import policies  # noqa: E402
 from flights.fields import FIELDS, TARGET  # noqa: E402
 from flights.source import read  # noqa: E402
 from flights.stream import START  # noqa: E402
@@ -47,7 +48,7 @@ from trainer.domain.selection import select  # noqa: E402
 from trainer.domain.triggers import Trigger  # noqa: E402
 
 WEEK = 7 * 86_400_000
-WINDOW, GRACE, COMPLETE, LEAST, P_VALUE, RECALL_LOSS = 2 * WEEK, 3_600_000, 0.95, 8_000, 0.05, 0.5
+WINDOW, GRACE, P_VALUE, RECALL_LOSS = 2 * WEEK, 3_600_000, 0.05, 0.5
 NAMES = [f.name for f in FIELDS]
 
 
@@ -101,11 +102,11 @@ class World:
             np.save(path, model.predict_proba(self.live[NAMES])[:, 1])
         return np.load(path)
 
-    def cut(self, boundary: int) -> int | None:
+    def cut(self, boundary: int, complete: float) -> int | None:
         """The end of the newest window with labels enough, as of a boundary."""
         for end in range(boundary, START, -WINDOW):
             inside = (self.event >= end - WINDOW) & (self.event < end)
-            if inside.any() and (self.label[inside] < boundary).mean() >= COMPLETE:
+            if inside.any() and (self.label[inside] < boundary).mean() >= complete:
                 return end
         return None
 
@@ -122,15 +123,18 @@ class World:
         return float(-np.log(np.clip(given, 1e-7, 1)).mean())
 
 
-def play(world: World, length: int, late_by: int = 0) -> Year:
-    """A year with a pause of ``length`` ms; ``late_by``: how long after its boundary a decision is held back."""
+def play(world: World, length: int, complete: float, least: int, late_by: int = 0) -> Year:
+    """A year with a pause of ``length`` ms; ``late_by``: how long after its boundary a decision is held back.
+
+    ``complete``: the share of labels that makes a window fit for training; ``least``: rows that a training needs.
+    """
     history, year = History(), Year()
     year.served = np.empty(len(world.event))
     serving = Version("1", world.fit(np.arange(0), world.first), None, START)
     changed = ModelChanged("m", "1", None, "installed", "", "", START, "")
     first = 0
     for boundary in range(START + WINDOW, int(world.event[-1]) + WINDOW + 1, WINDOW):
-        cut = world.cut(boundary)
+        cut = world.cut(boundary, complete)
         known = (world.label < boundary) & (world.event < (cut or 0))
         trigger = Trigger(f"{serving.name}", "virtual", serving.since, "")
         since = max(serving.since, serving.trained_until or serving.since)
@@ -138,10 +142,10 @@ def play(world: World, length: int, late_by: int = 0) -> Year:
         def count(at: int, known: Any = known) -> int:
             return int((known & (world.event >= at)).sum())
 
-        need = Need(count(since), LEAST)
+        need = Need(count(since), least)
         hold = pause(length, boundary, history.decisions, changed, None)
         asks = [ask(trigger, since, history, count, 3)] if boundary >= serving.since + WINDOW else []
-        steps = consider(asks, {since: need}, COMPLETE, hold) if asks else []
+        steps = consider(asks, {since: need}, complete, hold) if asks else []
         for step in steps:
             decision = TrainingDecided(
                 run_id("m", serving.name, boundary), "m", serving.name, boundary, step.decision, "", since, cut,
@@ -201,6 +205,13 @@ def main() -> None:
     parser.add_argument(
         "--late", action="store_true", help="decisions take effect a window late, as they once did"
     )
+    parser.add_argument("--complete", type=float, default=0.9, help="ATALAIA_LABEL_COMPLETE")
+    parser.add_argument(
+        "--least", type=int, default=10_000, help="rows: what the learning curve makes of the setting"
+    )
+    parser.add_argument(
+        "--fixed", action="store_true", help="the fixed policies too, which train twenty forests"
+    )
     parser.add_argument(
         "--cache", type=Path, default=Path(tempfile.gettempdir()) / f"flights-pause-{os.getuid()}"
     )
@@ -209,7 +220,7 @@ def main() -> None:
     world = World(asked.cache)
     everything = np.ones(len(world.event), dtype=bool)
     for weeks in asked.weeks:
-        year = play(world, round(weeks * WEEK), WINDOW if asked.late else 0)
+        year = play(world, round(weeks * WEEK), asked.complete, asked.least, WINDOW if asked.late else 0)
         after = everything if not year.promotions else world.event >= year.promotions[0]
         print(
             f"pause {weeks:g} weeks: {year.trainings} trainings, {len(year.promotions)} promoted, log loss "
@@ -217,6 +228,11 @@ def main() -> None:
             f"first promotion on",
             flush=True,
         )
+    if asked.fixed:
+        table = policies.run(PROJECT)
+        for name in ("frozen", "last_month", "monthly"):
+            figures = policies.figures(table.iloc[:, 1].to_numpy(), table[name].to_numpy())
+            print(f"{name}: log loss {figures['log_loss']:.4f} over the year", flush=True)
 
 
 if __name__ == "__main__":
