@@ -5,14 +5,15 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 PARTS := packages/contracts packages/summaries packages/scoring packages/servicekit packages/modelkit packages/atalaia \
          services/predictor services/drift-monitor services/feedback services/trainer
-CODE := packages services projects tests bench
+CODE := packages services projects tests bench templates/served.py
 READY := .venv/.ready
 PEERS := .bench-venv/.ready
 NANNYML := .nannyml-venv/.ready
+CI_LOCAL := tests/template/node_modules/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates experiments contracts lock clean
+.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -59,6 +60,18 @@ test-fast: $(READY) ## only the tests that start nothing
 
 test-slow: $(READY) ## the long ones
 	$(BIN)/python -m pytest -m slow
+
+test-template: $(READY) $(CI_LOCAL) ## the model project's template: four kinds, updates, served, its CI for real (Node 20, rsync)
+	@command -v rsync >/dev/null || { echo "gitlab-ci-local copies with rsync: apt-get install rsync" >&2; exit 2; }
+	$(BIN)/python -m pytest tests/template tests/projects/test_lightgbm.py
+
+$(CI_LOCAL): tests/template/package-lock.json
+	@command -v npm >/dev/null || { echo "the template's CI runs in gitlab-ci-local: install Node 20 with npm" >&2; exit 2; }
+	npm ci --prefix tests/template --ignore-scripts --no-audit --no-fund --silent
+	@touch $(CI_LOCAL)
+
+projects: $(READY) ## write the template's files into the served projects anew
+	$(BIN)/python templates/served.py
 
 lint: $(READY) ## ruff, strict mypy, generated files up to date
 	$(BIN)/ruff check $(CODE)
@@ -122,4 +135,4 @@ lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' o
 	  --no-emit-package nvidia-nccl-cu12 --python-version 3.11 bench/nannyml.in -o bench/nannyml.lock
 
 clean: ## remove what setup and runs made
-	rm -rf .venv .uv .bench-venv .nannyml-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*
+	rm -rf tests/template/node_modules .venv .uv .bench-venv .nannyml-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*

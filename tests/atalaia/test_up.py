@@ -191,3 +191,21 @@ def test_absent_broker_is_one_line(
     assert ended.value.code == 2
     assert "No Kafka broker answers" in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_repository_of_a_project_that_holds_the_data_folder(tmp_path: Path) -> None:
+    """``atalaia up --project .`` keeps everything in ``./.atalaia``: neither that nor an environment is copied into it."""
+    folder = _project(tmp_path / "p")
+    (folder / ".venv").mkdir()
+    (folder / ".venv" / "large").write_text("")
+    data = folder / ".atalaia" / "p"
+    data.mkdir(parents=True)
+    for _ in range(2):
+        copy = repository_of(find_project(folder), data)
+        assert {path.name for path in copy.iterdir()} == {
+            ".git",
+            ".dvc",
+            ".dvcignore",
+            "params.yaml",
+            "dvc.yaml",
+        }

@@ -42,7 +42,7 @@ def test_figure_18_is_the_thesis_s() -> None:
 def test_no_row_is_in_two_worlds() -> None:
     """Base, steady and drifted traffic share no row, and together are all 1,599."""
     done = python(
-        "from wine_quality.source import read; from wine_quality.worlds import worlds\n"
+        "from wine_quality.source import read; from wine_quality.prepare import worlds\n"
         "f = read(); f['id'] = range(len(f)); w = worlds(f, 11, 0.25, 20)\n"
         "ids = [i for part in w.values() for i in part['id']]\n"
         "assert w['drifted']['alcohol'].min() > 11 >= w['steady']['alcohol'].max()\n"

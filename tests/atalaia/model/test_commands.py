@@ -199,3 +199,23 @@ def test_a_rollback_is_one_record_whoever_is_away(kafka: str, registry: str) -> 
     )  # fmt: skip
     assert (second.version, second.previous_version, second.effective_from) == ("2", "1", 50_001)
     assert (first.reason, second.reason) == ("complaints", "it was the weather")
+
+
+@pytest.mark.kafka
+def test_an_installation_is_one_record_that_follows_the_one_before(kafka: str, registry: str) -> None:
+    """What CI has published serves after what served, with its alias; once more it is no second record."""
+    from servicekit.registry import Registry
+
+    asyncio.run(serve_first(kafka))
+    told = said(atalaia(kafka, registry, "install", "m", "2", "--reason", "commit 1a2b"))
+    assert "Version 2 of m is to serve in place of version 1" in told
+    assert Registry(registry).champion("m") == "2"
+    assert "Version 2 of m serves already." in said(
+        atalaia(kafka, registry, "install", "m", "2", "--reason", "again")
+    )
+    assert "version 2 serves, installed" in said(atalaia(kafka, registry, "status", "--model", "m"))
+    assert "say why, with --reason" in refused(atalaia(kafka, registry, "install", "m", "1", "--reason", " "))
+    last = asyncio.run(read_events(Settings(kafka=kafka), "model-events", ModelChanged))[-1]
+    assert (last.version, last.previous_version, last.action, last.reason) == (
+        "2", "1", "installed", "commit 1a2b",
+    )  # fmt: skip

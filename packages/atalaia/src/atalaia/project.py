@@ -74,7 +74,7 @@ def _run(command: list[str], cwd: Path) -> None:
         raise UserError(f"{' '.join(command[:4])} failed in {cwd}: {why[-1] if why else done.returncode}")
 
 
-NOT_COPIED = (".git", "__pycache__", ".dvc", "mlruns", "*.pyc")
+NOT_COPIED = (".git", "__pycache__", ".dvc", ".venv", ".atalaia", ".atalaia-source", "mlruns", "*.pyc")
 MADE = ("data", "models", "reports")  # by the project's stages
 
 

@@ -143,6 +143,7 @@ def diagram(topics: list[Topic]) -> str:
         "    shadow{{atalaia model shadow}} --> challengers",
         "    train{{atalaia train}} --> training_requests",
         "    rollback{{atalaia model rollback}} --> model_events",
+        "    install{{atalaia model install}} --> model_events",
         # No topic, but nothing is served or watched without it: models and profiles by version.
         "    registry[(MLflow registry)]",
         "    trainer -.-> registry",

@@ -14,6 +14,7 @@ from modelkit.candidates import draw, named
 from modelkit.export import score, sklearn_fit
 from modelkit.fitted import Fit
 from modelkit.measures import measure
+from modelkit.plots import write_predictions
 from modelkit.project import DATA, MODELS, REPORTS, combine, live_rows, params, read_json, write_json
 from modelkit.training import Training, report, without_copies
 
@@ -105,13 +106,14 @@ def train_stage(
 
 
 def evaluate_stage(target: str, fields: Sequence[FieldSpec]) -> None:
-    """Metrics of the ONNX model on the test rows, and a classifier's confusion."""
+    """Metrics of the ONNX model on the test rows, its answers, and a classifier's confusion."""
     from sklearn.metrics import confusion_matrix
 
     model = (MODELS / "model.onnx").read_bytes()
     classes: list[str] | None = read_json(MODELS / "classes.json")
     test = cast(pd.read_parquet(DATA / "test.parquet"), fields)
     predicted, probabilities = score(model, test, fields)
+    write_predictions(REPORTS, test[target], predicted)
     write_json(REPORTS / "metrics.json", measure(test[target], predicted, probabilities, classes))
     if classes is None:
         return

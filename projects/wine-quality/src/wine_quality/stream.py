@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from wine_quality.fields import FIELDS, TARGET
-from wine_quality.worlds import read_worlds
+from wine_quality.prepare import read_worlds
 
 MINUTE = 60_000
 START = 1_640_995_200_000  # 2022-01-01 UTC: event time of the first row

@@ -141,6 +141,55 @@ def rollback(
         )
 
 
+@app.command()
+def install(
+    model: Annotated[str, typer.Argument(help="the registered model")],
+    version: Annotated[str, typer.Argument(help="its version that is to serve")],
+    reason: Annotated[str, typer.Option(help="why; it stands on model-events")],
+) -> None:
+    """Let a registered version serve that no trainer has challenged, such as one that CI has published."""
+    from contracts.codec import derived_id
+    from contracts.events import ModelChanged
+    from servicekit.config import read_settings
+    from servicekit.errors import UserError
+
+    from atalaia import sending
+    from atalaia.drift.explain import say, when
+    from atalaia.drift.log import connect
+    from atalaia.model.installing import prepare, served
+    from atalaia.model.rollback import move_alias, newest_event_time
+    from atalaia.model.standing import SERVING
+    from atalaia.registry import impatient
+
+    if not reason.strip():
+        raise UserError("say why, with --reason: it stands on model-events.")
+    settings, console = read_settings(), Console()
+
+    async def read() -> tuple[list[ModelChanged], int | None]:
+        await connect(settings)
+        events = await served(settings, model)
+        return events, await newest_event_time(settings, model, int(time.time() * 1000))
+
+    events, newest = asyncio.run(read())
+    registry = impatient(settings)
+    event = prepare(events, model, version, registry, reason, newest, settings.window_origin_ms)
+    if event is None:
+        say(console, f"Version {version} of {model} serves already.")
+        return
+    # what it follows is in the id: the same installation, sent twice, is one event
+    ce_id = derived_id(
+        SERVING, model, "installed", version, event.previous_version or "", event.effective_from
+    )
+    asyncio.run(sending.send(settings, SERVING, event, key=model, ce_id=ce_id, reader="predictor"))
+    place = f"in place of version {event.previous_version}" if event.previous_version else "as the first"
+    say(
+        console,
+        f"Version {version} of {model} is to serve {place}, from event time {when(event.effective_from)} on.",
+    )
+    if (away := move_alias(registry, event)) is not None:
+        say(console, f"The registry's alias was not moved; a trainer that runs moves it: {away}")
+
+
 def reproduce_version(model: str, version: str, keep: Path | None) -> int:
     """The exit code of ``atalaia reproduce``: 0 the same, 1 not."""
     from servicekit.config import read_settings

@@ -1,0 +1,1 @@
+"""Stages and streams of this project; see dvc.yaml."""
