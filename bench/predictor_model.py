@@ -21,9 +21,8 @@ from modelkit.stages import cast, evaluate_stage, profile_stage, split_stage, tr
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import FloatTensorType
 from wine_quality.fields import FIELDS, TARGET
-from wine_quality.prepare import prepare
+from wine_quality.prepare import prepare, read_worlds
 from wine_quality.train import make
-from wine_quality.worlds import read_worlds
 
 PROJECT = Path(__file__).parents[1] / "projects" / "wine-quality"
 DEPTHS = {"1": 8, "2": 5, "3": 3}  # version: depth of its tree; 8 is the project's own
