@@ -10,7 +10,15 @@ import sys
 import msgspec
 import pytest
 from atalaia.approval import Standing, chosen, end, render, word
-from contracts.events import CandidateTried, ChallengerReviewed, Event, GuardrailSeen, TrainingDecided
+from contracts.events import (
+    CandidateTried,
+    ChallengerReviewed,
+    Event,
+    GuardrailSeen,
+    ModelChanged,
+    PromotionReviewed,
+    TrainingDecided,
+)
 from rich.console import Console
 from servicekit.broker import EmbeddedKafka
 from servicekit.config import Settings
@@ -33,6 +41,16 @@ SHADOWS = msgspec.structs.replace(
     ASKS, run_id="abd2", model="n", waits_for="shadow", reason="waiting: 0 of 5"
 )
 OVER = msgspec.structs.replace(ASKS, run_id="over", decision="refused", waits_for=None, reason="not better")
+
+
+SERVES = ModelChanged(
+    model="m", version="1", previous_version="0", action="promoted", artifact_uri="", sha256="", effective_from=5,
+    reason="better",
+)  # fmt: skip
+LOOK = PromotionReviewed(
+    model="m", version="1", previous_version="0", as_of=9_000, look=1, rows=100, metric="accuracy", metrics={}, gain=0.0,
+    low=-0.1, high=0.1, confidence=0.975, verdict="undecided", reason="undecided: of one mind",
+)  # fmt: skip
 
 
 def standing(*runs: TrainingDecided, words: list[ChallengerReviewed] | None = None) -> Standing:
@@ -122,12 +140,18 @@ def test_a_word_is_on_the_topic_once_the_evidence_was_shown() -> None:
         settings = Settings(kafka=kafka)
         asyncio.run(ensure_topics(kafka, 1))
         asyncio.run(tell(kafka, "training-runs", ASKS))
+        asyncio.run(tell(kafka, "model-events", SERVES))
+        asyncio.run(tell(kafka, "promotion-reviews", LOOK))
         done = atalaia(kafka, "approve")
         assert (done.returncode, done.stderr) == (
             2,
             "atalaia: say why, with --reason: it stands on training-runs.\n",
         )
         assert "accuracy    0.8000      0.9000" in done.stdout
+        status = atalaia(kafka, "model", "status").stdout
+        assert "  version 2 is to serve: waiting for approval: better: accuracy 0.9000\n" in status
+        assert "    run abc1; its evidence: atalaia approve abc1\n" in status
+        assert "  look 1 at version 1, as of 1970-01-01 00:00:09: undecided: of one mind\n" in status
         assert asyncio.run(read_events(settings, "approvals", ChallengerReviewed)) == []
         done = atalaia(kafka, "approve", "m", "--reason", "read it", "--by", "us")
         assert done.returncode == 0, done.stderr

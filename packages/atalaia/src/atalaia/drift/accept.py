@@ -117,7 +117,8 @@ def under_way(alert_id: str, decisions: Iterable[TrainingDecided]) -> Iterator[s
     """A word of warning where the trainer is answering the alert already."""
     last = {run.run_id: run for run in decisions if alert_id in (run.alert_id, *run.answers)}
     for decision in last.values():
-        if decision.decision == "started" or decision.waits_for in ("shadow", "approval"):
+        pending = decision.decision == "waiting" and decision.waits_for in ("shadow", "approval")
+        if decision.decision == "started" or pending:
             yield (
                 f"A training that this alert began is under way ({decision.reason}). Should its model be promoted, "
                 f"that answers the alert, and the new version has its own reference."

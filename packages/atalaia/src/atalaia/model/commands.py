@@ -17,21 +17,22 @@ MODEL = typer.Option(help="where the topics hold several")
 
 @app.command()
 def status(model: Annotated[str, MODEL] = "") -> None:
-    """Which version serves, since when and why, and which one shadows it; from the topics alone."""
+    """Which version serves, since when and why, which one shadows it, and which one waits; from the topics alone."""
     from servicekit.config import read_settings
     from servicekit.errors import UserError
 
+    from atalaia import approval
     from atalaia.drift.explain import say
     from atalaia.drift.log import connect
     from atalaia.model.standing import Standing, render, standings
 
-    async def read() -> dict[str, Standing]:
+    async def read() -> tuple[dict[str, Standing], approval.Standing]:
         settings = read_settings()
         await connect(settings)
-        return await standings(settings)
+        return await standings(settings), await approval.standing(settings)
 
     console = Console()
-    found = asyncio.run(read())
+    found, runs = asyncio.run(read())
     if model and model not in found:
         raise UserError(f"the topics name no model {model}; they name {', '.join(found) or 'none'}.")
     if not found:
@@ -39,6 +40,9 @@ def status(model: Annotated[str, MODEL] = "") -> None:
     for standing in found.values():
         if model in ("", standing.model):
             render(console, standing)
+            for run in (run for run in runs.pending if run.model == standing.model):
+                say(console, f"  version {run.challenger_version} is to serve: {run.reason}")
+                say(console, f"    run {run.run_id}; its evidence: atalaia approve {run.run_id}")
 
 
 @app.command()

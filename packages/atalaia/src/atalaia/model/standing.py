@@ -1,4 +1,4 @@
-"""Who serves and who shadows, from ``model-events`` and ``challengers`` alone."""
+"""Who serves, who shadows and how the last promotion does, from the topics alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from contracts.codec import Unreadable, decode
-from contracts.events import ChallengerChanged, Event, ModelChanged
+from contracts.events import ChallengerChanged, Event, ModelChanged, PromotionReviewed
 from rich.console import Console
 from servicekit.config import Settings
 from servicekit.errors import UserError
@@ -17,7 +17,7 @@ from servicekit.topic_log import read_whole
 from atalaia.drift.explain import say, when
 from atalaia.sending import topics_of
 
-SERVING, CHALLENGERS = "model-events", "challengers"
+SERVING, CHALLENGERS, REVIEWS = "model-events", "challengers", "promotion-reviews"
 E = TypeVar("E", bound=Event)
 
 
@@ -31,11 +31,13 @@ class Said(Generic[E]):
 
 @dataclass(frozen=True)
 class Standing:
-    """What the topics say of one model; ``challenger`` is whatever was said last, be it that none shadows."""
+    """What the topics say of one model; ``challenger`` is whatever was said last, be it that none shadows; ``look`` is the
+    newest at a promoted version, whichever that is."""
 
     model: str
     serving: Said[ModelChanged] | None = None
     challenger: Said[ChallengerChanged] | None = None
+    look: Said[PromotionReviewed] | None = None
 
     @property
     def serves(self) -> str | None:
@@ -54,8 +56,9 @@ async def standings(settings: Settings) -> dict[str, Standing]:
     there = await topics_of(settings)
     serving = await _last(settings, SERVING, ModelChanged) if SERVING in there else {}
     announced = await _last(settings, CHALLENGERS, ChallengerChanged) if CHALLENGERS in there else {}
+    looks = await _last(settings, REVIEWS, PromotionReviewed) if REVIEWS in there else {}
     return {
-        model: Standing(model, serving.get(model), announced.get(model))
+        model: Standing(model, serving.get(model), announced.get(model), looks.get(model))
         for model in sorted({*serving, *announced})
     }
 
@@ -94,6 +97,9 @@ def render(console: Console, standing: Standing) -> None:
         begins = f" from event time {when(event.effective_from)} on" if event.effective_from else ""
         say(console, f"  version {event.version} serves, {event.action.replace('_', ' ')}{begins}")
         say(console, f"    announced {when(standing.serving.at)} UTC: {event.reason or 'no reason given'}")
+    if standing.look is not None:
+        look = standing.look.event
+        say(console, f"  look {look.look} at version {look.version}, as of {when(look.as_of)}: {look.reason}")
     if standing.challenger is None:
         say(console, "  no version shadows it")
         return
