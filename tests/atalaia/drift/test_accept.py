@@ -93,4 +93,7 @@ def test_a_training_that_is_under_way_is_told() -> None:
     refused = msgspec.structs.replace(started, decision="refused")
     (told,) = under_way("a", [started])
     assert told.startswith("A training that this alert began is under way")
+    pending = msgspec.structs.replace(started, decision="waiting", waits_for="approval")
+    (told,) = under_way("a", [started, pending])
+    assert "waiting for approval" in told
     assert list(under_way("a", [started, refused])) == list(under_way("b", [started])) == []
