@@ -19,7 +19,6 @@ from aiokafka.errors import KafkaError
 from contracts.codec import encode
 from contracts.events import (
     AlertChanged,
-    ChallengerChanged,
     ConceptTested,
     Event,
     ModelChanged,
@@ -218,7 +217,7 @@ class World:
         self.settings = Settings(model="m", **{"min_train_rows": 100, **settings})
         self.consumer = Consumer()
         self.tasks: list[asyncio.Task[None]] = []
-        self.log: list[tuple[str, Event]] = []  # all that was received
+        self.log: list[tuple[int, str, Event | None]] = []  # what was received, and how much was sent before
         self.named: set[str] = set()  # alerts that were raised
         self._left: Callable[[str], Any] | None = None
         self.remake()
@@ -237,19 +236,17 @@ class World:
         """A new process: it knows nothing but the topics, what the old one sent there too."""
         await self.stop()
         self.remake()
-        log, self.log = self.log, []
         own: dict[str, type[Event]] = {
-            "training-runs": TrainingDecided,
-            "model-events": ModelChanged,
-            "challengers": ChallengerChanged,
-            "promotion-reviews": PromotionReviewed,
-        }
-        sent = [
-            (topic, msgspec.convert(value, own[topic])) for topic, value in self.producer.sent if topic in own
-        ]
-        for topic, event in [*log, *sent]:
-            await self.take(topic, event)
-        self.log = log
+            "training-runs": TrainingDecided, "model-events": ModelChanged, "promotion-reviews": PromotionReviewed,
+        }  # fmt: skip
+        sent, read = self.producer.sent, 0
+        for before, topic, event in [*self.log, (len(sent), "", None)]:
+            for name, value in sent[read:before]:
+                if name in own:
+                    await self._receive(name, msgspec.convert(value, own[name]))
+            read = max(read, before)
+            if event is not None:
+                await self._receive(topic, event)
         self.tasks.append(asyncio.create_task(self.loop.decide()))
 
     async def stop(self) -> None:
@@ -261,7 +258,10 @@ class World:
 
     async def take(self, topic: str, event: Event) -> None:
         """Receive an event."""
-        self.log.append((topic, event))
+        self.log.append((len(self.producer.sent), topic, event))
+        await self._receive(topic, event)
+
+    async def _receive(self, topic: str, event: Event) -> None:
         value, headers = encode(event, source="test")
         await self.loop.reader.take(topic, Record(value, headers))
         self.loop.reader.news.set()
