@@ -1,15 +1,16 @@
 """The trainer's decisions over the flights' year without the platform: how long it should pause after a training.
 
-The trainer's own domain decides (whether to train, on which rows, whether the challenger wins) and the project's own forest is
-trained; Kafka, MLflow, DVC, ONNX, the choice among candidates and the monitor are left out. Of the monitor one fact is taken: the first whole window
-of each version drifted, in all sixteen windows of docs/flights-alerts.md, and no alert of errors came. So an alert is open from
-the first boundary after a promotion on, since that promotion. A version serves from the second minute past the grace on.
+The trainer's own domain decides (whether to train, on which rows, whether the challenger wins) and the project's own
+forest is trained; Kafka, MLflow, DVC, ONNX, the choice among candidates and the monitor are left out. Of the monitor one
+fact is taken: the first whole window of each version drifted, in all sixteen windows that were judged in a run, and no alert
+of errors mattered. So an alert is open from the first boundary after a promotion on, since that promotion. A version serves
+from the second minute past the grace on.
 
     python bench/flights_pause.py --weeks 0 2 4 6 8 10 12
 
-prints by pause how many trainings and promotions there are, and the log loss of what was served, over the year and from the
-first promotion on, beside the fixed policies of the demo. The pause is chosen on the year that it is then shown on: one year is
-all there is. What is worth reading is how little the log loss hangs on it, not which is the best.
+prints by pause how many trainings and promotions there are, and the log loss of what was served, over the year and from
+the first promotion on; ``--fixed`` the demo's fixed policies. The pause is chosen on the year that it is then shown on: one
+year is all there is. What is worth reading is how little the log loss hangs on it, not which is the best.
 """
 
 from __future__ import annotations
@@ -144,7 +145,9 @@ def play(world: World, length: int, complete: float, least: int, late_by: int = 
 
         need = Need(count(since), least)
         hold = pause(length, boundary, history.decisions, changed, None)
-        asks = [ask(trigger, since, history, count, 3)] if boundary >= serving.since + WINDOW else []
+        asks = (
+            [ask(trigger, since, boundary, history, count, 3)] if boundary >= serving.since + WINDOW else []
+        )
         steps = consider(asks, {since: need}, complete, hold) if asks else []
         for step in steps:
             decision = TrainingDecided(

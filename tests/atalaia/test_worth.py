@@ -112,6 +112,18 @@ def test_an_alert_is_told_whole(made: ModuleType) -> None:
     assert "log loss 0.5000 → 0.4800, +0.0200 (+0.0100 to +0.0300) on 1,000 rows: better |" in page
 
 
+def test_alerts_that_one_training_answers_share_its_version(made: ModuleType) -> None:
+    """Each is told to have led to it; the rows that it served are counted once."""
+    story: Story = made.make_story()
+    story.alerts.append(msgspec.structs.replace(story.alerts[0], alert_id="b", kind="real"))
+    story.decisions = [msgspec.structs.replace(d, answers=["a", "b"]) for d in story.decisions]
+    both = told(story, judged(0.02, 0.01, 0.03))
+    assert {one["outcome"] for one in both} == {"refused once, then version 7 promoted (gain +0.1000)"}
+    page = alerts.page("flights", SETTINGS, both)
+    assert "2 alerts (1 virtual, 1 real); 2 led to a new version, and 2 of these to a better one" in page
+    assert "On all 1,000 rows that new versions served, log loss is 0.4800" in page
+
+
 @pytest.mark.parametrize(
     ("found", "sentence", "verdict"),
     [

@@ -31,9 +31,8 @@ def tell(story: Story, worth: Mapping[str, Worth], facts: Facts | None = None) -
         if opened is None:
             continue
         closed = next((a for a in own if a.state == "ok"), None)
-        promoted = next(
-            (d for d in story.decisions if d.alert_id == alert_id and d.decision == "promoted"), None
-        )
+        answers = (d for d in story.decisions if alert_id in (d.alert_id, *d.answers))
+        promoted = next((d for d in answers if d.decision == "promoted"), None)
         reference, live = reference_span(story, opened.version), (opened.since, opened.window_end)
         after = worth.get(promoted.challenger_version or "") if promoted else None
         told.append({
@@ -89,9 +88,11 @@ def count(told: Sequence[Mapping[str, Any]]) -> str:
     )
     if worse:
         said += f", and {worse} worse beyond chance"
-    if len(judged) < len(promoted):
-        said += f"; {len(promoted) - len(judged)} served no labelled row"
+    unseen = sum(not t["worth"] for t in promoted)
+    if unseen:
+        said += f"; {unseen} served no labelled row"
     if judged:
+        judged = list({w["version"]: w for w in judged}.values())  # one training answers all that is open
         rows = sum(w["rows"] for w in judged)
         before, after = (sum(w[key] * w["rows"] for w in judged) / rows for key in ("before", "after"))
         said += (

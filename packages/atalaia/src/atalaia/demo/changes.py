@@ -30,7 +30,7 @@ def _median(x: Sequence[float | str], ecdf: Sequence[float]) -> str:
 
 def outcome(alert_id: str, decisions: Sequence[TrainingDecided]) -> str:
     """What became of an alert at the trainer."""
-    own = [d for d in decisions if d.alert_id == alert_id]
+    own = [d for d in decisions if alert_id in (d.alert_id, *d.answers)]
     refused = sum(d.decision == "refused" for d in own)
     failed = sum(d.decision == "failed" for d in own)
     before = ", ".join(
