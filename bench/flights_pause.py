@@ -89,6 +89,7 @@ class World:
         self.label = self.live["label_time"].fillna(2**62).to_numpy().astype(np.int64)
         self.truth = self.live[TARGET].to_numpy()
         self.labelled = self.live[TARGET].notna().to_numpy()
+        self._features = {name: self.live[name].to_numpy() for name in NAMES}
         self._cache = cache
 
     def fit(self, live: Any, base: pd.DataFrame) -> Any:
@@ -113,9 +114,9 @@ class World:
 
     def rows(self, index: Any) -> Rows:
         """Rows as the trainer has them; the id of a row is its number."""
-        return Rows(
-            np.asarray(index).astype(str), self.event[index], self.label[index], {}, self.truth[index]
-        )
+        features = {name: column[index] for name, column in self._features.items()}
+        ids = np.asarray(index).astype(str)
+        return Rows(ids, self.event[index], self.label[index], features, self.truth[index])
 
     def losses(self, late: Any, mask: Any) -> float:
         """The mean log loss of labelled rows."""
