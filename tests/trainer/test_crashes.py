@@ -14,7 +14,6 @@ from servicekit.errors import UserError
 from trainer.pipeline import Trained
 from trainer_fakes import STEP, Pipeline, Producer, World, bundle, threshold
 
-PAUSE = 2 * STEP
 UNSHRUNK = (Phase.explicit, Phase.reuse, Phase.generate)  # a failure that hangs would be shrunk for minutes
 
 
@@ -80,6 +79,7 @@ class Story:
     windows: list[Window]
     ends: list[str]
     deaths: dict[int, bool] = field(default_factory=dict)
+    pause: int = 0
 
 
 WINDOWS = st.builds(
@@ -94,13 +94,15 @@ WINDOWS = st.builds(
 ENDED = ("promoted", "refused", "failed")
 ENDS = st.lists(st.sampled_from(ENDED), min_size=1, max_size=4)
 DEATHS = st.dictionaries(st.integers(1, 12), st.booleans(), max_size=4)
-STORIES = st.builds(Story, st.lists(WINDOWS, min_size=2, max_size=6), ENDS, DEATHS)
+STORIES = st.builds(
+    Story, st.lists(WINDOWS, min_size=2, max_size=6), ENDS, DEATHS, st.sampled_from([0, 2 * STEP])
+)
 
 
 async def live(story: Story) -> World:
     """A world that has been through a story."""
     world = World(
-        training_pause_ms=PAUSE, train_every_ms=3 * STEP, training_attempts=2, max_latency_ratio=1e9
+        training_pause_ms=story.pause, train_every_ms=3 * STEP, training_attempts=2, max_latency_ratio=1e9
     )
     world.producer = _Producer(story.deaths)
     pipeline = _Pipeline(world, story.ends)
@@ -172,8 +174,8 @@ def test_each_trigger_has_one_answer_a_state_whatever_happens(story: Story) -> N
             assert running is None
             running = record["run_id"]
             if not any(name.startswith("request") for name in record["answers"]):
-                assert not any(begun <= at < begun + PAUSE for begun in pauses)
-                assert not any(begun < at < begun + PAUSE for begun in by_people)
+                assert not any(begun <= at < begun + story.pause for begun in pauses)
+                assert not any(begun < at < begun + story.pause for begun in by_people)
             first = judged.get(record["answers"][0])
             if first is not None and first["decision"] != "failed":
                 now = world.knowledge.ledger.count(first["since"], record["until"], at)
@@ -201,7 +203,8 @@ def test_a_trainer_that_dies_decides_as_one_that_does_not(story: Story) -> None:
         window.asked = window.rolled_back = False
     story.ends = [end for end in story.ends if end != "failed"] or ["promoted"]
     alive, died = (
-        asyncio.run(live(Story(story.windows, story.ends, deaths))) for deaths in ({}, story.deaths)
+        asyncio.run(live(Story(story.windows, story.ends, deaths, story.pause)))
+        for deaths in ({}, story.deaths)
     )
     measured = {"guardrails", "seconds"}  # with a stopwatch, so never alike
     said = [[{k: v for k, v in r.items() if k not in measured} for r in recorded(w)] for w in (alive, died)]
