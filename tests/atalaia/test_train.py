@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import msgspec
 import pytest
 from atalaia.train import answer
 from contracts.events import Event, ModelChanged, TrainingDecided, TrainingRequested
@@ -68,3 +69,32 @@ def test_a_training_is_asked_for_and_its_decision_comes_back() -> None:
             asyncio.run(answer(settings, asked, 0))
         asyncio.run(tell(kafka, "training-runs", decided(asked.request_id, "refused", "not better")))
         assert asyncio.run(answer(settings, asked, 5)).decision == "refused"
+
+
+@pytest.mark.kafka
+def test_who_waits_is_told_when_it_comes_whatever_else_the_run_answers() -> None:
+    """The topic is followed: a run that an alert began, and that waits for a person first, is the answer when it ends."""
+    request = TrainingRequested(request_id="mine", model="m", since=None, reason="")
+    others = msgspec.structs.replace(
+        decided("A", "waiting", "of approval"), answers=["A", "mine"], waits_for="approval"
+    )
+
+    async def run(kafka: str) -> TrainingDecided:
+        await ensure_topics(kafka, 1)
+        waits = asyncio.create_task(answer(Settings(kafka=kafka), request, 60))
+        await tell(kafka, "training-runs", others)
+        await tell(kafka, "training-runs", decided("another", "failed", "not ours"))
+        assert not waits.done()
+        await tell(
+            kafka, "training-runs", msgspec.structs.replace(others, decision="promoted", waits_for=None)
+        )
+        return await waits
+
+    with EmbeddedKafka() as broker:
+        assert asyncio.run(run(broker.bootstrap)).decision == "promoted"
+        with pytest.raises(UserError, match="nothing is said yet"):
+            asyncio.run(
+                answer(
+                    Settings(kafka=broker.bootstrap), msgspec.structs.replace(request, request_id="x"), 0.5
+                )
+            )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +15,7 @@ from servicekit.topic_log import read_events
 from atalaia import sending
 from atalaia.drift.explain import make_table, say, when
 from atalaia.drift.log import connect
-from atalaia.train import ENDS, LOOK_SECONDS, RUNS
+from atalaia.train import ENDS, RUNS, until_its_end
 
 APPROVALS = "approvals"
 PENDING = ("shadow", "approval")
@@ -101,16 +99,11 @@ async def announce(settings: Settings, event: ChallengerReviewed) -> None:
 
 async def end(settings: Settings, run_id: str, seconds: float) -> TrainingDecided:
     """The end of a run, once there is one; raises :class:`UserError` after ``seconds``, saying how it stands."""
-    deadline = time.monotonic() + seconds
-    while True:
-        last = (await standing(settings)).runs[run_id]
-        if last.decision in ENDS:
-            return last
-        if time.monotonic() > deadline:
-            raise UserError(
-                f"run {run_id} is not over after {seconds:g} s; does its trainer run? {last.reason}"
-            )
-        await asyncio.sleep(LOOK_SECONDS)
+    last = await until_its_end(settings, lambda run: run.run_id == run_id, seconds)
+    if last is not None and last.decision in ENDS:
+        return last
+    stands = f" {last.reason}" if last is not None else ""
+    raise UserError(f"run {run_id} is not over after {seconds:g} s; does its trainer run?{stands}")
 
 
 def render(console: Console, run: TrainingDecided) -> None:

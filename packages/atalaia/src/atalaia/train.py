@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import time
 import uuid
+from collections.abc import Callable
 
 from contracts.events import TrainingDecided, TrainingRequested
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.topic_log import read_events
+from servicekit.topic_log import follow_events
 
 from atalaia import sending
 from atalaia.drift.log import connect
@@ -17,7 +18,6 @@ from atalaia.model.standing import one_of, standings
 
 REQUESTS, RUNS = "training-requests", "training-runs"
 ENDS = ("promoted", "refused", "failed")
-LOOK_SECONDS = 1.0
 
 
 async def ask(settings: Settings, model: str, since: int | None, reason: str, by: str) -> TrainingRequested:
@@ -32,14 +32,27 @@ async def ask(settings: Settings, model: str, since: int | None, reason: str, by
 
 
 async def answer(settings: Settings, request: TrainingRequested, seconds: float) -> TrainingDecided:
-    """The decision about a request, once there is one; raises :class:`UserError` after ``seconds``, saying how it stands."""
-    deadline = time.monotonic() + seconds
-    while True:
-        runs = await read_events(settings, RUNS, TrainingDecided)
-        mine = [run for run in runs if run.alert_id == request.request_id]
-        if mine and mine[-1].decision in ENDS:
-            return mine[-1]
-        if time.monotonic() > deadline:
-            stands = mine[-1].reason if mine else "nothing is said yet; does its trainer run?"
-            raise UserError(f"request {request.request_id} is not decided after {seconds:g} s: {stands}")
-        await asyncio.sleep(LOOK_SECONDS)
+    """The end of the run that answers a request; raises :class:`UserError` after ``seconds``, saying how it stands.
+
+    A run may answer alerts too, and wait for its shadow period or for a person before it ends.
+    """
+    last = await until_its_end(
+        settings, lambda run: request.request_id in (run.answers or [run.alert_id]), seconds
+    )
+    if last is not None and last.decision in ENDS:
+        return last
+    stands = last.reason if last is not None else "nothing is said yet; does its trainer run?"
+    raise UserError(f"request {request.request_id} is not decided after {seconds:g} s: {stands}")
+
+
+async def until_its_end(
+    settings: Settings, meant: Callable[[TrainingDecided], bool], seconds: float
+) -> TrainingDecided | None:
+    """The newest word on a run that is meant, once that is an end; after ``seconds`` whatever it is, None where there is none."""
+    deadline, last = time.monotonic() + seconds, None
+    async with contextlib.aclosing(follow_events(settings, RUNS, TrainingDecided)) as news:
+        async for runs in news:
+            last = next((run for run in reversed(runs) if meant(run)), last)
+            if (last is not None and last.decision in ENDS) or time.monotonic() > deadline:
+                break
+    return last

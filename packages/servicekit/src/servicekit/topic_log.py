@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -106,12 +106,31 @@ async def read_until(
 
 async def read_events(settings: Settings, topic: str, kind: type[E]) -> list[E]:
     """All events of a topic, a partition's in order; what is not one is the followers' dead letter, not ours."""
-    events = []
-    async for batch in read_whole(settings, topic):
-        for record in batch:
-            with contextlib.suppress(Unreadable):
-                events.append(decode(kind, record.value, record.headers))
-    return events
+    return [event async for batch in read_whole(settings, topic) for event in _readable(kind, batch)]
+
+
+async def follow_events(settings: Settings, topic: str, kind: type[E]) -> AsyncGenerator[list[E], None]:
+    """A topic's events: first all there are, in one list, then what comes, as it comes; an empty list where nothing did for
+    a moment, so that whoever follows can look at the clock.
+    """
+    consumer = make_consumer(settings, topic, isolation_level="read_committed")
+    try:
+        await consumer.start()
+        ends = await consumer.end_offsets(sorted(consumer.assignment()))
+        await consumer.seek_to_beginning()
+        there = read_until(consumer, {tp: end for tp, end in ends.items() if end > 0})
+        yield [event async for batch in there for event in _readable(kind, batch)]
+        while True:
+            found = await consumer.getmany(timeout_ms=200, max_records=BATCH_RECORDS)
+            yield [event for batch in found.values() for event in _readable(kind, batch)]
+    finally:
+        await stop_consumer(consumer)
+
+
+def _readable(kind: type[E], records: Iterable[Any]) -> Iterator[E]:
+    for record in records:
+        with contextlib.suppress(Unreadable):
+            yield decode(kind, record.value, record.headers)
 
 
 def read_or_skip(kind: type[E], record: Any, skipped: Counter) -> E | None:
