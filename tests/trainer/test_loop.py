@@ -22,9 +22,11 @@ from atalaia.model.rollback import announce, changes, prepare
 from contracts.codec import decode
 from contracts.events import (
     AlertChanged,
+    ChallengerChanged,
     Event,
     ModelChanged,
     OutcomesJoined,
+    PredictionsMade,
     PromotionReviewed,
     QualityReported,
     TrainingDecided,
@@ -463,34 +465,54 @@ def test_a_rollback_by_hand_while_a_training_runs_holds(world: World) -> None:
     assert last.sha256 == world.registry.bundle(MODEL, "5").sha256
 
 
-def test_a_winner_waits_for_a_person_through_a_crash(world: World) -> None:
-    """Nothing serves meanwhile; approved while no trainer runs, it is promoted by the next one, once."""
+def test_a_winner_shadows_and_waits_for_a_person_through_crashes(world: World) -> None:
+    """Killed in its shadow period and while it waits: one run, one version, and it serves once it was approved."""
+
+    def pending(waits_for: str) -> Any:
+        decisions = get(world.url("/api/v1.0/status"))["decisions"]
+        return next((d for d in decisions if d["waits_for"] == waits_for), None)
+
     assert world.kill(signal.SIGTERM) == 0
-    world.env["ATALAIA_PROMOTION"] = "approve"
+    world.env |= {"ATALAIA_PROMOTION": "approve", "ATALAIA_SHADOW_ROWS": "50"}
     world.start()
     world.window(12, "5", 3000, -2.0, alert="E", since=12 * STEP)
-    asks = world.considered(12)["decisions"][-1]
-    assert (asks["decision"], asks["waits_for"], asks["challenger_version"]) == ("waiting", "approval", "8")
-    assert asks["reason"].startswith("waiting for approval: better: accuracy")
+    world.considered(12)
+    shadows = pending("shadow")
+    assert shadows["reason"].startswith("waiting: 0 of 50 labelled rows of live traffic in shadow; better: ")
+    (told,) = world.read("challengers", ChallengerChanged)
+    assert (told.version, told.sha256) == ("8", world.registry.bundle(MODEL, "8").sha256)
+    world.kill()
+    world.start()
+    said = PredictionsMade(
+        batch_id="b" * 32, model=MODEL, version="8", event_time=[13 * STEP, 14 * STEP - 1], features={}, predictions=[0, 0]
+    )  # fmt: skip
+    world.say(("shadow-predictions", said))
+    world.window(13, "5", 60, -2.0)
+    world.considered(13)
+    asks = wait_for("a run that asks", lambda: pending("approval"), 30)
+    assert asks["reason"].startswith("waiting for approval: in shadow better: accuracy")
+    assert (asks["run_id"], asks["rows"]["shadow"]) == (shadows["run_id"], 60)
+    wait_for("its end", lambda: world.read("challengers", ChallengerChanged)[-1].version is None, 30)
     assert world.registry.champion(MODEL) == "5"
     world.kill()
     command = [sys.executable, "-m", "atalaia.cli", "approve", MODEL, "--reason", "read it", "--by", "us"]
-    done = subprocess.run(command, env=world.env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, env=world.env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert "Version 8 of toy-model is to take the place of version 5." in done.stdout
     world.start()
-    wait_for("the alias", lambda: world.registry.champion(MODEL) == "8", 30)
-    wait_for("the record", lambda: get(world.url("/api/v1.0/status"))["pending"] is None, 30)
+    wait_for("the alias", lambda: world.registry.champion(MODEL) == "8", 60)
+    wait_for("the record", lambda: get(world.url("/api/v1.0/status"))["pending"] is None, 60)
     last = world.read("training-runs", TrainingDecided)[-1]
     assert (last.run_id, last.decision) == (asks["run_id"], "promoted")
-    assert last.reason.startswith("approved by us: read it; better: accuracy")
+    assert last.reason.startswith("approved by us: read it; in shadow better: accuracy")
     (event,) = [e for e in world.read("model-events", ModelChanged) if e.version == "8"]
-    assert (event.previous_version, event.effective_from) == ("5", 13 * STEP)
+    assert (event.previous_version, event.effective_from) == ("5", 14 * STEP)
+    assert len(world.registry.versions(MODEL)) == 8
 
 
 def test_a_promoted_version_that_does_worse_is_rolled_back(world: World) -> None:
     """The world changes back to what its predecessor knows: after five windows one look, one event, and the alias follows."""
-    for k in range(13, 18):
+    for k in range(14, 19):
         world.window(k, "8", 40, 2.0)
         status = world.considered(k)
     assert status["version"] == world.registry.champion(MODEL) == "5"
@@ -499,7 +521,7 @@ def test_a_promoted_version_that_does_worse_is_rolled_back(world: World) -> None
     assert look.high < 0
     event = world.read("model-events", ModelChanged)[-1]
     assert (event.action, event.version, event.previous_version) == ("rolled_back", "5", "8")
-    assert (event.effective_from, event.reason) == (18 * STEP, look.reason)
+    assert (event.effective_from, event.reason) == (19 * STEP, look.reason)
     assert event.sha256 == world.registry.bundle(MODEL, "5").sha256
 
 
