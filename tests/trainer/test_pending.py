@@ -214,6 +214,16 @@ async def test_a_challenger_that_no_predictor_answers_with_never_passes(shadows:
     assert shadows.producer.on("model-events") == []
 
 
+async def test_no_row_that_it_was_trained_or_chosen_on_counts_in_shadow(shadows: World) -> None:
+    """Somebody asks about old rows, and it answers: rows count from the run's boundary on all the same."""
+    run = await waits(shadows, "waiting: 0 of")
+    await answers(shadows, 10, 3 * STEP)
+    await shadows.window(1)
+    await shadows.window(2)
+    promoted = await ends(shadows, run, "promoted")
+    assert (promoted["rows"]["shadow"], promoted["as_of"]) == (240, 3 * STEP)
+
+
 async def test_a_winner_that_loses_on_live_traffic_is_refused(shadows: World) -> None:
     """The world has changed back: the figures are those of the shadow period, and none shadows any more."""
     run = await waits(shadows, "waiting: 0 of")

@@ -47,7 +47,8 @@ class Shadowing:
         if answers is None or cut is None:
             return None
         version = run.champion_version
-        since = knowledge.evidence.next(version, answers[0] - 1)
+        # Not before the run's boundary, however old the rows were that it was asked about: it was trained on those.
+        since = knowledge.evidence.next(version, max(answers[0], run.as_of) - 1)
         until = knowledge.evidence.next(version, answers[1])
         if since is None:
             return None
