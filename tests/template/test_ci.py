@@ -129,7 +129,10 @@ def test_the_report_becomes_a_comment(project: Path, comments: HTTPServer, tmp_p
 def test_a_bare_runner_gets_atalaia_at_the_template_s_revision(
     project: Path, template: Path, tmp_path: Path
 ) -> None:
-    """Cloned and set up where no atalaia is on PATH, for this shell and for GitHub's later steps; else left alone."""
+    """Cloned and set up where no atalaia is on PATH, for this shell and for GitHub's later steps; else left alone.
+
+    YAML quotes a revision that happens to be all digits.
+    """
     (template / "Makefile").write_text(
         "setup:\n\tmkdir -p .venv/bin\n\tgit rev-parse --short HEAD >.venv/bin/atalaia\n\tchmod +x .venv/bin/atalaia\n"
     )
@@ -137,7 +140,7 @@ def test_a_bare_runner_gets_atalaia_at_the_template_s_revision(
     revision = git(template, "rev-parse", "--short", "HEAD")
     commit_line = re.compile("^_commit: .*$", re.MULTILINE)
     answers = project / ".copier-answers.yml"
-    answers.write_text(commit_line.sub(f"_commit: {revision}", answers.read_text()))
+    answers.write_text(commit_line.sub(f"_commit: '{revision}'", answers.read_text()))
     (template / "later").write_text("")
     commit(template, "the template goes on")
     bare = {

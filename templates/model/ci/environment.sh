@@ -5,7 +5,7 @@ if ! command -v atalaia >/dev/null; then
   if ! test -d .atalaia-source/.git; then
     git clone --quiet "$ATALAIA_REPOSITORY" .atalaia-source
   fi
-  git -C .atalaia-source checkout --quiet "$(sed -n 's/^_commit: //p' .copier-answers.yml)"
+  git -C .atalaia-source checkout --quiet "$(sed -n 's/^_commit: //p' .copier-answers.yml | tr -d "'")"
   make -C .atalaia-source setup
   PATH="$PWD/.atalaia-source/.venv/bin:$PATH"
   export PATH
