@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from contracts.codec import encode
 from contracts.events import (
     AlertChanged,
+    ChallengerChanged,
     ConceptTested,
     Event,
     ModelChanged,
@@ -237,7 +238,8 @@ class World:
         await self.stop()
         self.remake()
         own: dict[str, type[Event]] = {
-            "training-runs": TrainingDecided, "model-events": ModelChanged, "promotion-reviews": PromotionReviewed,
+            "training-runs": TrainingDecided, "model-events": ModelChanged, "challengers": ChallengerChanged,
+            "promotion-reviews": PromotionReviewed,
         }  # fmt: skip
         sent, read = self.producer.sent, 0
         for before, topic, event in [*self.log, (len(sent), "", None)]:
