@@ -21,6 +21,9 @@ Floats = NDArray[np.float64]
 EXPONENTS = np.arange(0.1, 1.55, 0.05)  # c; the curves that Viering and Loog survey lie in between
 POWER = 0.8  # the chance that the challenge proves a gain as large as the curve promises (Cohen 1988)
 LEAST_SIZES = 3  # a curve of fewer is a guess: it has three parameters
+# Of two models' losses on a row. Found: .1 to .25 for right or wrong of two trees on the wines, .7 to .97 for the log losses of two
+# forests on the flights. Too high is a training too early, which costs a refusal; too low one too late, which costs each answer.
+CORRELATION, ON_A_SCALE = {"accuracy": 0.5}, 0.9
 MOST = 10  # times the least rows: no curve holds a training back for longer
 
 
@@ -87,13 +90,11 @@ def needed(
     ``losses`` [rows] are the champion's, of rows since the change, in the curve's metric (squares for ``rmse``). A challenger
     of n rows is trained on all but the share ``held_out``. Its gain is the champion's mean loss less what the curve gives; it must
     exceed ``min_gain``, and the rows held out must be enough to show it at ``p_value`` with a power of 80%. By the normal
-    approximation these are ((z_p + z_power) s / gain)^2 rows, s the deviation of one row's difference. The two models' losses are taken
-    to vary alike and to correlate by 1/2, so that s is the deviation of ``losses``: .1 to .25 was found for right or wrong of two
-    trees on the wines, .7 to .97 for log losses of two forests on the flights. Rows of the old world, which may help the challenger,
-    are left out.
+    approximation these are ((z_p + z_power) s / gain)^2 rows, s the deviation of one row's difference. The two models' losses are
+    taken to vary alike, with the correlation in ``CORRELATION``. Rows of the old world, which may help the challenger, are left out.
 
-    Where the champion is as good as the curve will ever be, the curve has nothing to say, and ``least`` are enough: the
-    challenge will tell.
+    Where the curve is never better than the champion within ``MOST * least`` rows, it has nothing to say, and ``least`` are
+    enough: the challenge will tell. What it says beyond the sizes it was fitted to is a guess, its limit ``a`` most of all.
 
     >>> curve = LearningCurve("accuracy", 0.2, 2.0, 0.5)
     >>> wrong = np.array([1.0, 0.0] * 100)  # the champion errs on every other row
@@ -102,17 +103,15 @@ def needed(
     >>> needed(curve, np.zeros(100), 0.25, 0.0, 0.05, 100)
     100
     """
-    squared = curve.metric == "rmse"
-    now = float(losses.mean())
-    most = MOST * least
-    if (now**0.5 if squared else now) - curve.a <= min_gain:
-        return least
-    rows = np.arange(least, most + 1)
+    squared, now = curve.metric == "rmse", float(losses.mean())
+    rows = np.arange(least, MOST * least + 1)
     expected = curve.loss((1 - held_out) * rows)
     gain = now**0.5 - expected if squared else now - expected
+    if gain[-1] <= min_gain:
+        return least
     # What the test looks at: the mean of squares, or losses beyond the least gain.
     shown = now - expected**2 if squared else gain - (min_gain if curve.metric != "accuracy" else 0.0)
     z = NormalDist().inv_cdf(1 - p_value) + NormalDist().inv_cdf(POWER)
-    enough = (gain > min_gain) & (shown > 0)
-    enough &= held_out * rows * np.maximum(shown, 0.0) ** 2 >= (z * float(losses.std())) ** 2
-    return int(rows[np.argmax(enough)]) if enough.any() else most
+    spread = (2 * (1 - CORRELATION.get(curve.metric, ON_A_SCALE))) ** 0.5 * float(losses.std())
+    enough = (gain > min_gain) & (held_out * rows * np.maximum(shown, 0.0) ** 2 >= (z * spread) ** 2)
+    return int(rows[np.argmax(enough)]) if enough.any() else int(rows[-1])
