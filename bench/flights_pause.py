@@ -1,7 +1,7 @@
 """The trainer's decisions over the flights' year without the platform: how long it should pause after a training.
 
 The trainer's own domain decides (whether to train, on which rows, whether the challenger wins) and the project's own
-forest is trained; Kafka, MLflow, DVC, ONNX, the choice among candidates and the monitor are left out. Of the monitor one
+forest is trained; Kafka, MLflow, DVC, ONNX and the monitor are left out. Of the monitor one
 fact is taken: the first whole window of each version drifted, in all sixteen windows that were judged in a run, and no alert
 of errors mattered. So an alert is open from the first boundary after a promotion on, since that promotion. A version serves
 from the second minute past the grace on.
@@ -38,6 +38,7 @@ from flights.fields import FIELDS, TARGET  # noqa: E402
 from flights.source import read  # noqa: E402
 from flights.stream import START  # noqa: E402
 from flights.train import make  # noqa: E402
+from modelkit.candidates import Candidate, draw  # noqa: E402
 from modelkit.stages import split_base  # noqa: E402
 from trainer.domain.challenge import Scored, challenge  # noqa: E402
 from trainer.domain.consider import Need, ask, consider  # noqa: E402
@@ -46,6 +47,7 @@ from trainer.domain.history import History, run_id  # noqa: E402
 from trainer.domain.ledger import Rows  # noqa: E402
 from trainer.domain.pause import pause  # noqa: E402
 from trainer.domain.selection import select  # noqa: E402
+from trainer.domain.tried import Tried  # noqa: E402
 from trainer.domain.triggers import Trigger  # noqa: E402
 
 WEEK = 7 * 86_400_000
@@ -92,17 +94,20 @@ class World:
         self._features = {name: self.live[name].to_numpy() for name in NAMES}
         self._cache = cache
 
-    def fit(self, live: Any, base: pd.DataFrame) -> Any:
-        """The probability of "yes" of all live rows, by a forest of the ``live`` rows [index] and those of ``base``."""
-        key = hashlib.sha256(np.asarray(live).tobytes() + str(len(base)).encode()).hexdigest()[:24]
-        path = self._cache / f"{key}.npy"
+    def fit(self, table: pd.DataFrame, weights: Any = None) -> Any:
+        """The probability of "yes" of all live rows, by a forest of ``table``."""
+        key = hashlib.sha256(table.index.to_numpy().tobytes() + str(len(table)).encode())
+        key.update(b"" if weights is None else weights.tobytes())
+        path = self._cache / f"{key.hexdigest()[:24]}.npy"
         if not path.exists():
-            table = pd.concat([base, self.live.iloc[live]])
-            model = make(self.params["train"] | {"seed": self.params["seed"]}).fit(
-                table[NAMES], table[TARGET]
-            )
+            model = make(self.params["train"] | {"seed": self.params["seed"]})
+            model.fit(table[NAMES], table[TARGET], forest__sample_weight=weights)
             np.save(path, model.predict_proba(self.live[NAMES])[:, 1])
         return np.load(path)
+
+    def training(self, live: Any) -> pd.DataFrame:
+        """The base's rows, without a time, and the ``live`` ones [index]."""
+        return pd.concat([self.base.assign(event_time=np.nan), self.live.iloc[live]])
 
     def cut(self, boundary: int, complete: float) -> int | None:
         """The end of the newest window with labels enough, as of a boundary."""
@@ -125,14 +130,16 @@ class World:
         return float(-np.log(np.clip(given, 1e-7, 1)).mean())
 
 
-def play(world: World, length: int, complete: float, least: int, late_by: int = 0) -> Year:
+def play(
+    world: World, length: int, complete: float, least: int, late_by: int = 0, choose: bool = True
+) -> Year:
     """A year with a pause of ``length`` ms; ``late_by``: how long after its boundary a decision is held back.
 
-    ``complete``: the share of labels that makes a window fit for training; ``least``: rows that a training needs.
+    ``choose`` among the candidates, or train on all rows. ``complete``: the share of labels that makes a window fit for training; ``least``: rows that a training needs.
     """
     history, year = History(), Year()
     year.served = np.empty(len(world.event))
-    serving = Version("1", world.fit(np.arange(0), world.first), None, START)
+    serving = Version("1", world.fit(world.first), None, START)
     changed = ModelChanged("m", "1", None, "installed", "", "", START, "")
     first = 0
     for boundary in range(START + WINDOW, int(world.event[-1]) + WINDOW + 1, WINDOW):
@@ -158,7 +165,7 @@ def play(world: World, length: int, complete: float, least: int, late_by: int = 
             if step.decision == "started":
                 year.trainings += 1
                 assert cut is not None
-                won, version = _challenge(world, serving, np.flatnonzero(known), since, cut, boundary)
+                won, version = _challenge(world, serving, np.flatnonzero(known), since, cut, boundary, choose)
                 said = "promoted" if won else "refused"
                 history.record(msgspec.structs.replace(decision, decision=said))
                 if won:
@@ -180,21 +187,35 @@ def play(world: World, length: int, complete: float, least: int, late_by: int = 
 
 
 def _challenge(
-    world: World, champion: Version, index: Any, since: int, cut: int, boundary: int
+    world: World, champion: Version, index: Any, since: int, cut: int, boundary: int, choose: bool
 ) -> tuple[bool, Version]:
     """Train on the trainer's selection and challenge the champion on its holdout."""
     selection = select(world.rows(index), since, cut)
     train = selection.train.prediction_id.astype(np.int64)
     held = selection.holdout.prediction_id.astype(np.int64)
-    late = world.fit(train, world.base)
+    table, tried = world.training(train), {}
+    named = [Candidate(**vars(c)) for c in selection.candidates] if choose else [Candidate("all")]
+    for drawn in draw(named, table, TARGET, classified=True):
+        tried[drawn.candidate.name] = world.fit(table.iloc[drawn.index], drawn.weights)
 
     def scored(p: Any) -> Scored:
         return Scored(np.where(p[held] > 0.5, "yes", "no"), {"no": 1 - p[held], "yes": p[held]})
 
     truth = world.truth[held]
+    given = {name: np.where(truth == "yes", p[held], 1 - p[held]) for name, p in tried.items()}
+    losses = {name: -np.log(np.clip(p, np.finfo(float).eps, 1)) for name, p in given.items()}
+    chosen = min(losses, key=lambda name: losses[name].mean())
+    late = tried[chosen]
     old, new = scored(champion.late), scored(late)
     verdict = challenge(
-        truth, old, new, metric="log_loss", task="classification", min_gain=0.0, promote_p_value=P_VALUE
+        truth,
+        old,
+        new,
+        metric="log_loss",
+        task="classification",
+        min_gain=0.0,
+        promote_p_value=P_VALUE,
+        tried=Tried("log_loss", chosen, {}, losses, 0),
     )
     verdict = guarded(verdict, recalls(truth, old, new, RECALL_LOSS))
     until = int(selection.train.event_time[-1]) + 1
@@ -209,9 +230,12 @@ def main() -> None:
     parser.add_argument(
         "--late", action="store_true", help="decisions take effect a window late, as they once did"
     )
-    parser.add_argument("--complete", type=float, default=0.9, help="ATALAIA_LABEL_COMPLETE")
+    parser.add_argument("--complete", type=float, default=0.95, help="ATALAIA_LABEL_COMPLETE")
     parser.add_argument(
         "--least", type=int, default=10_000, help="rows: what the learning curve makes of the setting"
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="train on all rows, without a choice among candidates"
     )
     parser.add_argument(
         "--fixed", action="store_true", help="the fixed policies too, which train twenty forests"
@@ -224,7 +248,14 @@ def main() -> None:
     world = World(asked.cache)
     everything = np.ones(len(world.event), dtype=bool)
     for weeks in asked.weeks:
-        year = play(world, round(weeks * WEEK), asked.complete, asked.least, WINDOW if asked.late else 0)
+        year = play(
+            world,
+            round(weeks * WEEK),
+            asked.complete,
+            asked.least,
+            WINDOW if asked.late else 0,
+            not asked.all,
+        )
         after = everything if not year.promotions else world.event >= year.promotions[0]
         print(
             f"pause {weeks:g} weeks: {year.trainings} trainings, {len(year.promotions)} promoted, log loss "
