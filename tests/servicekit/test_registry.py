@@ -102,3 +102,16 @@ def test_a_version_that_is_not_whole_is_said_to_be_so(registry: Registry, versio
     """No ONNX file, no profile, no such version: the user's to mend, and no StopIteration, which would hang."""
     with pytest.raises(UserError, match=said):
         registry.bundle("m", version)
+
+
+def test_what_is_registered_beside_a_model_is_read_where_there_is_any(registry: Registry) -> None:
+    """No such file is no error; one that is not JSON is the user's to mend, as is a version that is not there."""
+    assert registry.described_by("m", "1", "profile.json") == {"features": []}
+    assert registry.described_by("m", "2", "learning_curve.json") is None
+    client = registry.client()
+    run = client.get_model_version("m", "2").run_id
+    client.log_text(run, "a curve", "learning_curve.json")
+    with pytest.raises(UserError, match=r"learning_curve.json of models:/m/2 is not JSON"):
+        registry.described_by("m", "2", "learning_curve.json")
+    with pytest.raises(UserError, match="no version 3 of m"):
+        registry.described_by("m", "3", "learning_curve.json")
