@@ -1,4 +1,4 @@
-"""Candidates: selections of the training rows, with weights. Each is trained, and the best on the held-out rows is taken.
+"""Candidates: selections of the training rows, with weights. Each is trained, and the held-out rows say which is taken.
 
 The trainer names them in ``data/live/selection.json``; without that file there is one, all rows. A row that says no
 ``event_time`` is of the base data and counts as older than any live one.
@@ -6,7 +6,7 @@ The trainer names them in ``data/live/selection.json``; without that file there 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,3 +85,19 @@ def draw(
         key = (index.tobytes(), b"" if weights is None else weights.tobytes())
         found.setdefault(key, Drawn(candidate, index, weights))
     return list(found.values()) or [Drawn(Candidate("all"), np.arange(len(frame)), None)]
+
+
+def best(losses: Mapping[str, Floats]) -> str:
+    """The first candidate whose loss on the held-out rows [N] is above the least by no more than one standard error of
+    the paired difference (Breiman et al. 1984): what so few rows cannot tell apart, the trainer's order decides.
+
+    >>> first, second = np.array([1.0, 0, 1, 0, 0, 1, 0, 0]), np.zeros(8)
+    >>> best({"first": first, "second": second}), best({"first": np.roll(second + first, 1) / 2, "second": first})
+    ('second', 'first')
+    """
+    least = losses[min(losses, key=lambda name: float(losses[name].mean()))]
+    for name, each in losses.items():
+        worse = each - least
+        if worse.mean() <= (worse.std(ddof=1) / len(worse) ** 0.5 if len(worse) > 1 else 0.0):
+            return name
+    raise ValueError("no candidate")

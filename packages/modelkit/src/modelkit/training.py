@@ -1,4 +1,4 @@
-"""Training each candidate and choosing among them on the held-out rows, by the project's metric."""
+"""Training each candidate, and choosing among them by what the held-out rows cost each in the project's metric."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from summaries.copies import copies
 from summaries.profile import FieldSpec
 
-from modelkit.candidates import Drawn
+from modelkit.candidates import Drawn, best
 from modelkit.export import score
 from modelkit.fitted import Fit, Fitted
 from modelkit.learning_curve import learning_curve
@@ -69,8 +69,9 @@ class Training:
         return found
 
     def best(self, tried: Sequence[Tried]) -> Tried:
-        """The one of the least mean loss; of equal ones the first."""
-        return min(tried, key=lambda one: float(one.losses.mean()))
+        """See :func:`modelkit.candidates.best`."""
+        by_name = {one.drawn.candidate.name: one for one in tried}
+        return by_name[best({name: one.losses for name, one in by_name.items()})]
 
     def curve(self, chosen: Tried, seed: int) -> dict[str, Any]:
         """How the chosen candidate's loss falls with its rows; see :func:`modelkit.learning_curve.learning_curve`."""

@@ -28,23 +28,23 @@ class Candidate:
 def candidates(event_time: NDArray[np.int64], since: int, until: int) -> list[Candidate]:
     """What to try on training rows of these times [rows], sorted; the change was at ``since``, they end at ``until``.
 
-    ``recent`` takes as many rows from before the change as there are since, or all live ones where these are fewer: the
-    project's base rows need have no time. The weights' half-life is the span since the change: a row of the
-    change's moment weighs half of the newest. A selection that can be seen to equal one before it is left out; which
-    others are equal the project finds, which knows the base rows.
+    Most data first: where the held-out rows cannot tell two apart, the first is taken. The weights' half-life is the span
+    since the change: a row of the change's moment weighs half of the newest. ``recent`` takes as many rows from before
+    the change as there are since, or all live ones where these are fewer: the project's base rows need have no time. A
+    selection that can be seen to equal another is left out; which others are equal the project finds, which knows the base rows.
 
     >>> [(c.name, c.since) for c in candidates(np.arange(10), since=7, until=12)]
-    [('all', None), ('since the change', 7), ('recent', 4), ('weighted by recency', None)]
+    [('all', None), ('weighted by recency', None), ('recent', 4), ('since the change', 7)]
     """
     found = [Candidate(ALL)]
     if len(event_time) < 2:
         return found
     first = int(np.searchsorted(event_time, since))
     new = len(event_time) - first
-    if new:
-        found.append(Candidate(SINCE, since))
-        if first:
-            found.append(Candidate(RECENT, int(event_time[max(first - new, 0)])))
     if event_time[0] < event_time[-1]:
         found.append(Candidate(WEIGHTED, half_life_ms=max(until - since, 1)))
+    if first and new:
+        found.append(Candidate(RECENT, int(event_time[max(first - new, 0)])))
+    if new:
+        found.append(Candidate(SINCE, since))
     return found
