@@ -22,9 +22,9 @@ from trainer.domain.candidates import candidates
 from trainer.domain.challenge import Scored, challenge
 from trainer.domain.tried import Tried
 from wine_quality.fields import FIELDS, TARGET
+from wine_quality.prepare import worlds
 from wine_quality.source import read
 from wine_quality.train import make
-from wine_quality.worlds import worlds
 
 NAMES = [f.name for f in FIELDS]
 COLUMNS = [*NAMES, TARGET]

@@ -104,7 +104,7 @@ def test_the_reason_names_the_choice_and_the_test_that_pays_for_it() -> None:
     verdict = judged(of({"a": np.ones(100), "b": np.zeros(100)}))
     assert verdict.promoted
     assert verdict.reason == (
-        "better: accuracy 1.0000 against the champion's 0.6000 on 100 unseen rows, trained on 'b', the best of 2 "
+        "better: accuracy 1.0000 against the champion's 0.6000 on 100 unseen rows, trained on 'b', chosen among 2 "
         "(joint sign-flip test p = 0.0001)"
     )
     assert judged(of({"b": np.zeros(100)})) == judged(None)

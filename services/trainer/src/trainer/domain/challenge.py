@@ -154,7 +154,7 @@ def challenge(
 ) -> Verdict:
     """Decide. Metrics: ``accuracy``, ``log_loss`` (classification), ``mae``, ``rmse`` (regression).
 
-    ``tried``: the candidates among which the challenger is the best on these rows. Raises ``ValueError`` where its metric
+    ``tried``: the candidates among which the challenger was chosen on these rows. Raises ``ValueError`` where its metric
     or its losses are not the challenger's.
     """
     metrics = {
@@ -171,7 +171,7 @@ def challenge(
     if tried is not None and len(table) > 1:
         differences = old[:, None] - np.column_stack(list(table.values())) - margin
         p_value = sign_flips(differences, list(table).index(tried.chosen), seed)
-        chosen, test = f", trained on {tried.chosen!r}, the best of {len(table)}", "joint sign-flip test"
+        chosen, test = f", trained on {tried.chosen!r}, chosen among {len(table)}", "joint sign-flip test"
     elif metric == "accuracy":
         p_value, test = mcnemar(old == 0, new == 0), "McNemar"
     else:
