@@ -38,7 +38,7 @@ from flights.fields import FIELDS, TARGET  # noqa: E402
 from flights.source import read  # noqa: E402
 from flights.stream import START  # noqa: E402
 from flights.train import make  # noqa: E402
-from modelkit.candidates import Candidate, draw  # noqa: E402
+from modelkit.candidates import Candidate, best, draw  # noqa: E402
 from modelkit.stages import split_base  # noqa: E402
 from trainer.domain.challenge import Scored, challenge  # noqa: E402
 from trainer.domain.consider import Need, ask, consider  # noqa: E402
@@ -204,7 +204,7 @@ def _challenge(
     truth = world.truth[held]
     given = {name: np.where(truth == "yes", p[held], 1 - p[held]) for name, p in tried.items()}
     losses = {name: -np.log(np.clip(p, np.finfo(float).eps, 1)) for name, p in given.items()}
-    chosen = min(losses, key=lambda name: losses[name].mean())
+    chosen = best(losses)
     late = tried[chosen]
     old, new = scored(champion.late), scored(late)
     verdict = challenge(
