@@ -91,6 +91,7 @@ class World:
         self.registry = Registry(mlflow)
         self.trainer: subprocess.Popen[bytes] | None = None
         self.hold = folder / "hold"  # while it is there, publishing waits after its MLflow run has begun
+        self.hold_train = folder / "hold.train"  # likewise the train stage, which writes "held" there
         self.rows = 0
 
     def runs(self, run_id: str | None = None) -> list[Any]:
@@ -404,6 +405,7 @@ def test_a_killed_training_ends_as_if_it_had_not_been(world: World, step: str, v
     """kill -9 while it trains, once it has registered or promoted: one run, one version, one decision.
 
     The first is killed once more, where its MLflow run has begun and holds no version: it is gone on with.
+    The second is killed amid the train stage before.
     """
     k = 4 + version  # windows 8, 9, 10
     reached: dict[str, Callable[[], Any]] = {
@@ -414,8 +416,15 @@ def test_a_killed_training_ends_as_if_it_had_not_been(world: World, step: str, v
         "register": lambda: len(world.registry.versions(MODEL)) == version,
         "promote": lambda: world.read("model-events", ModelChanged)[-1].version == str(version),
     }
+    if step == "register":
+        world.hold_train.touch()
     limit = 2.0 if version % 2 else -2.0
     world.window(k, str(version - 1), 3000, limit, alert=f"C{version}", since=k * STEP)
+    if step == "register":
+        wait_for("the train stage", lambda: world.hold_train.read_text() == "held")
+        world.kill()
+        world.hold_train.unlink()
+        world.start()
     wait_for(step, reached[step])
     world.kill()
     if step == "snapshot":
