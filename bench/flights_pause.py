@@ -51,7 +51,7 @@ from trainer.domain.tried import Tried  # noqa: E402
 from trainer.domain.triggers import Trigger  # noqa: E402
 
 WEEK = 7 * 86_400_000
-WINDOW, GRACE, P_VALUE, RECALL_LOSS = 2 * WEEK, 3_600_000, 0.05, 0.5
+WINDOW, GRACE, P_VALUE, RECALL_LOSS = 2 * WEEK, 3_600_000, 0.05, 0.9
 NAMES = [f.name for f in FIELDS]
 
 
