@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -41,6 +42,7 @@ from trainer.domain.knowledge import Knowledge
 from trainer.domain.selection import Selection
 from trainer.loop import Loop
 from trainer.pipeline import Begun, Trained
+from trainer.reading import PASSED_OVER, TAKES
 
 STEP, ROWS = 1_000, 120
 FIELDS = [FieldSpec("x", "float32")]
@@ -137,11 +139,16 @@ class Pipeline:
         self.selections: list[Selection] = []
         self.resumed: list[Begun | None] = []
         self.error: Exception | None = None
+        self.push_error: Exception | None = None
+        self.pushes: list[str] = []  # of runs that a crash interrupted
         self.hangs, self.ended = False, 0
         self.meanwhile: Callable[[], None] = lambda: None
 
     async def pushed(self, run_id: str, revision: str) -> None:
-        """Kept already."""
+        """Kept already, or not to be kept."""
+        self.pushes.append(run_id)
+        if self.push_error:
+            raise self.push_error
 
     async def train(
         self, run_id: str, selection: Selection, target: str, tags: Any, resume: Begun | None = None
@@ -155,35 +162,54 @@ class Pipeline:
                 await asyncio.Event().wait()
             finally:
                 self.ended += 1
-        if self.error:
-            raise self.error
+        if self.error or self.push_error:
+            raise self.error or self.push_error  # type: ignore[misc]
         return Trained("2", "run", "revision", "checksum")
 
 
 class Consumer:
-    """Of model-events: ``ends`` is asked for before a promotion, ``reading`` takes in what is not read yet."""
+    """Of all topics. ``unread``, by topic, is what is there and not taken in yet: that happens once somebody waits for it.
+
+    Answers in shadow are passed over until somebody follows them.
+    """
 
     def __init__(self) -> None:
-        self.at, self.ends = 0, [0]
-        self.reading: Callable[[], Any] | None = None
+        self.unread: dict[str, list[Callable[[], Any]]] = {}
+        self.answers: list[Callable[[], Any]] = []
+        self.followed: list[int] = []  # since when: wall clock, ms
+        self.away = 0  # so many questions for offsets are not answered
+        self._at = dict.fromkeys(TAKES, 0)
 
     def assignment(self) -> list[TopicPartition]:
-        """Its only partition."""
-        return [TopicPartition("model-events", 0), TopicPartition("outcomes", 0)]
+        """A partition each."""
+        return [TopicPartition(topic, 0) for topic in TAKES]
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         """As aiokafka's: how many there are, or an error."""
-        end = self.ends[0] if len(self.ends) == 1 else self.ends.pop(0)
-        if end < 0:
+        if self.away:
+            self.away -= 1
             raise KafkaError("away")
-        return dict.fromkeys(partitions, end)
+        return {p: self._at[p.topic] + len(self.unread.get(p.topic, [])) for p in partitions}
+
+    async def offsets_for_times(self, times: dict[TopicPartition, int]) -> dict[TopicPartition, None]:
+        """As aiokafka's; all is from later."""
+        self.followed += times.values()
+        return dict.fromkeys(times)
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """As aiokafka's."""
+
+    def resume(self, partition: TopicPartition) -> None:
+        """As aiokafka's: from where was sought on, which is the first."""
+        self.unread[partition.topic] = list(self.answers)
 
     async def position(self, partition: TopicPartition) -> int:
         """As aiokafka's; the reader goes on meanwhile."""
-        if self.at < self.ends[0] and self.reading is not None:
-            self.at += 1
-            await self.reading()
-        return self.at
+        unread = self.unread.get(partition.topic, [])
+        while unread:
+            self._at[partition.topic] += 1
+            await unread.pop(0)()
+        return self._at[partition.topic]
 
 
 class Producer:
@@ -237,6 +263,8 @@ class World:
         """A new process: it knows nothing but the topics, what the old one sent there too."""
         await self.stop()
         self.remake()
+        self.consumer.unread.clear()
+        self.consumer.followed.clear()
         own: dict[str, type[Event]] = {
             "training-runs": TrainingDecided, "model-events": ModelChanged, "challengers": ChallengerChanged,
             "promotion-reviews": PromotionReviewed,
@@ -247,7 +275,7 @@ class World:
                 if name in own:
                     await self._receive(name, msgspec.convert(value, own[name]))
             read = max(read, before)
-            if event is not None:
+            if event is not None and topic not in PASSED_OVER:
                 await self._receive(topic, event)
         self.tasks.append(asyncio.create_task(self.loop.decide()))
 
@@ -261,6 +289,12 @@ class World:
     async def take(self, topic: str, event: Event) -> None:
         """Receive an event."""
         self.log.append((len(self.producer.sent), topic, event))
+        if topic in PASSED_OVER:
+            answer = partial(self._receive, topic, event)
+            self.consumer.answers.append(answer)
+            if self.consumer.followed:
+                self.consumer.unread[topic].append(answer)
+            return
         await self._receive(topic, event)
 
     async def _receive(self, topic: str, event: Event) -> None:

@@ -345,8 +345,8 @@ async def test_the_schedule_trains_once_a_period(monkeypatch: pytest.MonkeyPatch
 async def test_a_rollback_while_it_trains_is_not_overwritten(world: World) -> None:
     """The winner beat a version that serves no more: refused, with the reason and the figures; nothing is announced."""
     world.registry.bundles["2"] = bundle("2", threshold(2))
-    world.consumer.ends = [-1, 1]  # the broker answers at the second question; one record is not read yet
-    world.consumer.reading = lambda: world.serves("0", "1", "rolled_back", 900)
+    world.consumer.away = 1  # the broker answers at the second question; one record is not read yet
+    world.consumer.unread["model-events"] = [lambda: world.serves("0", "1", "rolled_back", 900)]
     await world.window(0)
     status = await world.considered(0)
     refused = status["decisions"][-1]

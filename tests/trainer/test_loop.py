@@ -487,7 +487,9 @@ def test_a_winner_shadows_and_waits_for_a_person_through_crashes(world: World) -
     world.window(12, "5", 3000, -2.0, alert="E", since=12 * STEP)
     world.considered(12)
     shadows = pending("shadow")
-    assert shadows["reason"].startswith("waiting: 0 of 50 labelled rows of live traffic in shadow; better: ")
+    assert shadows["reason"].startswith(
+        "waiting: no answers yet, 0 of 50 labelled rows of live traffic in shadow; better: "
+    )
     (told,) = world.read("challengers", ChallengerChanged)
     assert (told.version, told.sha256) == ("8", world.registry.bundle(MODEL, "8").sha256)
     world.kill()

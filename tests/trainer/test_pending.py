@@ -17,6 +17,7 @@ from trainer.registered import Registered
 from trainer_fakes import STEP, World, bundle, threshold
 
 NEEDED = 200
+NO_ANSWERS = "waiting: no answers yet, 0"
 ASKS = "waiting for approval: better: accuracy"
 
 
@@ -172,7 +173,7 @@ async def answers(world: World, first: int, last: int) -> None:
 
 async def test_a_winner_serves_once_it_has_won_again_in_shadow(shadows: World) -> None:
     """It is announced; the rows count from the boundary after its first answer, and are those that decide."""
-    run = await waits(shadows, f"waiting: 0 of {NEEDED} labelled rows of live traffic in shadow; better: ")
+    run = await waits(shadows, f"{NO_ANSWERS} of {NEEDED} labelled rows of live traffic in shadow; better: ")
     (told,) = shadows.producer.on("challengers")
     assert (told["version"], told["announced_by"]) == ("2", "trainer")
     assert told["sha256"] == shadows.registry.bundles["2"].sha256
@@ -201,11 +202,11 @@ async def test_a_winner_serves_once_it_has_won_again_in_shadow(shadows: World) -
 
 async def test_a_challenger_that_no_predictor_answers_with_never_passes(shadows: World) -> None:
     """Rows by the hundred, and not one that it was asked about; nor do those count that come after its last answer."""
-    await waits(shadows, "waiting: 0 of")
+    await waits(shadows, NO_ANSWERS)
     for k in range(1, 5):
         await shadows.window(k)
         await shadows.considered(k)
-    assert shadows.loop.status()["pending"].startswith("waiting: 0 of")
+    assert shadows.loop.status()["pending"].startswith(NO_ANSWERS)
     await answers(shadows, 4 * STEP, 5 * STEP - 1)  # and then it was gone
     for k in range(5, 9):
         await shadows.window(k)
@@ -215,18 +216,74 @@ async def test_a_challenger_that_no_predictor_answers_with_never_passes(shadows:
 
 
 async def test_no_row_that_it_was_trained_or_chosen_on_counts_in_shadow(shadows: World) -> None:
-    """Somebody asks about old rows, and it answers: rows count from the run's boundary on all the same."""
-    run = await waits(shadows, "waiting: 0 of")
-    await answers(shadows, 10, 3 * STEP)
+    """Somebody asks about old rows, and it answers: that is no answer in shadow, and rows count from the first one on."""
+    run = await waits(shadows, NO_ANSWERS)
+    await answers(shadows, 10, STEP - 1)
     await shadows.window(1)
-    await shadows.window(2)
+    await shadows.considered(1)
+    assert shadows.loop.status()["pending"].startswith(NO_ANSWERS)
+    await answers(shadows, 10, 4 * STEP)
+    await answers(shadows, 3 * STEP, 3 * STEP + 10)
+    for k in (2, 3):
+        await shadows.window(k)
+        await shadows.considered(k)
+    assert shadows.loop.status()["pending"].startswith("waiting: 120 of")
+    await answers(shadows, 3 * STEP, 5 * STEP)
+    await shadows.window(4)
     promoted = await ends(shadows, run, "promoted")
-    assert (promoted["rows"]["shadow"], promoted["as_of"]) == (240, 3 * STEP)
+    assert (promoted["rows"]["shadow"], promoted["as_of"]) == (240, 5 * STEP)
+
+
+async def test_answers_are_read_where_a_version_shadows_alone(shadows: World) -> None:
+    """From its announcement on, give or take what clocks differ; a restart without a run in shadow reads none of them."""
+    await shadows.restart()
+    assert shadows.consumer.followed == []
+    await waits(shadows, NO_ANSWERS)
+    (told,) = shadows.producer.on("challengers")
+    since = told["effective_from"] - 3_600_000
+    assert shadows.consumer.followed == [since]
+    await answers(shadows, STEP, 2 * STEP)
+    await again(shadows)
+    assert shadows.loop.status()["pending"] == (
+        f"waiting: {NEEDED} labelled rows of live traffic in shadow are wanted, and counted at the next boundary"
+    )
+    await shadows.window(1)
+    await shadows.considered(1)
+    assert shadows.consumer.followed == [since]
+    assert shadows.loop.status()["pending"].startswith("waiting: 120 of")
+
+
+@pytest.mark.parametrize(
+    ("first", "said"),
+    [
+        (None, "no predictor has answered with version 2 in shadow within 3.47222e-05 days"),
+        (3 * STEP, "120 of 200 labelled rows of live traffic in shadow after 3.47222e-05 days"),
+    ],
+)
+async def test_a_shadow_period_that_gets_no_rows_ends(
+    shadows: World, monkeypatch: pytest.MonkeyPatch, first: int | None, said: str
+) -> None:
+    """After so much event time the run has failed, says whether anybody answered, and holds nobody back any more."""
+    monkeypatch.setattr(shadows.loop.settings, "shadow_timeout_ms", 3 * STEP)
+    run = await waits(shadows, NO_ANSWERS)
+    if first is not None:
+        await answers(shadows, first, first + STEP - 1)
+    for k in (1, 2):
+        await shadows.window(k)
+        await shadows.considered(k)
+    assert shadows.loop.status()["pending"] is not None
+    await shadows.asks("by hand")
+    await shadows.window(3)
+    failed = await ends(shadows, run, "failed")
+    assert failed["reason"] == f"failed: {said} (ATALAIA_SHADOW_TIMEOUT_MS)"
+    assert failed["as_of"] == 4 * STEP
+    await shadows.until(lambda: runs(shadows)[-1]["waits_for"] == "shadow")
+    assert "by hand" in runs(shadows)[-1]["answers"]
 
 
 async def test_a_winner_that_loses_on_live_traffic_is_refused(shadows: World) -> None:
     """The world has changed back: the figures are those of the shadow period, and none shadows any more."""
-    run = await waits(shadows, "waiting: 0 of")
+    run = await waits(shadows, NO_ANSWERS)
     await answers(shadows, STEP, 3 * STEP)
     await shadows.window(1, limit=0)
     await shadows.window(2, limit=0)
@@ -239,11 +296,11 @@ async def test_a_winner_that_loses_on_live_traffic_is_refused(shadows: World) ->
 
 async def test_who_else_announces_a_challenger_ends_the_shadow_period(shadows: World) -> None:
     """The run is refused, says who and why, and the other announcement stands."""
-    run = await waits(shadows, "waiting: 0 of")
+    run = await waits(shadows, NO_ANSWERS)
     other = ChallengerChanged(
         model="m", version="7", artifact_uri="", sha256="", effective_from=1, reason="a better idea", announced_by="us"
     )  # fmt: skip
-    await shadows.take("challengers", other)
+    shadows.consumer.unread["challengers"] = [lambda: shadows.take("challengers", other)]
     await shadows.window(1, rows=10)
     refused = await ends(shadows, run, "refused")
     said = "its shadow period was ended: version 7 shadows instead: a better idea (us); "
@@ -252,9 +309,36 @@ async def test_who_else_announces_a_challenger_ends_the_shadow_period(shadows: W
     assert len(shadows.producer.on("challengers")) == 1
 
 
+async def test_a_winner_takes_the_place_of_who_was_announced_meanwhile(shadows: World) -> None:
+    """It is on the topic and not read yet: the announcement names it."""
+    other = ChallengerChanged(
+        model="m", version="7", artifact_uri="", sha256="", effective_from=1, reason="a better idea", announced_by="us"
+    )  # fmt: skip
+    shadows.consumer.unread["challengers"] = [lambda: shadows.take("challengers", other)]
+    await waits(shadows, NO_ANSWERS)
+    (told,) = shadows.producer.on("challengers")
+    assert told["reason"].endswith("has won its challenge, in place of version 7")
+
+
+async def test_what_somebody_announces_as_a_shadow_period_ends_stands(shadows: World) -> None:
+    """It is on the topic and not read yet: the trainer says nothing more."""
+    other = ChallengerChanged(
+        model="m", version="7", artifact_uri="", sha256="", effective_from=1, reason="a better idea", announced_by="us"
+    )  # fmt: skip
+    shadows.registry.bundles["0"] = bundle("0", threshold(1))
+    run = await waits(shadows, NO_ANSWERS)
+    shadows.consumer.unread["challengers"] = [lambda: shadows.take("challengers", other)]
+    await shadows.serves("0", "1", "rolled_back", 900)
+    await ends(shadows, run, "refused")
+    await shadows.until(lambda: shadows.consumer.unread["challengers"] == [])
+    await shadows.window(1, rows=10, version="0")
+    await shadows.considered(1)
+    assert len(shadows.producer.on("challengers")) == 1
+
+
 async def test_a_shadow_period_ends_with_the_champion_it_is_against(shadows: World) -> None:
     """A rollback by hand meanwhile: refused, and none shadows any more."""
-    run = await waits(shadows, "waiting: 0 of")
+    run = await waits(shadows, NO_ANSWERS)
     await shadows.serves("0", "1", "rolled_back", 900)
     refused = await ends(shadows, run, "refused")
     assert refused["reason"].startswith("version 0 serves now, not version 1 that was challenged; ")
@@ -263,7 +347,7 @@ async def test_a_shadow_period_ends_with_the_champion_it_is_against(shadows: Wor
 
 async def test_after_its_shadow_period_a_winner_asks(shadows: World, asks: World) -> None:
     """One run, three words: with the figures of the shadow period a person is asked."""
-    run = await waits(shadows, "waiting: 0 of")
+    run = await waits(shadows, NO_ANSWERS)
     await says(shadows, msgspec.structs.replace(run, run_id="another"), approved=True)
     await answers(shadows, STEP, 3 * STEP)
     await shadows.window(1)
@@ -279,7 +363,7 @@ async def test_after_its_shadow_period_a_winner_asks(shadows: World, asks: World
 @pytest.mark.parametrize("first", [STEP + 1, STEP + 990, 2 * STEP])
 async def test_when_in_a_window_the_predictor_took_it_up_decides_nothing(shadows: World, first: int) -> None:
     """At the boundary, or at any moment of the window before it: the same rows, the same words, the same boundary."""
-    run = await waits(shadows, "waiting: 0 of")
+    run = await waits(shadows, NO_ANSWERS)
     await answers(shadows, first, 4 * STEP)
     for k in (1, 2, 3):
         await shadows.window(k)
@@ -290,7 +374,7 @@ async def test_when_in_a_window_the_predictor_took_it_up_decides_nothing(shadows
 @pytest.mark.parametrize("lost", [["training-runs"], []])
 async def test_a_restart_goes_on_with_a_shadow_period(shadows: World, lost: list[str]) -> None:
     """Killed once it was announced, recorded or not: one announcement, and it ends as it would have."""
-    run = await waits(shadows, "waiting: 0 of")
+    run = await waits(shadows, NO_ANSWERS)
     made = Trained("2", "run", "revision", "checksum")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Registered, "_left", lambda *_: (made, None))
@@ -306,7 +390,7 @@ async def test_a_restart_goes_on_with_a_shadow_period(shadows: World, lost: list
 
 async def test_a_crash_after_a_shadow_period_leaves_the_same_record(shadows: World) -> None:
     """Promoted by the second challenge and killed before it was recorded: the same figures, one event."""
-    run = await waits(shadows, "waiting: 0 of")
+    run = await waits(shadows, NO_ANSWERS)
     await answers(shadows, STEP, 3 * STEP)
     await shadows.window(1)
     await shadows.window(2)

@@ -227,21 +227,54 @@ async def test_no_look_without_new_rows_or_where_a_version_cannot_be_asked(world
     assert len(looks(world)) == 1
 
 
-async def test_where_rollbacks_are_off_it_is_only_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once: the look says that the version serves on."""
+async def test_where_rollbacks_are_off_it_is_only_said(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, and the log says why nothing is done; the look does not: it may be acted on later."""
     monkeypatch.setattr(world.loop.settings, "rollback", "off")
     await windows(world, 1, 9, limit=0)
     (look,) = looks(world)
     assert look["verdict"] == "rolled_back"
-    assert look["reason"].endswith("; it serves on: ATALAIA_ROLLBACK is off")
+    assert "ROLLBACK" not in look["reason"]
+    assert "version 2 is worse and serves on: ATALAIA_ROLLBACK is off" in caplog.messages
+    assert world.loop.status()["version"] == "2"
+
+
+async def test_nothing_is_rolled_back_for_an_old_look(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rollbacks are switched on: the version is looked at again, as of the newest boundary, and goes for what that says."""
+    monkeypatch.setattr(world.loop.settings, "rollback", "off")
+    await windows(world, 1, 8, limit=0)
+    await world.stop()
+    monkeypatch.setattr(world.loop.settings, "rollback", "automatic")
+    await world.restart()
+    await world.until(lambda: world.loop.status()["version"] == "1")
+    assert [(e["as_of"], e["verdict"]) for e in looks(world)] == [
+        (6 * STEP, "rolled_back"), (8 * STEP, "rolled_back"),
+    ]  # fmt: skip
+    event = world.producer.on("model-events")[-1]
+    assert (event["action"], event["effective_from"]) == ("rolled_back", 8 * STEP)
+    assert event["reason"] == looks(world)[-1]["reason"]
+
+
+async def test_a_version_that_has_recovered_since_an_old_look_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new look says so."""
+    monkeypatch.setattr(world.loop.settings, "rollback", "off")
+    await windows(world, 1, 6, limit=0)
+    await windows(world, 6, 9, limit=2, rows=300)
+    await world.stop()
+    monkeypatch.setattr(world.loop.settings, "rollback", "automatic")
+    await world.restart()
+    await windows(world, 9, 10, limit=2)
+    assert [e["verdict"] for e in looks(world)] == ["rolled_back", "kept"]
     assert world.loop.status()["version"] == "2"
 
 
 async def test_nothing_is_rolled_back_over_what_somebody_made_serve_meanwhile(world: World) -> None:
     """It is on model-events and not read yet while the look is made: that holds."""
     await windows(world, 1, 5, limit=0)
-    world.consumer.ends = [1]
-    world.consumer.reading = lambda: world.serves("7", "2", "promoted", 5 * STEP)
+    world.consumer.unread["model-events"] = [lambda: world.serves("7", "2", "promoted", 5 * STEP)]
     await windows(world, 5, 6, limit=0)
     assert looks(world)[-1]["verdict"] == "rolled_back"
     assert [e["version"] for e in world.producer.on("model-events")] == ["2"]

@@ -455,7 +455,8 @@ class TrainingDecided(Event, frozen=True):
     ``approval``. ``classes``: labelled rows by class since the change. ``candidates`` are the selections of rows that were
     tried, by name, and ``chosen`` the best of them, which is the challenger. ``unlabelled``: rows of the time up to ``until``
     that have no label; ``duplicates``: rows that were kept from training because the holdout has equal ones. ``attempt``
-    counts from 1; ``seconds`` by step: ``snapshot``, ``train``, ``register``, ``judge``.
+    counts from 1; ``seconds`` by step: ``snapshot``, ``train``, ``register``, ``judge``. ``champion_since``: from which event
+    time on the champion serves, as ``model-events`` had it when the run began.
     """
 
     run_id: str
@@ -486,6 +487,7 @@ class TrainingDecided(Event, frozen=True):
     duplicates: int | None = None
     attempt: int | None = None
     seconds: dict[str, float] = {}
+    champion_since: int | None = None
 
 
 class ChallengerReviewed(Event, frozen=True):

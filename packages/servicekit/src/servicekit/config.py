@@ -170,6 +170,12 @@ class Settings(BaseSettings):
         ge=0,
         description="labelled rows of live traffic on which a challenger that won must win again, unseen, before it serves; 0: none",
     )
+    shadow_timeout_ms: int = Field(
+        30 * 86_400_000,
+        gt=0,
+        description="how long a shadow period may last that does not get its labelled rows, milliseconds of event time; then the "
+        "run has failed",
+    )
     rollback: str = Field(
         "automatic",
         pattern="^(automatic|off)$",

@@ -104,4 +104,5 @@ class Deciding:
             classes=dict(need.classes),
             unlabelled=unlabelled,
             attempt=step.attempt,
+            champion_since=serving.effective_from if step.decision == "started" else None,
         )

@@ -92,7 +92,6 @@ class Loop:
         self.knowledge.considered_through = self.knowledge.history.considered_through
         interrupted = self.knowledge.history.unfinished()
         self.running = interrupted is not None
-        await self.reviewing.follow()
         await self.alias.move()
         await self.shadowing.tidy()
         if interrupted is not None:
@@ -155,6 +154,7 @@ class Loop:
         self.running = True
         decision = await self.training.run(started, again)
         await self._record(decision)
+        await self.shadowing.tidy()
         if decision.decision == "promoted":
             self.open_alert = None
         self.running = False

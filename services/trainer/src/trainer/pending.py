@@ -36,7 +36,7 @@ class Pending:
     ) -> None:
         self._settings, self._knowledge, self._registered = settings, knowledge, registered
         self._promoting, self._shadowing, self._metric = promoting, shadowing, metric
-        self.shadow_rows = 0  # of the run that shadows, by the newest boundary
+        self.shadow_rows: int | None = None  # of the run that shadows, by the newest boundary
 
     @property
     def status(self) -> str | None:
@@ -46,7 +46,7 @@ class Pending:
             return None
         if run.waits_for == "approval":
             return run.reason
-        return pending.progress(self.shadow_rows, self._needed)
+        return pending.progress(self.shadow_rows, self._needed, self._knowledge.shadows.answers is not None)
 
     async def won(self, run: TrainingDecided, challenger: ModelBundle) -> TrainingDecided:
         """The next word on a run that has won its challenge."""
@@ -63,7 +63,9 @@ class Pending:
         if run is None or serving is None:
             return None
         as_of = max(run.as_of, boundary or run.as_of)
-        late = superseded(serving, run.champion_version, run.challenger_version, self._knowledge.served)
+        late = superseded(
+            serving, run.champion_version, run.challenger_version, self._knowledge.served, run.champion_since
+        )
         if late is not None:
             return pending.ended(run, late, as_of)
         if serving.version == run.challenger_version:
@@ -75,7 +77,8 @@ class Pending:
         return await self._served(run, decided) if said.approved else decided
 
     async def considered(self, boundary: int) -> TrainingDecided | None:
-        """The next word on a run that shadows, as of a boundary: refused or cleared, once it has its rows."""
+        """The next word on a run that shadows, as of a boundary: refused or cleared once it has its rows, failed where it
+        has waited for them for too long."""
         run = self._knowledge.history.pending()
         if run is None or run.waits_for != "shadow":
             return None
@@ -85,11 +88,19 @@ class Pending:
         rows = await self._shadowing.rows(run, boundary, self._settings.label_complete)
         self.shadow_rows = len(rows) if rows is not None else 0
         if rows is None or len(rows) < self._needed:
-            return None
+            return self._overdue(run, boundary)
         try:
             return await self._again(run, rows, boundary)
         except (Unusable, UserError, ValueError) as error:
             return pending.ended(run, str(error), boundary, failed=True)
+
+    def _overdue(self, run: TrainingDecided, boundary: int) -> TrainingDecided | None:
+        timeout, answers = self._settings.shadow_timeout_ms, self._knowledge.shadows.answers is not None
+        if boundary < run.as_of + timeout:
+            return None
+        version, rows = run.challenger_version or "", self.shadow_rows or 0
+        why = pending.overdue(version, rows, self._needed, answers, timeout)
+        return pending.ended(run, why, boundary, failed=True)
 
     async def _serves(self, run: TrainingDecided, serving: ModelChanged) -> TrainingDecided:
         """A run whose end a crash kept from being recorded; or somebody has made its challenger serve."""

@@ -26,7 +26,18 @@ class Promoting:
         await self._reader.up_to_now(model_events.TOPIC)
         serving = self._knowledge.serving
         assert serving is not None
-        return superseded(serving, started.champion_version, challenger, self._knowledge.served)
+        return superseded(
+            serving,
+            started.champion_version,
+            challenger,
+            self._knowledge.served,
+            started.champion_since,
+        )
+
+    def serves(self, version: str) -> ModelChanged | None:
+        """What made a version serve, if it does."""
+        serving = self._knowledge.serving
+        return serving if serving is not None and serving.version == version else None
 
     async def promote(self, decided: TrainingDecided, won: ModelBundle) -> None:
         """First the record that is the truth, then the alias that follows it."""

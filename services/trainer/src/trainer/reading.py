@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -31,6 +31,10 @@ from trainer.domain.knowledge import Knowledge
 
 log = logging.getLogger("trainer")
 RETRY_SECONDS = 0.5
+T = TypeVar("T")
+PASSED_OVER = {
+    shadow_predictions.TOPIC
+}  # months of rows, of which only those of a shadow period matter: see follow()
 Take = Callable[[bytes | None, Iterable[tuple[str, bytes]], Knowledge], None]
 TAKES: dict[str, Take] = {
     module.TOPIC: module.take
@@ -61,16 +65,18 @@ class Reader:
         self._round = asyncio.Event()  # it has been round once more
 
     async def read(self) -> None:
-        """Take in all topics from the beginning, for ever; a record that cannot be read goes to the DLQ."""
+        """Take in all topics from the beginning, for ever, but those passed over; a record that cannot be read goes to the DLQ."""
         partitions = sorted(self._consumer.assignment())  # without a group: all there are
         ends = await self._consumer.end_offsets(partitions)
+        self._consumer.pause(*(p for p in partitions if p.topic in PASSED_OVER))
         while True:
             batches = await self._consumer.getmany(timeout_ms=200, max_records=500)
             for partition, records in batches.items():
                 for record in records:
                     await self.take(partition.topic, record)
             if not self.caught_up.is_set():
-                behind = [p for p in partitions if await self._consumer.position(p) < ends[p]]
+                read = [p for p in partitions if p.topic not in PASSED_OVER]
+                behind = [p for p in read if await self._consumer.position(p) < ends[p]]
                 if not behind:
                     self.caught_up.set()
                     log.info("caught up: %d outcomes", len(self.knowledge.ledger))
@@ -87,6 +93,17 @@ class Reader:
             DLQ_RECORDS.labels(topic).inc()
             await to_dlq(self._producer, topic, record, str(error))
 
+    async def follow(self, topic: str, since: int) -> None:
+        """Read a topic that is passed over otherwise, from its records of ``since`` (wall clock, ms) on."""
+        ends = await self._ends(topic)
+        found = await self._asked(
+            topic, lambda: self._consumer.offsets_for_times(dict.fromkeys(ends, max(since, 0)))
+        )
+        for partition, end in ends.items():
+            at = found[partition]
+            self._consumer.seek(partition, end if at is None else at.offset)
+            self._consumer.resume(partition)
+
     async def up_to_now(self, topic: str) -> None:
         """Return when all that is on a topic now has been taken in; another task is :meth:`read`."""
         for partition, end in (await self._ends(topic)).items():
@@ -95,11 +112,14 @@ class Reader:
                 await self._round.wait()
 
     async def _ends(self, topic: str) -> dict[TopicPartition, int]:
-        """The topic's end offsets, asked for until the broker answers: a training is not lost for it."""
         partitions = [p for p in self._consumer.assignment() if p.topic == topic]
+        return dict(await self._asked(topic, lambda: self._consumer.end_offsets(partitions)))
+
+    async def _asked(self, topic: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """Offsets, asked for until the broker answers: a training is not lost for it."""
         while True:
             try:
-                return dict(await self._consumer.end_offsets(partitions))
+                return await ask()
             except KafkaError as error:
-                log.warning("the end of %s is not known, asking again: %s", topic, error)
+                log.warning("offsets of %s are not known, asking again: %s", topic, error)
                 await asyncio.sleep(RETRY_SECONDS)

@@ -45,8 +45,17 @@ class Reviewing:
         if serving is None or serving.action != "promoted" or serving.previous_version is None:
             return
         looks = self._looks(serving)
-        if looks and looks[-1].verdict != "undecided":
+        last = looks[-1] if looks else None
+        worse = last is not None and last.verdict == "rolled_back"
+        if last is not None and (last.verdict == "kept" or boundary < last.as_of):
             return
+        if last is not None and worse:  # and it serves still
+            newest = self._knowledge.evidence.next(serving.version, boundary) is None
+            if self._settings.rollback == "off" or not newest:
+                return
+            if last.as_of == boundary:
+                await self._roll_back(last, serving)  # a crash came between the two
+                return
         cut = self._knowledge.evidence.cut(boundary, self._settings.label_complete)
         if cut is None:
             return
@@ -54,8 +63,11 @@ class Reviewing:
             as_of=boundary, until=cut, since=serving.effective_from, version=serving.version
         )
         span = review.spans(rows.event_time, self._settings.window_ms)
-        before = looks[-1].rows if looks else 0
-        if not review.due(len(rows), before, review.count(span), self._settings.review_rows):
+        before = last.rows if last is not None else 0
+        # What was found worse once and serves on is looked at again, as of the newest boundary: no old look rolls back.
+        if len(rows) == before or not review.due(
+            len(rows), 0 if worse else before, review.count(span), self._settings.review_rows
+        ):
             return
         try:
             look = await self._look(serving, rows, boundary, len(looks) + 1)
@@ -66,23 +78,21 @@ class Reviewing:
         self._knowledge.reviews.looked(look)
         REVIEWS.labels(look.verdict).inc()
         log.info("as of %d, version %s: %s", boundary, look.version, look.reason)
-        await self.follow()
+        if look.verdict == "rolled_back":
+            await self._roll_back(look, serving)
 
-    async def follow(self) -> None:
-        """Roll back what the newest look says is worse; after a restart too, where a crash came between the two."""
-        serving = self._knowledge.serving
-        if serving is None or serving.action != "promoted" or self._settings.rollback == "off":
-            return
-        looks = self._looks(serving)
-        if not looks or looks[-1].verdict != "rolled_back":
+    async def _roll_back(self, look: PromotionReviewed, serving: ModelChanged) -> None:
+        """Do what a look says that found the version worse, or say why not."""
+        if self._settings.rollback == "off":
+            log.warning("version %s is worse and serves on: ATALAIA_ROLLBACK is off", serving.version)
             return
         try:
-            before = await self._registered.challenger(looks[-1].previous_version)
+            before = await self._registered.challenger(look.previous_version)
         except UserError as error:
             log.error("version %s is worse and stays: %s", serving.version, error)
             return
-        if await self._promoting.roll_back(looks[-1], serving, before):
-            log.warning("version %s is rolled back: %s", serving.version, looks[-1].reason)
+        if await self._promoting.roll_back(look, serving, before):
+            log.warning("version %s is rolled back: %s", serving.version, look.reason)
 
     def _looks(self, serving: ModelChanged) -> list[PromotionReviewed]:
         """Since it serves: a version may serve twice."""
@@ -105,8 +115,6 @@ class Reviewing:
         )
         verdict = review.verdict(found, len(rows), settings.review_rows)
         reason = review.words(found, verdict, self._metric, len(rows))
-        if verdict == "rolled_back" and settings.rollback == "off":
-            reason += "; it serves on: ATALAIA_ROLLBACK is off"
         return PromotionReviewed(
             model=serving.model,
             version=promoted.version,

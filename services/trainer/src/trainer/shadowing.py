@@ -15,6 +15,7 @@ from trainer.produces import challengers
 from trainer.reading import Reader
 
 ANSWERS = "shadow-predictions"
+CLOCKS = 3_600_000  # by how many ms the clocks of a predictor and of the trainer may be apart
 
 
 class Shadowing:
@@ -31,6 +32,7 @@ class Shadowing:
             event = announcement(run, won.artifact_uri, won.sha256, _now(), shadows.announced)
             await challengers.announce(self._producer, event, run.run_id)
             shadows.changed(event)
+        await self._watch(run)
 
     async def ended(self, run: TrainingDecided) -> str | None:
         """Who has ended a run's shadow period, if somebody has, by all that is on ``challengers`` now."""
@@ -40,21 +42,29 @@ class Shadowing:
 
     async def rows(self, run: TrainingDecided, boundary: int, complete: float) -> Rows | None:
         """The labelled rows that a run's challenger has answered unseen, as known at a boundary; None without any."""
+        await self._watch(run)
         await self._reader.up_to_now(ANSWERS)
         knowledge = self._knowledge
-        answers = knowledge.shadows.answers(run.challenger_version or "")
+        answers = knowledge.shadows.answers
         cut = knowledge.evidence.cut(boundary, complete)
         if answers is None or cut is None:
             return None
         version = run.champion_version
-        # Not before the run's boundary, however old the rows were that it was asked about: it was trained on those.
-        since = knowledge.evidence.next(version, max(answers[0], run.as_of) - 1)
+        since = knowledge.evidence.next(version, answers[0] - 1)
         until = knowledge.evidence.next(version, answers[1])
         if since is None:
             return None
         return knowledge.ledger.get(
             as_of=boundary, until=cut if until is None else min(cut, until), since=since
         )
+
+    async def _watch(self, run: TrainingDecided) -> None:
+        """Follow what a run's challenger, which is announced, answers to rows from the run's boundary on."""
+        shadows, watched = self._knowledge.shadows, (run.challenger_version or "", run.as_of)
+        if shadows.watched != watched:
+            assert shadows.announced is not None
+            shadows.watch(*watched)
+            await self._reader.follow(ANSWERS, shadows.announced.effective_from - CLOCKS)
 
     async def tidy(self) -> None:
         """Say that none shadows, where a run is announced that is past its shadow period; nobody else is disturbed."""

@@ -8,20 +8,43 @@ from msgspec.structs import replace
 from trainer.domain.challenge import Verdict
 
 ASKS = "waiting for approval: "
+DAY = 86_400_000
 
 
-def progress(rows: int, needed: int) -> str:
-    """How far a shadow period is.
+def progress(rows: int | None, needed: int, answers: bool = True) -> str:
+    """How far a shadow period is; ``rows`` are None until they are counted, ``answers`` is whether there are any.
 
-    >>> progress(0, 500)
-    'waiting: 0 of 500 labelled rows of live traffic in shadow'
+    >>> progress(120, 500)
+    'waiting: 120 of 500 labelled rows of live traffic in shadow'
+    >>> progress(0, 500, answers=False)
+    'waiting: no answers yet, 0 of 500 labelled rows of live traffic in shadow'
+    >>> progress(None, 500)
+    'waiting: 500 labelled rows of live traffic in shadow are wanted, and counted at the next boundary'
     """
-    return f"waiting: {rows} of {needed} labelled rows of live traffic in shadow"
+    if rows is None:
+        return f"waiting: {needed} labelled rows of live traffic in shadow are wanted, and counted at the next boundary"
+    begins = "waiting: " if answers else "waiting: no answers yet, "
+    return f"{begins}{rows} of {needed} labelled rows of live traffic in shadow"
+
+
+def overdue(version: str, rows: int, needed: int, answers: bool, timeout: int) -> str:
+    """Why a shadow period is over that has lasted ``timeout`` ms of event time.
+
+    >>> overdue("2", 120, 500, True, 30 * DAY)
+    '120 of 500 labelled rows of live traffic in shadow after 30 days (ATALAIA_SHADOW_TIMEOUT_MS)'
+    >>> overdue("2", 0, 500, False, DAY // 2)
+    'no predictor has answered with version 2 in shadow within 0.5 days (ATALAIA_SHADOW_TIMEOUT_MS)'
+    """
+    days = f"{timeout / DAY:g} days (ATALAIA_SHADOW_TIMEOUT_MS)"
+    if not answers:
+        return f"no predictor has answered with version {version} in shadow within {days}"
+    return f"{rows} of {needed} labelled rows of live traffic in shadow after {days}"
 
 
 def shadows(won: TrainingDecided, needed: int) -> TrainingDecided:
     """A winner that has to win again on rows it scores unseen."""
-    return replace(won, decision="waiting", waits_for="shadow", reason=f"{progress(0, needed)}; {won.reason}")
+    begins = progress(0, needed, answers=False)
+    return replace(won, decision="waiting", waits_for="shadow", reason=f"{begins}; {won.reason}")
 
 
 def asks(won: TrainingDecided) -> TrainingDecided:
@@ -60,13 +83,24 @@ def reviewed(run: TrainingDecided, said: ChallengerReviewed, as_of: int) -> Trai
 
 
 def serves(run: TrainingDecided, serving: ModelChanged) -> TrainingDecided:
-    """A run whose challenger has come to serve without it."""
+    """A run whose challenger has come to serve without it, or by its own event before a crash."""
     return replace(
         run,
         decision="promoted",
         waits_for=None,
         as_of=max(run.as_of, serving.effective_from),
-        reason=f"it serves already: {serving.reason or 'no reason given'}",
+        reason=serving.reason
+        if own(run, serving)
+        else f"it serves already: {serving.reason or 'no reason given'}",
+    )
+
+
+def own(run: TrainingDecided, serving: ModelChanged) -> bool:
+    """Whether a change is this run's promotion; its reason is then the verdict's."""
+    return (serving.action, serving.version, serving.previous_version) == (
+        "promoted",
+        run.challenger_version,
+        run.champion_version,
     )
 
 

@@ -13,26 +13,29 @@ BY = "trainer"
 
 
 class Shadows:
-    """The last announcement, and the event times of answers by version."""
+    """The last announcement, and the event times of what the version that is watched has answered."""
 
     def __init__(self) -> None:
         self.announced: ChallengerChanged | None = None
-        self._answers: dict[str, tuple[int, int]] = {}
+        self.watched: tuple[str, int] | None = None
+        self.answers: tuple[int, int] | None = None  # event times (ms) of the first and the newest
 
     def changed(self, event: ChallengerChanged) -> None:
         """Take in an announcement; the last one holds."""
         self.announced = event
 
+    def watch(self, version: str, since: int) -> None:
+        """Count what a version answers to rows from ``since`` (event time, ms) on: on older ones it was trained or chosen."""
+        self.watched, self.answers = (version, since), None
+
     def answered(self, event: PredictionsMade) -> None:
         """Take in answers that nobody was given; those received twice change nothing."""
-        if event.event_time:
-            first, last = min(event.event_time), max(event.event_time)
-            known = self._answers.get(event.version, (first, last))
-            self._answers[event.version] = min(first, known[0]), max(last, known[1])
-
-    def answers(self, version: str) -> tuple[int, int] | None:
-        """Event times (ms) of a version's first and newest answer; None without any."""
-        return self._answers.get(version)
+        if self.watched is None or event.version != self.watched[0]:
+            return
+        times = [time for time in event.event_time if time >= self.watched[1]]
+        if times:
+            first, last = self.answers or (times[0], times[0])
+            self.answers = min(first, *times), max(last, *times)
 
 
 def announcement(
