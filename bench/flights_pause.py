@@ -216,6 +216,7 @@ def _challenge(
         min_gain=0.0,
         promote_p_value=P_VALUE,
         tried=Tried("log_loss", chosen, {}, losses, 0),
+        event_time=selection.holdout.event_time,
     )
     verdict = guarded(verdict, recalls(truth, old, new, RECALL_LOSS))
     until = int(selection.train.event_time[-1]) + 1

@@ -105,7 +105,7 @@ def test_the_reason_names_the_choice_and_the_test_that_pays_for_it() -> None:
     assert verdict.promoted
     assert verdict.reason == (
         "better: accuracy 1.0000 against the champion's 0.6000 on 100 unseen rows, trained on 'b', chosen among 2 "
-        "(joint sign-flip test p = 0.0001)"
+        "(joint sign-flip test by rows p = 0.0001)"
     )
     assert judged(of({"b": np.zeros(100)})) == judged(None)
     assert "McNemar" in judged(None).reason

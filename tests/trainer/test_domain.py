@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import log_loss, roc_auc_score
 from summaries.labels import text
-from trainer.domain.challenge import Scored, auc, challenge, log_losses, mcnemar, names_of, paired_bootstrap
+from trainer.domain.challenge import Scored, auc, challenge, log_losses, mcnemar, names_of, proof
 from trainer.domain.columns import Column, Labels
 from trainer.domain.evidence import Evidence
 from trainer.domain.history import History, run_id
@@ -554,12 +554,12 @@ def test_mcnemar_is_the_binomial_test_on_discordant_rows(pairs: list[tuple[bool,
     assert mcnemar(old, new) == pytest.approx(expected)
 
 
-def test_the_bootstrap_is_repeatable_and_tells_signal_from_noise() -> None:
+def test_the_proof_is_repeatable_and_tells_signal_from_noise() -> None:
     """A clear gain has a small p-value, none has a large one, and twice gives the same."""
-    noise = np.random.default_rng(1).normal(size=400)
-    assert paired_bootstrap(noise + 0.5, 0.0) < 0.001
-    assert paired_bootstrap(noise - noise.mean(), 0.0) > 0.3
-    assert paired_bootstrap(noise, 0.0) == paired_bootstrap(noise, 0.0)
+    noise = np.random.default_rng(1).normal(size=(400, 1))
+    assert proof(noise + 0.5, 0, symmetric=False)[0] < 0.001
+    assert proof(noise - noise.mean(), 0, symmetric=False)[0] > 0.3
+    assert proof(noise, 0, symmetric=False) == proof(noise, 0, symmetric=False)
 
 
 def test_losses_and_auc_are_scikit_learns() -> None:
@@ -617,7 +617,7 @@ def test_a_gain_below_the_minimum_is_refused() -> None:
     assert not found.promoted
 
 
-def test_losses_decide_by_bootstrap_for_probabilities_and_numbers() -> None:
+def test_losses_decide_for_probabilities_and_numbers() -> None:
     """log_loss and rmse: smaller is better."""
     truth = np.array([0, 1] * 100)
     sharp = {"0": np.where(truth == 0, 0.8, 0.2), "1": np.where(truth == 1, 0.8, 0.2)}

@@ -83,6 +83,7 @@ class World:
             "ATALAIA_TRAINER_PORT": str(free_port()),
             "ATALAIA_MIN_TRAIN_ROWS": "100",
             "ATALAIA_WINDOW_MS": str(STEP),
+            "ATALAIA_SPAN_MS": str(STEP),
             "TOY_HOLD": str(folder / "hold"),
             "PYTHONPATH": os.pathsep.join([*sys.path, str(self.project / "src")]),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",

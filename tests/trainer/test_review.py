@@ -10,9 +10,11 @@ from contracts.events import ModelChanged, PromotionReviewed
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from servicekit.config import Settings
 from sklearn.metrics import root_mean_squared_error
 from trainer.domain import review
 from trainer.domain.challenge import Scored
+from trainer.domain.spans import DAY, count, spans
 from trainer.domain.student import quantile
 from trainer_fakes import STEP, World, bundle, outcomes, threshold
 
@@ -74,11 +76,11 @@ def test_a_metric_that_there_is_not_is_an_error() -> None:
         )
 
 
-def reviewed(gain: np.ndarray[Any, Any], time: np.ndarray[Any, Any], every: int) -> str:
+def reviewed(gain: np.ndarray[Any, Any], time: np.ndarray[Any, Any], every: int, length: int = WINDOW) -> str:
     """How the review of a version with these gains ends that is looked at after each ``every`` rows."""
-    span, looks, before = review.spans(time, WINDOW), 0, 0
+    span, looks, before = spans(time, length), 0, 0
     for n in range(every, len(gain) + 1, every):
-        if not review.due(n, before, review.count(span[:n]), WANTED):
+        if not review.due(n, before, count(span[:n]), WANTED):
             continue
         looks, before, mean = looks + 1, n, float(gain[:n].mean())
         confidence = review.confidence_of(looks, 0.95)
@@ -119,6 +121,20 @@ def test_an_equally_good_version_is_seldom_rolled_back(equal: Any, every: int) -
     assert rolled_back(equal, 300, every) <= 0.05
 
 
+def test_days_that_differ_are_no_reason_to_roll_back() -> None:
+    """Two equal versions on 20 rows an hour, each day with a luck of its own: by days no more than the 5% are rolled
+    back; hours of one day taken as independent make it every third at least."""
+    rng, rows = np.random.default_rng(3), 4_800
+    time = np.arange(rows) * (WINDOW // 20)
+    by = dict.fromkeys((DAY, WINDOW), 0)
+    for _ in range(100):
+        gain = np.repeat(rng.normal(0, 0.05, rows // 480), 480) + rng.normal(0, 0.1, rows)
+        for length in by:
+            by[length] += reviewed(gain, time, 100, length) == "rolled_back"
+    assert by[DAY] <= 5
+    assert by[WINDOW] >= 30
+
+
 def test_a_worse_version_is_rolled_back() -> None:
     """Ten points of accuracy less nearly always; five points, where the two differ on 15% of rows, most of the time."""
     assert rolled_back(accuracy(0.2, 0.1), 100) >= 0.95
@@ -136,7 +152,7 @@ def test_without_the_price_of_looking_it_would_err_more_often() -> None:
 async def world() -> Any:
     """Version 2 is promoted over version 1 at the end of window 0: right for x > 2, and the world was that."""
     made = World()
-    made.loop.settings.window_ms, made.loop.settings.review_rows = STEP, 1_000
+    made.loop.settings.span_ms, made.loop.settings.review_rows = STEP, 1_000
     made.registry.bundles["2"] = bundle("2", threshold(2))
     await made.begin()
     await made.window(0)
@@ -184,6 +200,13 @@ async def test_the_version_that_came_back_is_not_reviewed(world: World) -> None:
     await windows(world, 6, 14, limit=2, version="1")
     assert len(looks(world)) == 1
     assert world.loop.status()["version"] == "1"
+
+
+async def test_a_short_window_is_no_day(world: World) -> None:
+    """However many windows there are: by default nothing is said before five days."""
+    world.loop.settings.span_ms = Settings().span_ms
+    await windows(world, 1, 14, limit=0, rows=100)
+    assert looks(world) == []
 
 
 async def test_a_version_that_does_well_is_kept(world: World) -> None:

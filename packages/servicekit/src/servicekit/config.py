@@ -139,7 +139,18 @@ class Settings(BaseSettings):
         description="labelled rows of each class since the change point that a training needs; 0: not asked",
     )
     min_gain: float = Field(0.0, ge=0, description="gain on the project's metric a challenger must exceed")
-    promote_p_value: float = Field(0.05, gt=0, lt=1, description="paired test's p-value a promotion needs")
+    promote_p_value: float = Field(
+        0.05,
+        ge=0.0001,
+        lt=1,
+        description="paired test's p-value a promotion needs; 0.0001 is the least that its 9,999 draws can give",
+    )
+    span_ms: int = Field(
+        86_400_000,
+        gt=0,
+        description="rows within so much event time share their luck, milliseconds: a challenge and a review compare sums of such "
+        "spans, by default of a day",
+    )
     train_every_ms: int = Field(
         0, ge=0, description="train once in so many milliseconds of event time, drift or not; 0: never"
     )

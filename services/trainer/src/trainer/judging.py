@@ -40,6 +40,8 @@ def judge(
             min_gain=settings.min_gain,
             promote_p_value=settings.promote_p_value,
             tried=tried,
+            event_time=rows.event_time,
+            span_ms=settings.span_ms,
         )
     except ValueError as error:
         raise Unusable(f"version {challenger.version} cannot be judged: {error}") from error

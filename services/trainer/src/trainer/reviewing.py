@@ -16,6 +16,7 @@ from servicekit.registry import ModelBundle
 from trainer.domain import review
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.ledger import Rows
+from trainer.domain.spans import count, spans
 from trainer.judging import scored
 from trainer.produces import promotion_reviews
 from trainer.promoting import Promoting
@@ -62,11 +63,11 @@ class Reviewing:
         rows = self._knowledge.ledger.get(
             as_of=boundary, until=cut, since=serving.effective_from, version=serving.version
         )
-        span = review.spans(rows.event_time, self._settings.window_ms)
+        span = spans(rows.event_time, self._settings.span_ms)
         before = last.rows if last is not None else 0
         # What was found worse once and serves on is looked at again, as of the newest boundary: no old look rolls back.
         if len(rows) == before or not review.due(
-            len(rows), 0 if worse else before, review.count(span), self._settings.review_rows
+            len(rows), 0 if worse else before, count(span), self._settings.review_rows
         ):
             return
         try:
@@ -145,7 +146,7 @@ def _compared(
         rows.truth,
         promoted,
         predecessor,
-        review.spans(rows.event_time, settings.window_ms),
+        spans(rows.event_time, settings.span_ms),
         metric=metric,
         task=task,
         confidence=confidence,

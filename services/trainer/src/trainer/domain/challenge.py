@@ -1,9 +1,14 @@
 """Champion against challenger on the same unseen rows, paired.
 
-Accuracy is compared by McNemar's exact test (McNemar 1947): of the rows on which exactly one of the two is
-right, is it the challenger more often than a fair coin would have it? Losses (log loss, squared error) are
-compared by the paired bootstrap (Efron 1979). Both one-sided: the question is whether to change. A challenger that was
-chosen among several candidates on these very rows pays for it: see :mod:`trainer.domain.sign_flips`.
+The question is one-sided: whether to change. What is compared are sums over spans of event time, for rows of a day share
+its luck; where there are too few days, over parts of them, or row by row: see :mod:`trainer.domain.spans`.
+
+- Accuracy: sign flips. Row by row and of one candidate this is McNemar's exact test (McNemar 1947): of the rows on
+  which exactly one of the two is right, is it the challenger more often than a fair coin would have it?
+- Losses (log loss, absolute and squared error): sign flips and the bootstrap-t, the larger p-value of the two. Flips err
+  where losses are skew, the bootstrap where few differ.
+
+A challenger that was chosen among several candidates on these very rows pays for it: see :mod:`trainer.domain.sign_flips`.
 """
 
 from __future__ import annotations
@@ -20,14 +25,15 @@ from summaries.compatible import differences
 from summaries.labels import text
 from summaries.profile import Profile
 
+from trainer.domain.bootstrap import bootstrap_t
 from trainer.domain.columns import Array
 from trainer.domain.ledger import Rows
 from trainer.domain.sign_flips import sign_flips
+from trainer.domain.spans import DAY, Units, fewest, units
 from trainer.domain.tried import Tried
 
 Floats = NDArray[np.float64]
 EPSILON = float(np.finfo(np.float64).eps)  # as scikit-learn and summaries.quality clip a probability of 0
-RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
@@ -87,16 +93,15 @@ def mcnemar(champion_right: Array, challenger_right: Array) -> float:
     return min(1.0, sum(tail))
 
 
-def paired_bootstrap(gain: Floats, margin: float, seed: int = 0, resamples: int = RESAMPLES) -> float:
-    """One-sided p-value of a mean gain above ``margin``: share of resamples whose mean is not above it."""
-    if not len(gain):
-        return 1.0
-    generator = np.random.default_rng(seed)
-    not_above = 0
-    for _ in range(resamples):
-        sample = generator.integers(0, len(gain), len(gain))
-        not_above += float(gain[sample].mean()) <= margin
-    return (not_above + 1) / (resamples + 1)
+def proof(gains: Floats, chosen: int, *, symmetric: bool, seed: int = 0) -> tuple[float, str]:
+    """One-sided p-value of column ``chosen`` of ``gains`` [units, candidates], and the name of the test.
+
+    ``symmetric``: a gain is as likely as a loss of the same size where neither is better, as of right and wrong answers.
+    """
+    p_value = sign_flips(gains, chosen, seed)
+    if symmetric:
+        return p_value, "sign-flip test"
+    return max(p_value, bootstrap_t(gains, chosen, seed)), "sign-flip and bootstrap tests"
 
 
 def names_of(labels: Array) -> NDArray[np.str_]:
@@ -151,11 +156,14 @@ def challenge(
     promote_p_value: float,
     seed: int = 0,
     tried: Tried | None = None,
+    event_time: NDArray[np.int64] | None = None,
+    span_ms: int = DAY,
 ) -> Verdict:
     """Decide. Metrics: ``accuracy``, ``log_loss`` (classification), ``mae``, ``rmse`` (regression).
 
-    ``tried``: the candidates among which the challenger was chosen on these rows. Raises ``ValueError`` where its metric
-    or its losses are not the challenger's.
+    ``tried``: the candidates among which the challenger is the best on these rows. Raises ``ValueError`` where its metric
+    or its losses are not the challenger's. ``event_time`` [rows] in ms, in order: rows within ``span_ms`` share their luck
+    (None: no two do).
     """
     metrics = {
         name: measure(truth, s, task) for name, s in (("champion", champion), ("challenger", challenger))
@@ -167,16 +175,20 @@ def challenge(
     old, new = (losses(truth, scored, metric) for scored in (champion, challenger))
     margin = min_gain if metric in ("log_loss", "mae") else 0.0
     table = {} if tried is None else tried.checked(metric, new).losses
-    chosen = ""
-    if tried is not None and len(table) > 1:
-        differences = old[:, None] - np.column_stack(list(table.values())) - margin
-        p_value = sign_flips(differences, list(table).index(tried.chosen), seed)
-        chosen, test = f", trained on {tried.chosen!r}, chosen among {len(table)}", "joint sign-flip test"
-    elif metric == "accuracy":
+    several, chosen = len(table) > 1, 0
+    each = np.column_stack(list(table.values())) if several else new[:, None]
+    among = ""
+    if tried is not None and several:
+        chosen = list(table).index(tried.chosen)
+        among = f", trained on {tried.chosen!r}, chosen among {len(table)}"
+    by = Units.rows(len(truth)) if event_time is None else units(event_time, span_ms, fewest(promote_p_value))
+    gains = old[:, None] - each - margin
+    if metric == "accuracy" and not several and by.name == "rows":
         p_value, test = mcnemar(old == 0, new == 0), "McNemar"
     else:
-        p_value, test = paired_bootstrap(old - new, margin, seed), "paired bootstrap"
-    figures = f"{metric} {is_:.4f} against the champion's {was:.4f} on {len(truth)} unseen rows{chosen}"
+        p_value, test = proof(by.sums(gains), chosen, symmetric=metric == "accuracy", seed=seed)
+    test = f"{'joint ' if several else ''}{test} by {by.name}"
+    figures = f"{metric} {is_:.4f} against the champion's {was:.4f} on {len(truth)} unseen rows{among}"
     if gain <= min_gain:
         reason = f"not better: {figures} (gain {gain:+.4f}, must exceed {min_gain:g})"
     elif p_value > promote_p_value:

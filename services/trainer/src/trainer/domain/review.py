@@ -1,9 +1,10 @@
 """Whether a promoted version does worse than the one before it would have, on the rows that it has served since.
 
 Both are asked about the same rows, so the difference is paired, and neither has been trained or chosen on them. Rows of a
-day share its weather, so what is averaged over are spans of a day, or of a window where that is shorter; of fewer than
-five nothing is said. The interval is Student's over the spans' sums, a ratio estimate where their sizes differ
-(Cochran 1977, 6.4), and by the delta method for the root of a mean.
+day share its weather, so what is averaged over are spans of a day, or as long as the setting says, however short a window is
+(see :mod:`trainer.domain.spans`); of fewer than five nothing is said. The interval is Student's over the spans' sums, a
+ratio estimate where their sizes differ (Cochran 1977, 6.4), and by the delta method for the root of a mean. Spans
+are taken as independent: what lasts for weeks, a season or a broken sensor, can still look like the version's doing.
 
 One look after the other would find a difference in the end where there is none. Look k may therefore err with
 alpha / (k (k + 1)) only, which sums to alpha however often one looks (an alpha-spending sequence, Lan & DeMets 1983; it
@@ -22,10 +23,9 @@ from numpy.typing import NDArray
 from trainer.domain.challenge import Floats, Scored, losses, measure
 from trainer.domain.columns import Array
 from trainer.domain.consider import grown
+from trainer.domain.spans import FEWEST
 from trainer.domain.student import quantile
 
-DAY = 86_400_000
-FEWEST_SPANS = 5
 FEWEST_ROWS = 100  # before that nothing is looked at
 Verdict = Literal["undecided", "kept", "rolled_back"]
 
@@ -61,7 +61,7 @@ def due(rows: int, before: int, spans: int, wanted: int) -> bool:
     >>> due(124, 100, 9, 2000), due(125, 100, 9, 2000), due(2000, 1900, 9, 2000)
     (False, True, True)
     """
-    if spans < FEWEST_SPANS or rows <= before:
+    if spans < FEWEST or rows <= before:
         return False
     return rows >= wanted or (rows >= FEWEST_ROWS and grown(before, rows))
 
@@ -91,22 +91,6 @@ def compare(
         gain = float((was - now).mean())
     margin = half_width(was - now, span, confidence)
     return Compared(metrics, gain, gain - margin, gain + margin, confidence)
-
-
-def spans(event_time: NDArray[np.int64], window: int) -> NDArray[np.int64]:
-    """The day or the window [rows], from 0 on, of rows in order of event time (ms); a ``window`` is so many ms long.
-
-    >>> spans(np.array([0, 5, 10, 40]), 10).tolist()
-    [0, 0, 1, 2]
-    """
-    span: NDArray[np.int64]
-    _, span = np.unique(event_time // min(DAY, window), return_inverse=True)
-    return span
-
-
-def count(span: NDArray[np.int64]) -> int:
-    """How many spans there are."""
-    return int(span[-1]) + 1 if len(span) else 0
 
 
 def half_width(gain: Floats, span: NDArray[np.int64], confidence: float) -> float:

@@ -1,9 +1,12 @@
 """The joint test that pays for a choice among candidates: are the best one's gains more than chance gives the best of several?
 
-Were a candidate no better than the champion, each row's difference might as well have had the other sign. All
-differences of a row change sign together, so that candidates that err alike stay alike: the maximum over their
+Were a candidate no better than the champion, each unit's difference (a row's, or the sum of a span's rows: see
+:mod:`trainer.domain.spans`) might as well have had the other sign. All differences of a unit change sign together, so that candidates that err alike stay alike: the maximum over their
 statistics is then hardly larger than one, and costs less than Bonferroni's correction (Westfall and Young 1993; Romano and
-Wolf 2005). Of one candidate and accuracy it is McNemar's exact test in law.
+Wolf 2005). Of one candidate, rows and accuracy it is McNemar's exact test in law.
+
+Units must be independent, and a difference as likely as its negative. Wrong answers are: they count 1 or -1. Losses may be
+skew, little better nearly always and much worse seldom: :mod:`trainer.domain.bootstrap` is asked about those too.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ CHUNK = 4_000_000  # signs at once: 32 MB as float64
 
 
 def sign_flips(differences: Floats, chosen: int, seed: int = 0, flips: int = FLIPS) -> float:
-    """One-sided p-value of column ``chosen`` of ``differences`` [rows, candidates], adjusted for all columns (single-step maxT).
+    """One-sided p-value of column ``chosen`` of ``differences`` [units, candidates], adjusted for all columns (single-step maxT).
 
     A column's statistic is its sum over the root of its sum of squares, which sign flips leave alone: without that
     the noisiest candidate would set the bar for all. Chance of a maximum over the columns as large as the chosen one's,
@@ -48,6 +51,6 @@ def sign_flips(differences: Floats, chosen: int, seed: int = 0, flips: int = FLI
 
 
 def _reached(kept: Floats, scaled: Floats, bar: float) -> int:
-    """How many of the flips [flips, rows] (1 keeps a sign, 0 changes it) have a maximum of at least ``bar``."""
+    """How many of the flips [flips, units] (1 keeps a sign, 0 changes it) have a maximum of at least ``bar``."""
     sums = 2 * (kept @ scaled) - scaled.sum(axis=0)
     return int((sums.max(axis=1) >= bar).sum())
