@@ -190,7 +190,7 @@ def _challenge(
     world: World, champion: Version, index: Any, since: int, cut: int, boundary: int, choose: bool
 ) -> tuple[bool, Version]:
     """Train on the trainer's selection and challenge the champion on its holdout."""
-    selection = select(world.rows(index), since, cut)
+    selection = select(world.rows(index), since, cut, p_value=P_VALUE)
     train = selection.train.prediction_id.astype(np.int64)
     held = selection.holdout.prediction_id.astype(np.int64)
     table, tried = world.training(train), {}
@@ -204,7 +204,7 @@ def _challenge(
     truth = world.truth[held]
     given = {name: np.where(truth == "yes", p[held], 1 - p[held]) for name, p in tried.items()}
     losses = {name: -np.log(np.clip(p, np.finfo(float).eps, 1)) for name, p in given.items()}
-    chosen = best(losses)
+    chosen = best(losses, selection.spans)
     late = tried[chosen]
     old, new = scored(champion.late), scored(late)
     verdict = challenge(

@@ -285,3 +285,12 @@ def test_a_metric_that_cannot_decide_is_named(folder: Path) -> None:
     split_stage("y", FIELDS)
     with pytest.raises(ValueError, match="'mae' cannot decide here; it may be one of accuracy, log_loss"):
         train_stage("y", FIELDS, make)
+
+
+def test_one_lucky_span_chooses_nothing() -> None:
+    """Five wrong rows of forty are proof where each stands for itself, and chance where they are all of one day of eight."""
+    costs = {"a": (np.arange(40) < 5).astype(float), "b": np.zeros(40)}
+    assert best(costs) == "b"
+    assert best(costs, np.arange(40) // 5) == "a"
+    spread = {"a": (np.arange(40) % 5 == 0).astype(float), "b": np.zeros(40)}
+    assert best(spread, np.arange(40) // 5) == "b"

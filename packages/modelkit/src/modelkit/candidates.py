@@ -18,6 +18,7 @@ from modelkit.project import DATA, read_json
 
 Floats = NDArray[np.float64]
 EVENT_TIME = "event_time"  # milliseconds; a column of the training rows beside the fields and the target
+SPAN = "event_span"  # of held-out rows, from 0 on: those of one share their luck
 
 
 @dataclass(frozen=True)
@@ -87,17 +88,30 @@ def draw(
     return list(found.values()) or [Drawn(Candidate("all"), np.arange(len(frame)), None)]
 
 
-def best(losses: Mapping[str, Floats]) -> str:
+def best(losses: Mapping[str, Floats], spans: NDArray[np.int64] | None = None) -> str:
     """The first candidate whose loss on the held-out rows [N] is above the least by no more than one standard error of
     the paired difference (Breiman et al. 1984): what so few rows cannot tell apart, the trainer's order decides.
 
+    ``spans`` [N], from 0 on, in order: the rows of one share their luck, so that the error is that of their sums; None: each row
+    has its own.
+
     >>> first, second = np.array([1.0, 0, 1, 0, 0, 1, 0, 0]), np.zeros(8)
     >>> best({"first": first, "second": second}), best({"first": np.roll(second + first, 1) / 2, "second": first})
+    ('second', 'first')
+    >>> first.sort()
+    >>> best({"first": first, "second": second}), best({"first": first, "second": second}, np.array([0] * 5 + [1] * 3))
     ('second', 'first')
     """
     least = losses[min(losses, key=lambda name: float(losses[name].mean()))]
     for name, each in losses.items():
         worse = each - least
-        if worse.mean() <= (worse.std(ddof=1) / len(worse) ** 0.5 if len(worse) > 1 else 0.0):
+        if worse.mean() <= _standard_error(worse, np.arange(len(worse)) if spans is None else spans):
             return name
     raise ValueError("no candidate")
+
+
+def _standard_error(differences: Floats, spans: NDArray[np.int64]) -> float:
+    """Of the mean of ``differences`` [N] whose spans [N] are independent; 0 of fewer than two spans."""
+    sums = np.bincount(spans, differences - differences.mean())
+    many = len(sums)
+    return float(np.sqrt((sums**2).sum() * many / max(many - 1, 1)) / len(differences)) if many > 1 else 0.0

@@ -60,14 +60,16 @@ def combine(
 
     With live rows the holdout alone is the test set, because it is the newest and seen by no model; the base
     test rows then join the training rows. A row in the holdout never trains: compared by ``prediction_id``. Training rows
-    keep their ``event_time``, null where the base data have none; the holdout's rows keep their ``prediction_id``.
+    keep their ``event_time``, null where the base data have none; the holdout's rows keep their ``prediction_id``, and their
+    ``event_span`` where the trainer gave one.
     """
     training, holdout = live_rows("training"), live_rows("holdout")
     if training is None or holdout is None or holdout.empty:
         return _timed(base_train, columns), base_test[columns]
     training = training[~training["prediction_id"].isin(set(holdout["prediction_id"]))]
     train = pd.concat([_timed(f, columns) for f in (base_train, base_test, training)], ignore_index=True)
-    return train, holdout[[*columns, "prediction_id"]].reset_index(drop=True)
+    kept = [name for name in ("prediction_id", "event_span") if name in holdout]
+    return train, holdout[[*columns, *kept]].reset_index(drop=True)
 
 
 def _timed(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from summaries.copies import copies
 from summaries.profile import FieldSpec
 
-from modelkit.candidates import Drawn, best
+from modelkit.candidates import SPAN, Drawn, best
 from modelkit.export import score
 from modelkit.fitted import Fit, Fitted
 from modelkit.learning_curve import learning_curve
@@ -69,9 +69,10 @@ class Training:
         return found
 
     def best(self, tried: Sequence[Tried]) -> Tried:
-        """See :func:`modelkit.candidates.best`."""
+        """See :func:`modelkit.candidates.best`; test rows without spans stand each for itself."""
         by_name = {one.drawn.candidate.name: one for one in tried}
-        return by_name[best({name: one.losses for name, one in by_name.items()})]
+        spans = self.test[SPAN].to_numpy(dtype=np.int64) if SPAN in self.test else None
+        return by_name[best({name: one.losses for name, one in by_name.items()}, spans)]
 
     def curve(self, chosen: Tried, seed: int) -> dict[str, Any]:
         """How the chosen candidate's loss falls with its rows; see :func:`modelkit.learning_curve.learning_curve`."""

@@ -16,13 +16,15 @@ from trainer.domain.selection import Selection
 def write_snapshot(project: Path, selection: Selection, target: str, as_of: int) -> str:
     """Write ``data/live/{training,holdout,reference}.parquet`` and ``selection.json``; the sha256 of them all.
 
+    Held-out rows bear the ``event_span`` in which their luck is shared, as the challenge takes it.
     ``selection.json`` says when it was decided and from when to when the rows of the world now are (milliseconds), and which
     candidates to try.
     """
     data = project / "data" / "live"  # a dependency of the project's split and profile stages
     data.mkdir(parents=True, exist_ok=True)
-    for name, rows in (("training", selection.train), ("holdout", selection.holdout)):
-        write_rows(data / f"{name}.parquet", rows, target)
+    write_rows(data / "training.parquet", selection.train, target)
+    spans = {} if selection.spans is None else {"event_span": selection.spans}
+    write_rows(data / "holdout.parquet", selection.holdout, target, **spans)
     write_rows(data / "reference.parquet", selection.reference, target, holdout=selection.reference_held_out)
     said = {
         "as_of": as_of,

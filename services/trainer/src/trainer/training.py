@@ -110,7 +110,10 @@ class Training:
         rows = self._knowledge.ledger.get(as_of=started.as_of, until=started.until)
         if champion.profile["task"] == "regression":
             rows = rows.numeric()
-        selection = await asyncio.to_thread(select, rows, started.since, started.until)
+        settings = self.settings
+        selection = await asyncio.to_thread(
+            select, rows, started.since, started.until, settings.span_ms, settings.promote_p_value
+        )
         check(selection, started.as_of)
         return champion, selection
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from trainer.domain.candidates import Candidate, candidates
 from trainer.domain.leakage import copied
 from trainer.domain.ledger import Rows
+from trainer.domain.spans import DAY, fewest, units
 
 SHARE, LEAST, MOST = 0.25, 0.2, 0.3
 
@@ -23,7 +24,7 @@ SHARE, LEAST, MOST = 0.25, 0.2, 0.3
 @dataclass(frozen=True)
 class Selection:
     """Rows for the training, the challenge and the reference, by event time; what may be tried of the training rows, and
-    how many were kept out of them as copies of held-out ones."""
+    how many were kept out of them as copies of held-out ones; the ``spans`` in which held-out rows share their luck."""
 
     train: Rows
     holdout: Rows
@@ -33,6 +34,7 @@ class Selection:
     until: int
     candidates: list[Candidate] = field(default_factory=list)
     duplicates: int = 0
+    spans: NDArray[np.int64] | None = None
 
     def counts(self) -> dict[str, int]:
         """How many rows there are of each, for the record."""
@@ -53,8 +55,8 @@ def split_point(event_time: NDArray[np.int64]) -> int:
     return int(changes[np.argmin(np.abs(changes - aim))])
 
 
-def select(rows: Rows, since: int, cut: int) -> Selection:
-    """Split ``rows`` (sorted, all before ``cut``). ``since`` is the change point, or the end of the champion's own
+def select(rows: Rows, since: int, cut: int, span_ms: int = DAY, p_value: float = 0.05) -> Selection:
+    """Split ``rows`` (sorted, all before ``cut``). ``span_ms`` and ``p_value`` as the challenge will have them. ``since`` is the change point, or the end of the champion's own
     training rows where that is later: then the holdout is new to the champion too.
     """
     now = rows.event_time >= since
@@ -69,4 +71,5 @@ def select(rows: Rows, since: int, cut: int) -> Selection:
     copy = copied(training, holdout)
     training = training.take(~copy)
     tried = candidates(training.event_time, since, cut)
-    return Selection(training, holdout, reference, held, since, cut, tried, int(copy.sum()))
+    spans = units(holdout.event_time, span_ms, fewest(p_value)).of
+    return Selection(training, holdout, reference, held, since, cut, tried, int(copy.sum()), spans)
