@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
-PARTS := packages/contracts packages/summaries packages/scoring packages/servicekit packages/modelkit packages/atalaia \
+PARTS := packages/contracts packages/summaries packages/scoring packages/servicekit packages/modelkit packages/atalaia packages/dashboards \
          services/predictor services/drift-monitor services/feedback services/trainer
 CODE := packages services projects tests bench
 READY := .venv/.ready
@@ -67,6 +67,7 @@ lint: $(READY) ## ruff, strict mypy, generated files up to date
 	$(BIN)/python -m contracts.generate --check
 	$(BIN)/python -m servicekit.settings_table docs/settings.md --check
 	$(BIN)/python -m servicekit.metrics_table docs/metrics.md --check
+	$(BIN)/python -m dashboards.generate --check
 
 format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
@@ -108,10 +109,11 @@ $(PEERS): $(UV) bench/requirements.lock
 experiments: $(READY) ## the thesis's Figure 18 as seven MLflow runs (DATA=path to winequality-red.csv)
 	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/wine-quality/src $(BIN)/python -m wine_quality.experiments
 
-contracts: $(READY) ## write schemas, AsyncAPI, flow diagram, settings and metrics anew from the Python types
+contracts: $(READY) ## write schemas, AsyncAPI, flow diagram, settings, metrics and dashboards anew from the code
 	$(BIN)/python -m contracts.generate
 	$(BIN)/python -m servicekit.settings_table docs/settings.md
 	$(BIN)/python -m servicekit.metrics_table docs/metrics.md
+	$(BIN)/python -m dashboards.generate
 
 # NannyML asks for XGBoost, and that for a third of a gigabyte which only accelerators use: left out.
 lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' own too
