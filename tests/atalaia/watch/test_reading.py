@@ -1,0 +1,136 @@
+"""Reading the topics as any consumer would: what cannot be read, what is away, what was made anew."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import told
+from aiokafka.admin import AIOKafkaAdminClient
+from atalaia.watch.reading import TOPICS, Reading
+from contracts.codec import encode
+from contracts.flow import load_topics
+from servicekit.broker import EmbeddedKafka, free_port
+from servicekit.config import Settings
+from servicekit.kafka import make_producer, publish
+from servicekit.topics import ensure_topics
+
+DEADLINE_SECONDS = 120.0
+
+
+@dataclass
+class Record:
+    """A record as a consumer gives it."""
+
+    topic: str
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    timestamp: int = 5
+
+
+def record(topic: str, event: Any) -> Record:
+    return Record(topic, *encode(event, source="test"))
+
+
+def test_what_cannot_be_read_is_counted_and_let_pass() -> None:
+    """Garbage, another type and a tombstone change nothing; the first two are counted by topic."""
+    reading = Reading(Settings(kafka="kafka.example:9092"))
+    reading.take(Record("drift-reports", b"{", []))
+    reading.take(Record("drift-reports", *encode(told.installed(), source="test")))
+    reading.take(Record("model-events", None, []))
+    assert reading.memories.models == {}
+    reading.take(record("drift-reports", told.window(1)))
+    assert reading.watching.unreadable == {"drift-reports": 2}
+    assert (reading.records, reading.watching.last, list(reading.memories.models)) == (4, 5, ["m"])
+
+
+def test_every_topic_that_is_read_is_one_of_the_flow() -> None:
+    """All topics are known, none is internal, and each names the model."""
+    for name in TOPICS:
+        assert "model" in load_topics()[name].kind.__struct_fields__
+
+
+async def until(reading: Reading, condition: Callable[[], bool]) -> None:
+    """Return once the reading has come so far."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while not condition():  # noqa: ASYNC110  whatever may make it true
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.kafka
+async def test_a_broker_may_come_late_go_away_and_lose_its_topics(tmp_path: Path) -> None:
+    """Without a broker, without topics, with records, with the broker away and back, with its topics made anew."""
+    port = free_port()
+    settings = Settings(kafka=f"127.0.0.1:{port}", partitions=1)
+    reading = Reading(settings)
+    following = asyncio.create_task(reading.follow())
+    try:
+        await until(reading, lambda: reading.watching.state == "away")
+        assert f"No Kafka broker answers at 127.0.0.1:{port}" in reading.watching.words
+        async with broker(tmp_path / "kafka", port):
+            await until(reading, lambda: reading.watching.state == "empty")
+            await ensure_topics(settings.kafka, 1)
+            await tell(settings, ("model-events", told.installed()), ("drift-reports", told.window(1)))
+            await garbage(settings, "drift-alerts")
+            await until(reading, lambda: reading.records == 3 and reading.complete)
+            assert reading.watching.unreadable == {"drift-alerts": 1}
+            assert len(reading.memories.models["m"].windows) == 1
+        await until(reading, lambda: reading.watching.state == "away")
+        assert len(reading.memories.models["m"].windows) == 1, "what was read stays"
+
+        async with broker(tmp_path / "kafka", port):
+            await tell(settings, ("drift-reports", told.window(2)))
+            await until(reading, lambda: len(reading.memories.models["m"].windows) == 2)
+            await until(reading, lambda: reading.watching.state == "following")
+            assert reading.records == 4, "nothing was read twice"
+
+            await forget(settings)
+            await until(reading, lambda: reading.watching.state == "empty")
+            assert reading.memories.models == {}, "what was read is of another world"
+            await ensure_topics(settings.kafka, 1)
+            await tell(settings, ("model-events", told.change("7", 0, "installed", None, model="n")))
+            await until(reading, lambda: list(reading.memories.models) == ["n"] and reading.complete)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def broker(folder: Path, port: int) -> AsyncIterator[None]:
+    """Real Kafka on this port, started and stopped beside the running loop."""
+    kafka = await asyncio.to_thread(EmbeddedKafka(folder, port).start)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(kafka.stop)
+
+
+async def forget(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    await admin.start()
+    try:
+        await admin.delete_topics(list(TOPICS))
+    finally:
+        await admin.close()
+
+
+async def tell(settings: Settings, *events: tuple[str, Any]) -> None:
+    producer = await make_producer(settings, "test")
+    try:
+        for topic, event in events:
+            await publish(producer, topic, event, source="test", key=event.model)
+    finally:
+        await producer.stop()
+
+
+async def garbage(settings: Settings, topic: str) -> None:
+    producer = await make_producer(settings, "test")
+    try:
+        await producer.send_and_wait(topic, b"no event")
+    finally:
+        await producer.stop()
