@@ -9,10 +9,11 @@ CODE := packages services projects tests bench
 READY := .venv/.ready
 PEERS := .bench-venv/.ready
 NANNYML := .nannyml-venv/.ready
+TOOLS := .tools/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates experiments contracts lock clean
+.PHONY: help setup tools test-deploy demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -52,13 +53,23 @@ up: $(READY) ## broker, MLflow and services, until Ctrl-C (PROJECT=projects/flig
 	$(BIN)/atalaia up $(if $(PROJECT),--project $(PROJECT))
 
 test: lint ## gates, then every test but the slow ones, real Kafka included
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not tools"
 
 test-fast: $(READY) ## only the tests that start nothing
-	$(BIN)/python -m pytest -m "not slow and not kafka and not e2e"
+	$(BIN)/python -m pytest -m "not slow and not tools and not kafka and not e2e"
 
 test-slow: $(READY) ## the long ones
 	$(BIN)/python -m pytest -m slow
+
+test-deploy: $(READY) $(TOOLS) ## rules, panels and manifests on real Prometheus, promtool, amtool, kustomize, kubeconform
+	$(BIN)/python -m pytest -m tools tests
+
+tools: $(TOOLS) ## build these programs into .tools with Go, from a pinned module (some minutes, once)
+
+$(TOOLS): tools/go/go.mod tools/go/go.sum
+	@command -v go >/dev/null || { echo "make tools builds with Go 1.24 or newer, and there is no go on the PATH." >&2; exit 2; }
+	cd tools/go && GOBIN=$(CURDIR)/.tools GOFLAGS=-mod=readonly go install -trimpath -ldflags="-s -w" tool
+	@touch $(TOOLS)
 
 lint: $(READY) ## ruff, strict mypy, generated files up to date
 	$(BIN)/ruff check $(CODE)
@@ -124,4 +135,4 @@ lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' o
 	  --no-emit-package nvidia-nccl-cu12 --python-version 3.11 bench/nannyml.in -o bench/nannyml.lock
 
 clean: ## remove what setup and runs made
-	rm -rf .venv .uv .bench-venv .nannyml-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*
+	rm -rf .venv .uv .tools .bench-venv .nannyml-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*
