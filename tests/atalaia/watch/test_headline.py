@@ -125,7 +125,10 @@ def test_concept_drift_comes_before_drift_of_inputs() -> None:
         head.now
         == "The same inputs mean something else to m version 1 than they did: error 0.4 -> 0.6 over 193 labelled rows."
     )
-    assert head.more.startswith("The inputs origin and temp of version 1 no longer look like its reference.")
+    assert head.more == (
+        "Its inputs or outputs no longer look like its reference either. "
+        "In the newest judged window 2 of 3 features have drifted: the inputs origin and temp."
+    )
 
 
 def test_quiet_again_is_not_over() -> None:

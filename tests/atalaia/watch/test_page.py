@@ -177,6 +177,17 @@ async def test_before_anything_was_read_one_line_says_so(browser: chromium.Brows
         await page.until("document.getElementById('state').textContent === 'Steady'")
 
 
+async def test_without_a_broker_the_page_says_so(browser: chromium.Browser, made: Any) -> None:
+    """Where nothing was read and no broker answers, that is the headline."""
+    made._ready = False
+    made.lose()
+    async with opened(browser, made) as page:
+        assert await page.run("document.getElementById('state').textContent") == "No broker"
+        assert "No Kafka broker answers at kafka.example:9092" in await page.run(
+            "document.querySelector('h1').textContent"
+        )
+
+
 async def test_dark_is_dark_and_motion_may_be_reduced(browser: chromium.Browser, drifting: Any) -> None:
     """The page follows the system's colour scheme, and moves nothing where that is asked for."""
     async with opened(browser, drifting) as page:

@@ -49,6 +49,18 @@ def test_what_cannot_be_read_is_counted_and_let_pass() -> None:
     assert (reading.records, reading.watching.last, list(reading.memories.models)) == (4, 5, ["m"])
 
 
+def test_nothing_is_shown_before_all_was_read_once() -> None:
+    """While the past is being read it is not shown as the present; what a broker that goes away told stays."""
+    reading = Reading(Settings(kafka="kafka.example:9092"))
+    reading._is("reading")
+    reading.take(record("drift-reports", told.window(1)))
+    assert reading.shown.models == {}
+    reading._is("following")
+    assert list(reading.shown.models) == ["m"]
+    reading._is("away")
+    assert list(reading.shown.models) == ["m"]
+
+
 def test_every_topic_that_is_read_is_one_of_the_flow() -> None:
     """All topics are known, none is internal, and each names the model."""
     for name in TOPICS:

@@ -36,7 +36,19 @@ def test_alert_training_refusal_and_promotion_are_one_chain() -> None:
         False,
     )
     assert [(s.version, s.words) for s in newest.answers] == [("2", "Not better."), ("3", "Better.")]
+    assert newest.came == "version 3 promoted"
     assert steps(first) == [(0, "installed")]
+
+
+def test_what_came_of_an_alert_is_told_in_a_few_words() -> None:
+    """An answer, else how it was closed, else that nothing was done."""
+    real = told.alert("drift", 3, (), reason="ok -> drift: error 0.4 -> 0.6")
+    assert chains(real)[0].came == "nothing was done so far"
+    assert chains(real, told.decision("refused", 4, "no", "2"))[0].came == "version 2 refused"
+    assert (
+        chains(real, told.alert("ok", 5, reason="drift -> ok: version 2 serves"))[0].came
+        == "closed: version 2 serves"
+    )
 
 
 def test_waiting_again_and_again_is_told_once() -> None:

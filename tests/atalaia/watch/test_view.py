@@ -33,6 +33,13 @@ def test_tiles_are_in_order_of_their_state() -> None:
     assert (shown.tiles[1].drifted_in, shown.tiles[1].windows) == (2, 4)
 
 
+def test_what_drifted_earlier_is_told_while_any_alert_is_open() -> None:
+    """A second alert of another kind does not hide what the first one saw."""
+    events = [told.installed(), told.window(1, ("temp",)), told.window(2), told.alert("drift", 1)]
+    real = told.alert("drift", 2, (), alert_id="b", kind="real", reason="ok -> drift: error 0.4 -> 0.6")
+    assert seen(*events).tiles[0].state == seen(*events, real).tiles[0].state == "was"
+
+
 def test_a_new_version_shows_the_tiles_of_the_one_before() -> None:
     """Until the version that serves has a judged window, the tiles are its predecessor's, and say so."""
     shown = seen(

@@ -25,12 +25,11 @@ def run(model: str, windows: int, *, web: bool, once: bool, host: str, port: int
         raise UserError("say either --web, which is a page that stays, or --once, which prints and ends")
     console = Console()
     reading = Reading(settings, windows)
-    if web:
-        asyncio.run(_serve(reading, settings, model, console))
-    elif once or not console.is_terminal:
+    if once or not (web or console.is_terminal):
         asyncio.run(_print(reading, settings, model, console))
-    else:
-        asyncio.run(_live(reading, model, console))
+        return
+    with contextlib.suppress(KeyboardInterrupt):  # how a watch ends
+        asyncio.run(_serve(reading, settings, model, console) if web else _live(reading, model, console))
 
 
 @contextlib.asynccontextmanager
@@ -79,7 +78,10 @@ async def _print(reading: Reading, settings: Settings, model: str, console: Cons
             while not reading.complete:
                 await moved.wait()
                 moved.clear()
-        console.print(frame(reading, model, console, lines=None))
+    if model and model not in reading.memories.models:
+        named = ", ".join(sorted(reading.memories.models)) or "none"
+        raise UserError(f"the topics name no model {model}; they name {named}.")
+    console.print(frame(reading, model, console, lines=None))
 
 
 async def _live(reading: Reading, model: str, console: Console) -> None:

@@ -59,6 +59,7 @@ class Reading:
         self._state, self._why = "looking", ""
         self._since = int(clock() * 1000)
         self._last: int | None = None
+        self._ready = False
         self.memories = Memories(keep)
         self.unreadable: Counter[str] = Counter()
         self.records = 0
@@ -70,6 +71,11 @@ class Reading:
     def complete(self) -> bool:
         """Whether all that is on the topics now has been read."""
         return self._state in ("following", "empty")
+
+    @property
+    def shown(self) -> Memories:
+        """What there is to see: nothing before all was read for the first time, or the past would pass for the present."""
+        return self.memories if self._ready else Memories(self._keep)
 
     @property
     def watching(self) -> Watching:
@@ -175,7 +181,7 @@ class Reading:
     def _begin_anew(self) -> None:
         """The topics were made anew: what was read is of another world."""
         self.memories = Memories(self._keep)
-        self._next, self._last = {}, None
+        self._next, self._last, self._ready = {}, None, False
         self.unreadable.clear()
 
     def _is(self, state: str, why: str = "") -> None:
@@ -184,6 +190,7 @@ class Reading:
         if (state, why) != (self._state, self._why):
             self.revision += 1
         self._state, self._why = state, why
+        self._ready = self._ready or self.complete
 
 
 def _one_line(error: BaseException) -> str:

@@ -29,11 +29,11 @@ FITTING = ((16, 16), (12, 12), (8, 8), (6, 6), (4, 4), (3, 2), (2, 0), (0, 0))
 
 def frame(reading: Reading, model: str, console: Console, *, lines: int | None) -> RenderableType:
     """One frame; ``lines`` are all there is room for, None for as many as it takes."""
-    memory = chosen(reading.memories, model)
+    memory = chosen(reading.shown, model)
     if memory is None:
         return Padding(Group(_nothing(reading, model), Text(), _status(reading.watching)), (0, 1))
     shown, signs = view(memory), signs_for(console.encoding)
-    others = [c for c in choices(reading.memories) if c.model != shown.model]
+    others = [c for c in choices(reading.shown) if c.model != shown.model]
 
     def with_room(features: int, steps: int, *, figures: bool) -> RenderableType:
         parts = [_headline(shown, figures=figures), Text(), _features(shown, features, signs, console.width)]
@@ -65,7 +65,9 @@ def clean(text: str) -> str:
 
 
 def _nothing(reading: Reading, model: str) -> Text:
-    named = ", ".join(clean(name) for name in sorted(reading.memories.models))
+    named = ", ".join(clean(name) for name in sorted(reading.shown.models))
+    if not named and not reading.complete:
+        return Text("The topics are not read yet.", style="bold")
     if model and named:
         return Text(f"The topics name no model {clean(model)}; they name {named}.", style="bold")
     return Text("No model has reported yet.", style="bold")
@@ -151,7 +153,7 @@ def _trail(chains: Sequence[Chain], room: int) -> RenderableType:
     for chain in chains:
         if left <= 0:
             break
-        mark = " (open)" if chain.open else ""
+        mark = f"{' (open)' if chain.open else ''}; {chain.came}"
         table.add_row(
             "",
             Text(chain.kind, style="bold"),

@@ -75,9 +75,9 @@ def _quality(memory: Memory, metrics: Sequence[str]) -> Fact | None:
 
 def _trainings(memory: Memory) -> Fact | None:
     told = [d.decision for d in memory.decisions.values()]
-    if not told:
-        return None
     ended = {how: told.count(how) for how in ("promoted", "refused", "failed")}
+    if not any(ended.values()):
+        return None
     others = ", ".join(f"{ended[how]} {how}" for how in ("refused", "failed") if ended[how])
     of = f"trainings that are remembered{f'; {others}' if others else ''}"
     return Fact(f"{ended['promoted']} of {sum(ended.values())} promoted", of)

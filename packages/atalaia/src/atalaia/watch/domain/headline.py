@@ -54,15 +54,18 @@ def _alerted(memory: Memory, own: Sequence[Alert], chains: Sequence[Chain]) -> H
     first, *others = own
     since = first.changes[-1].since
     recovered = all(alert.state == "recovered" for alert in own)
-    more = [_what(alert, f"version {alert.version}") for alert in others]
+    more = []
+    if first.opening.kind != "virtual" and any(alert.opening.kind == "virtual" for alert in others):
+        more.append("Its inputs or outputs no longer look like its reference either.")
     judged = judged_of(spoken(memory), first.version)
     if recovered:
         more.append("The newest window is quiet again; a few more, and the alert is closed.")
     elif judged:
         drifted = [name for name, f in judged[-1].features.items() if f.drifted]
-        still = f": {changed(strongest(judged[-1].features, drifted))}" if drifted else ""
+        new = first.opening.kind != "virtual" and drifted
+        names = f": {changed(strongest(judged[-1].features, drifted))}" if new else ""
         more.append(
-            f"In the newest judged window {len(drifted)} of {len(judged[-1].features)} features have drifted{still}."
+            f"In the newest judged window {len(drifted)} of {len(judged[-1].features)} features have drifted{names}."
         )
     ago = memory.newest - since
     return Headline(

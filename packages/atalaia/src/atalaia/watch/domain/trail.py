@@ -38,7 +38,8 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Chain(msgspec.Struct):
-    """What hangs together. ``since``: from when the world looks different; ``open``: nothing has ended it yet."""
+    """What hangs together. ``since``: from when the world looks different; ``open``: nothing has ended it yet;
+    ``came``: what came of it so far, in a few words."""
 
     id: str
     kind: str
@@ -47,6 +48,7 @@ class Chain(msgspec.Struct):
     version: str | None
     open: bool
     steps: list[Step]
+    came: str = ""
 
     @property
     def at(self) -> int:
@@ -89,6 +91,7 @@ def trail(memory: Memory) -> list[Chain]:
         _serve(change, chains, promoted)
     for chain in chains.values():
         chain.steps.sort(key=lambda step: step.at)  # stable: of one moment in the order of their making
+        chain.came = _came(chain)
     return sorted(chains.values(), key=lambda chain: (chain.at, chain.since), reverse=True)
 
 
@@ -128,6 +131,16 @@ def _of_training(memory: Memory, decision: TrainingDecided) -> Chain:
             Step(decision.as_of, "asked for", sentence(f"{request.reason or 'no reason given'}{by}"))
         )
     return chain
+
+
+def _came(chain: Chain) -> str:
+    if chain.answers:
+        last = chain.answers[-1]
+        return f"version {last.version} {last.what}" if last.version else last.what
+    last = chain.steps[-1]
+    if last.what == "closed":
+        return f"closed: {last.words[:1].lower()}{last.words[1:].rstrip('.')}"
+    return "nothing was done so far" if last.what == "alert" else last.what
 
 
 def _told_once(decisions: Iterable[TrainingDecided]) -> list[TrainingDecided]:

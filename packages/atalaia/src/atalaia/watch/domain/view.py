@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from contracts.events import FeatureShape, QualityReported, WindowTested
+from contracts.events import FeatureDrift, FeatureShape, QualityReported, WindowTested
 
 from atalaia.demo.changes import describe
+from atalaia.drift.plots import share
 from atalaia.watch.domain.facts import Fact, facts
 from atalaia.watch.domain.headline import Headline, headline
 from atalaia.watch.domain.memory import Memory
@@ -133,9 +134,7 @@ def view(memory: Memory) -> View:
     if not judged:  # a new version says nothing yet: what the one before it said last
         before = [w for w in windows if is_judged(w)]
         judged = judged_of(windows, before[-1].version) if before else []
-    opened = next(
-        (a.id for a in memory.alerts if a.open and judged and a.version == judged[-1].version), None
-    )
+    opened = {a.id for a in memory.alerts if a.open and judged and a.version == judged[-1].version}
     found = tiles(judged, opened)
     names = [tile.name for tile in found[:MOST_FEATURES]]
     shadow = memory.challenger.version if memory.challenger else None
@@ -191,12 +190,18 @@ def _shapes(memory: Memory, found: Sequence[Tile]) -> list[Drawn]:
         shape = shown.feature.shape if shown else None
         if shown is not None and shape is not None and shape.x:
             w, f = shown.window, shown.feature
-            ago = (0, 0) if tile.state != "steady" else (1, -w.window_end)
+            ago = (0, 0, 0.0) if tile.state != "steady" else (1, -w.window_end, -f.effect)
             drawn.append((ago, Drawn(
                 tile.name, shape, f.effect, f.effect_name, w.window_start, w.window_end, w.version, f.scale,
-                w.reference is not None, describe(f),
+                w.reference is not None, _where(f, shape),
             )))  # fmt: skip
     return [each for _, each in sorted(drawn, key=lambda entry: entry[0])[:MOST_SHAPES]]
+
+
+def _where(feature: FeatureDrift, shape: FeatureShape) -> str:
+    above = 1 - shape.live[-1] if shape.kind == "numeric" else 0
+    beyond = f", {share(above)} above all of the reference" if above > 1e-9 else ""
+    return f"{describe(feature)}{beyond}"
 
 
 def _told(memory: Memory) -> list[QualityReported]:

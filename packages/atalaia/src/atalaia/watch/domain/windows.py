@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
 import msgspec
@@ -18,7 +18,7 @@ ORDER: dict[str, int] = {"drifted": 0, "was": 1, "steady": 2}
 class Tile(msgspec.Struct, frozen=True):
     """One feature as of the newest judged window.
 
-    ``state``: ``drifted`` in it; ``was``: not in it, but in an earlier one of the alert that is open; else ``steady``.
+    ``state``: ``drifted`` in it; ``was``: not in it, but in an earlier one of the alerts (``opened``) that are open; else ``steady``.
     ``since``: where the run of windows began in each of which it drifted. ``windows``: of how many judged ones of this
     version it ``drifted_in`` how many.
     """
@@ -63,7 +63,7 @@ def judged_of(windows: Iterable[WindowTested], version: str) -> list[WindowTeste
     return [w for w in windows if w.version == version and is_judged(w)]
 
 
-def tiles(windows: Sequence[WindowTested], open_alert: str | None) -> list[Tile]:
+def tiles(windows: Sequence[WindowTested], opened: Collection[str]) -> list[Tile]:
     """A tile a feature of the last of ``windows``, judged ones of one version: what drifted first, the strongest first."""
     if not windows:
         return []
@@ -75,7 +75,7 @@ def tiles(windows: Sequence[WindowTested], open_alert: str | None) -> list[Tile]
             if not f.drifted:
                 break
             since = window.window_start
-        before = any(f.drifted for w, f in own if open_alert is not None and w.alert_id == open_alert)
+        before = any(f.drifted for w, f in own if w.alert_id in opened)
         state: FeatureState = "drifted" if feature.drifted else "was" if before else "steady"
         found.append(
             Tile(

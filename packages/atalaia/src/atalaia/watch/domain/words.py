@@ -82,7 +82,10 @@ def changed(names: Sequence[str]) -> str:
     """
     inputs, outputs = [n for n in names if not is_output(n)], [n for n in names if is_output(n)]
     parts = []
-    for what, found in (("input", inputs), ("output", outputs)):
+    for what, found, most in (
+        ("input", inputs, MOST_NAMED),
+        ("output", outputs, MOST_NAMED // 2 if inputs else MOST_NAMED),
+    ):
         if found:
-            parts.append(f"the {what}{'s' * (len(found) != 1)} {listed(found)}")
+            parts.append(f"the {what}{'s' * (len(found) != 1)} {listed(found, most)}")
     return " and ".join(parts)

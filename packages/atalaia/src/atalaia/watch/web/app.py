@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -53,9 +54,9 @@ class Shown(msgspec.Struct, frozen=True):
 
 def shown(reading: Reading, asked: str) -> Shown:
     """What there is to see of the model that was asked for, or of the one most in trouble."""
-    memory = chosen(reading.memories, asked)
-    missing = asked if asked and memory is None else ""
-    return Shown(reading.watching, choices(reading.memories), missing, view(memory) if memory else None)
+    memory = chosen(reading.shown, asked)
+    missing = asked if reading.shown.models and memory is None else ""
+    return Shown(reading.watching, choices(reading.shown), missing, view(memory) if memory else None)
 
 
 def make_app(reading: Reading, host: str = "127.0.0.1", model: str = "") -> Starlette:
@@ -86,7 +87,10 @@ def make_app(reading: Reading, host: str = "127.0.0.1", model: str = "") -> Star
     hosts = LOOPBACK_NAMES if _is_loopback(host) else ["*"]
     return Starlette(
         routes=[Route("/", page), Route("/api/v1.0/view", api), Mount("/static", Files(directory=STATIC))],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts)],
+        middleware=[
+            Middleware(TrustedHostMiddleware, allowed_hosts=hosts),
+            Middleware(GZipMiddleware, minimum_size=10_000),
+        ],
     )
 
 

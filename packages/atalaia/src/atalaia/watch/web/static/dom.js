@@ -18,7 +18,7 @@ export const el = (tag, attributes = {}, ...children) => fill(document.createEle
 const TIME = /(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?(?: UTC)?)/;
 
 /** A sentence whose times stay on one line. */
-export const said = (words) => words.split(TIME).map((part, i) => (i % 2 ? el("span", { class: "time" }, part) : part));
+export const said = (words) => words.replaceAll(" -> ", " → ").split(TIME).map((part, i) => (i % 2 ? el("span", { class: "time" }, part) : part));
 
 /** An SVG element. */
 export const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);

@@ -126,16 +126,11 @@ export function errors(view) {
 /** The train of events, the newest chain first. */
 export function trail(view) {
   byId("trail").hidden = !view.trail.length;
-  const step = (s) => el("li", { class: `step ${s.tone}` }, el("time", { datetime: new Date(s.at).toISOString() }, s.at ? when(s.at) : "from the beginning"), el("b", {}, s.version ? `${s.what}, v${s.version}` : s.what), el("span", {}, s.words));
+  const step = (s) => el("li", { class: `step ${s.tone}` }, el("time", { datetime: new Date(s.at).toISOString() }, s.at ? when(s.at) : "from the beginning"), el("b", {}, s.version ? `${s.what}, v${s.version}` : s.what), el("span", {}, said(s.words)));
   const chain = (c, i) => el("details", { class: "chain", "data-key": `chain ${c.id} ${c.kind} ${c.since}`, open: i < OPEN_CHAINS || c.open },
-    el("summary", {}, c.title, " ", el("small", {}, c.since ? `since ${when(c.since)} UTC, version ${c.version}` : `version ${c.version}`, c.steps.length ? `; ${ending(c)}` : ""), c.open ? el("span", { class: "open-mark" }, " ▲ open") : null),
+    el("summary", {}, c.title, " ", el("small", {}, said(`${c.since ? `since ${when(c.since)} UTC, version ${c.version}` : `version ${c.version}`}; ${c.came}`)), c.open ? el("span", { class: "open-mark" }, " ▲ open") : null),
     el("ol", { class: "steps" }, c.steps.map(step)));
   replace(byId("chains"), ...view.trail.map(chain));
-}
-
-function ending(chain) {
-  const last = chain.steps.findLast((s) => s.what !== "closed") ?? chain.steps.at(-1);
-  return last.version ? `version ${last.version} ${last.what}` : last.what;
 }
 
 /** Who is read, and how that goes. */

@@ -19,7 +19,7 @@ function draw() {
   const { view, models, missing } = shown;
   part("watching", shown.watching, () => sections.watching(shown.watching));
   part("models", [models, view?.model], () => chooseModel(models, view?.model));
-  part("headline", [view?.headline, missing, shown.watching.state], () => sections.headline(view?.headline ?? nothing(missing)));
+  part("headline", [view?.headline, missing, view ? "" : shown.watching.words], () => sections.headline(view?.headline ?? nothing(missing)));
   part("foot", [shown.watching.unreadable, shown.watching.records, view?.windows.length], () => sections.foot(shown));
   document.title = view ? `${view.headline.state}: ${view.model}, Atalaia` : "Atalaia";
   if (!view) {
@@ -52,8 +52,9 @@ function pick(name) {
 function nothing(missing) {
   const state = shown.watching.state;
   if (missing) return { tone: "none", state: "No such model", now: `The topics name no model ${missing}.`, more: "", since: "", done: "" };
-  const reading = state === "reading" || state === "looking";
-  return { tone: "none", state: reading ? "Reading" : "Nothing yet", now: reading ? shown.watching.words : "No model has reported yet.", more: "", since: "", done: reading ? "" : shown.watching.words };
+  const titles = { reading: "Reading", looking: "Reading", away: "No broker" };
+  const known = titles[state] === undefined;
+  return { tone: state === "away" ? "alarm" : "none", state: titles[state] ?? "Nothing yet", now: known ? "No model has reported yet." : shown.watching.words, more: "", since: "", done: known ? shown.watching.words : "" };
 }
 
 function chooseModel(models, current) {
