@@ -79,6 +79,7 @@ lint: $(READY) ## ruff, strict mypy, generated files up to date
 	$(BIN)/python -m servicekit.settings_table docs/settings.md --check
 	$(BIN)/python -m servicekit.metrics_table docs/metrics.md --check
 	$(BIN)/python -m dashboards.generate --check
+	$(BIN)/python -m servicekit.strimzi kubernetes/components/strimzi-topics/topics.yaml --check
 
 format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
@@ -120,11 +121,12 @@ $(PEERS): $(UV) bench/requirements.lock
 experiments: $(READY) ## the thesis's Figure 18 as seven MLflow runs (DATA=path to winequality-red.csv)
 	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/wine-quality/src $(BIN)/python -m wine_quality.experiments
 
-contracts: $(READY) ## write schemas, AsyncAPI, flow diagram, settings, metrics and dashboards anew from the code
+contracts: $(READY) ## write schemas, AsyncAPI, flow diagram, settings, metrics, dashboards and Strimzi's topics anew from the code
 	$(BIN)/python -m contracts.generate
 	$(BIN)/python -m servicekit.settings_table docs/settings.md
 	$(BIN)/python -m servicekit.metrics_table docs/metrics.md
 	$(BIN)/python -m dashboards.generate
+	$(BIN)/python -m servicekit.strimzi kubernetes/components/strimzi-topics/topics.yaml
 
 # NannyML asks for XGBoost, and that for a third of a gigabyte which only accelerators use: left out.
 lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' own too

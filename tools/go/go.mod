@@ -1,6 +1,6 @@
 module atalaia/tools
 
-go 1.26
+go 1.24.0
 
 tool (
 	github.com/prometheus/alertmanager/cmd/amtool
