@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from atalaia.drift.explain import when
 from atalaia.drift.history import Alert
-from atalaia.watch.domain.trail import Chain, Step
+from atalaia.watch.domain.steps import Step
+from atalaia.watch.domain.trail import Chain
 
 MOST_REFUSALS = 2
 BRACKETS = re.compile(r" ?\([^()]*\)")

@@ -46,7 +46,7 @@ function set(what) {
 
 function pick(name) {
   set({ feature: chosen.feature === name ? null : name });
-  if (chosen.feature) byId("drift").scrollIntoView({ block: "nearest" });
+  if (chosen.feature) byId("rows").firstElementChild?.scrollIntoView({ block: "nearest" });
 }
 
 function nothing(missing) {
