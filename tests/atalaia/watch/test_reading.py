@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import told
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,6 +21,7 @@ from contracts.codec import encode
 from contracts.flow import load_topics
 from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
+from servicekit.errors import UserError
 from servicekit.kafka import make_producer, publish
 from servicekit.topics import ensure_topics
 
@@ -61,6 +66,12 @@ def test_nothing_is_shown_before_all_was_read_once() -> None:
     assert list(reading.shown.models) == ["m"]
 
 
+async def test_what_is_no_address_is_one_clear_line() -> None:
+    """A broker that nobody could reach by that name ends the reading, and says how it is written."""
+    with pytest.raises(UserError, match=r"ATALAIA_KAFKA=kafka:port cannot be used.*host:port"):
+        await Reading(Settings(kafka="kafka:port")).follow()
+
+
 def test_every_topic_that_is_read_is_one_of_the_flow() -> None:
     """All topics are known, none is internal, and each names the model."""
     for name in TOPICS:
@@ -100,6 +111,7 @@ async def test_a_broker_may_come_late_go_away_and_lose_its_topics(tmp_path: Path
             await until(reading, lambda: len(reading.memories.models["m"].windows) == 2)
             await until(reading, lambda: reading.watching.state == "following")
             assert reading.records == 4, "nothing was read twice"
+            await printed_and_served(settings)
 
             await forget(settings)
             await until(reading, lambda: reading.watching.state == "empty")
@@ -120,6 +132,37 @@ async def broker(folder: Path, port: int) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.to_thread(kafka.stop)
+
+
+async def printed_and_served(settings: Settings) -> None:
+    """The command prints what there is and ends; as a page it serves until it is interrupted, and ends well."""
+    env = os.environ | {"ATALAIA_KAFKA": settings.kafka, "ATALAIA_WATCH_PORT": str(free_port())}
+    command = (sys.executable, "-m", "atalaia.cli", "watch")
+    pipes: dict[str, Any] = {
+        "stdout": asyncio.subprocess.PIPE,
+        "stderr": asyncio.subprocess.STDOUT,
+        "env": env,
+    }
+    once = await asyncio.create_subprocess_exec(*command, "--once", **pipes)
+    out, _ = await asyncio.wait_for(once.communicate(), DEADLINE_SECONDS)
+    assert once.returncode == 0, out.decode()
+    assert "STEADY" in out.decode()
+    other = await asyncio.create_subprocess_exec(*command, "--once", "--model", "x", **pipes)
+    out, _ = await asyncio.wait_for(other.communicate(), DEADLINE_SECONDS)
+    assert (other.returncode, out.decode()) == (2, "atalaia: the topics name no model x; they name m.\n")
+
+    page = await asyncio.create_subprocess_exec(*command, "--web", **pipes)
+    address = f"http://127.0.0.1:{env['ATALAIA_WATCH_PORT']}"
+    try:
+        assert page.stdout is not None
+        assert address in (await asyncio.wait_for(page.stdout.readline(), DEADLINE_SECONDS)).decode()
+        async with httpx.AsyncClient(base_url=address) as client, asyncio.timeout(DEADLINE_SECONDS):
+            while (await client.get("/api/v1.0/view")).json()["view"] is None:  # noqa: ASYNC110  it has to be asked
+                await asyncio.sleep(0.1)
+    finally:
+        page.send_signal(signal.SIGINT)
+    out, _ = await asyncio.wait_for(page.communicate(), DEADLINE_SECONDS)
+    assert (page.returncode, out) == (0, b"")
 
 
 async def forget(settings: Settings) -> None:

@@ -73,11 +73,16 @@ async def _print(reading: Reading, settings: Settings, model: str, console: Cons
 
     await wait_for_kafka(settings.kafka, PATIENCE_SECONDS)
     moved = asyncio.Event()
-    async with _following(reading, moved):
-        async with asyncio.timeout(ONCE_SECONDS):
-            while not reading.complete:
+    try:
+        async with _following(reading, moved) as task, asyncio.timeout(ONCE_SECONDS):
+            task.add_done_callback(lambda _: moved.set())
+            while not (reading.complete or task.done()):
                 await moved.wait()
                 moved.clear()
+    except TimeoutError:
+        raise UserError(
+            f"after {ONCE_SECONDS:.0f} seconds not all was read. {reading.watching.words}"
+        ) from None
     if model and model not in reading.memories.models:
         named = ", ".join(sorted(reading.memories.models)) or "none"
         raise UserError(f"the topics name no model {model}; they name {named}.")

@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError
 from contracts.codec import Unreadable, decode
 from contracts.flow import load_topics
 from servicekit.config import Settings
+from servicekit.errors import UserError
 from servicekit.kafka import hushed, make_consumer, stop_consumer
 from servicekit.offsets import partitions_of
 from servicekit.topic_log import FETCH_BYTES
@@ -107,14 +108,17 @@ class Reading:
     # --- reading
 
     async def follow(self, moved: Callable[[], None] = lambda: None) -> None:
-        """Read for ever; ``moved`` is called whenever there may be something new to see."""
+        """Read for ever; ``moved`` is called whenever there may be something new to see.
+
+        Raises ``UserError`` for what is no address of a broker.
+        """
         while True:
             consumer = make_consumer(
                 self._settings, isolation_level="read_committed", max_partition_fetch_bytes=FETCH_BYTES
             )
             try:
                 with hushed():
-                    await consumer.start()
+                    await self._start(consumer)
                     await self._read(consumer, moved)
             except (KafkaError, OSError, TimeoutError) as error:
                 self._is("away", _one_line(error))
@@ -123,6 +127,14 @@ class Reading:
                 with hushed():
                     await stop_consumer(consumer)
             await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _start(self, consumer: AIOKafkaConsumer) -> None:
+        try:
+            await consumer.start()
+        except ValueError as error:
+            raise UserError(
+                f"ATALAIA_KAFKA={self._settings.kafka} cannot be used: {error}. Write it as host:port."
+            ) from None
 
     async def _read(self, consumer: AIOKafkaConsumer, moved: Callable[[], None]) -> None:
         assigned: set[TopicPartition] = set()

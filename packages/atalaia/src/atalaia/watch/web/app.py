@@ -21,7 +21,7 @@ from atalaia.watch.domain.view import View, view
 from atalaia.watch.reading import Reading, Watching
 
 STATIC = Path(__file__).with_name("static")
-LOOPBACK_NAMES = ["127.0.0.1", "localhost", "[::1]"]
+LOOPBACK_NAMES = ["127.0.0.1", "localhost"]
 # The page shows what topics hold, which others write: no script but its own may run, and it talks to nobody else.
 POLICY = "; ".join(
     (

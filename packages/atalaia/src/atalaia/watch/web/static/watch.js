@@ -109,6 +109,5 @@ addEventListener("resize", () => {
   clearTimeout(resized);
   resized = setTimeout(() => shown && draw(), 150);
 });
-document.addEventListener("visibilitychange", () => document.hidden || ask());
 await ask();
-setInterval(() => document.hidden || ask(), EVERY);
+setInterval(ask, EVERY); // in a tab that is not in front too: its title names the state
