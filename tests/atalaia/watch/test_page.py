@@ -168,7 +168,7 @@ async def test_before_anything_was_read_one_line_says_so(browser: chromium.Brows
     made._is("empty")
     async with opened(browser, made, 390) as page:
         assert await page.run("document.querySelector('h1').textContent") == "No model has reported yet."
-        assert "none of the topics yet" in await page.run("document.getElementById('answers').textContent")
+        assert "none of the topics yet" in await page.run("document.getElementById('also').textContent")
         assert (
             await page.run("[...document.querySelectorAll('main section')].filter((s) => !s.hidden).length")
             == 1

@@ -85,7 +85,7 @@ function row(view, name, state) {
         el("figcaption", {}, el("b", {}, drawn.words), said(`, window ${when(drawn.start)} to ${when(drawn.end)}`), `, version ${drawn.version}${drawn.accepted ? ", against an accepted reference" : ""}`), legend("reference", "live"))
     : el("figure", {}, el("figcaption", {}, "No distribution: the topics carry the shape of a feature only for windows in which it drifted. The others are in the model's profile, which this page does not read."));
   return el("article", { class: "row", "aria-label": name },
-    el("h3", {}, name, " ", el("span", { class: "faint" }, why)),
+    el("h3", {}, name, " ", el("span", { class: "faint" }, said(why))),
     el("div", { class: "charts" },
       el("figure", {}, charts.pValues(view, name, width), el("figcaption", {}, "p-value, corrected; what is below 10⁻¹² is drawn there"), legend("hit", "band")),
       el("figure", {}, charts.effects(view, name, width), el("figcaption", {}, `effect (${tile.effect_name === "cramers_v" ? "Cramér's V" : "Kolmogorov–Smirnov D"})`), legend("alert", "promoted")),
@@ -144,7 +144,7 @@ export function watching(told) {
 export function foot(shown) {
   const bad = Object.entries(shown.watching.unreadable).map(([topic, n]) => `${n} of ${topic}`).join(", ");
   const words = [
-    `Read from the topics of ${shown.watching.broker} alone, ${shown.watching.records.toLocaleString("en")} records; all times but that of the newest record are event time, UTC. The last ${shown.view?.windows.length ?? 0} windows are remembered.`,
+    `Read from the topics of ${shown.watching.broker} alone, ${shown.watching.records.toLocaleString("en")} records; all times but that of the newest record are event time, UTC.${shown.view?.windows.length ? ` The last ${shown.view.windows.length} windows are remembered.` : ""}`,
     bad ? `Records that could not be read and were skipped: ${bad}.` : "",
   ];
   replace(byId("foot"), ...words.filter(Boolean).map((line) => el("p", {}, line)));

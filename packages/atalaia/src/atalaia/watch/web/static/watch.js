@@ -54,7 +54,7 @@ function nothing(missing) {
   if (missing) return { tone: "none", state: "No such model", now: `The topics name no model ${missing}.`, more: "", since: "", done: "" };
   const titles = { reading: "Reading", looking: "Reading", away: "No broker" };
   const known = titles[state] === undefined;
-  return { tone: state === "away" ? "alarm" : "none", state: titles[state] ?? "Nothing yet", now: known ? "No model has reported yet." : shown.watching.words, more: "", since: "", done: known ? shown.watching.words : "" };
+  return { tone: state === "away" ? "alarm" : "none", state: titles[state] ?? "Nothing yet", now: known ? "No model has reported yet." : shown.watching.words, more: known ? shown.watching.words : "", since: "", done: "" };
 }
 
 function chooseModel(models, current) {
