@@ -25,6 +25,7 @@ from dashboards.look import (
 
 RATE = "[$__rate_interval]"
 DECISIONS = {"^started$": BLUE, "^waiting$": GREY, "^refused$": YELLOW, "^promoted$": GREEN, "^failed$": RED}
+NONE = 'label_replace(vector(0), "topic", "none", "", "")'
 WATERMARK = "max(atalaia_watermark_seconds)"
 
 
@@ -94,9 +95,9 @@ def pipeline() -> Dashboard:
             "Rows that came after their window was decided; batches that came again and were not counted again; "
             "records on dead-letter topics.",
             [
-                Query(f"sum(rate(atalaia_late_rows_total{of}{RATE}))", "late rows", YELLOW),
+                Query(f"sum(rate(atalaia_late_rows_total{of}{RATE})) or vector(0)", "late rows", YELLOW),
                 Query(f"sum(rate(atalaia_duplicate_batches_total{RATE}))", "batches twice", BLUE),
-                Query(f"sum by (job, topic) (rate(atalaia_dlq_records_total{RATE}))", "unreadable: {{topic}}", RED),
+                Query(f"sum by (topic) (rate(atalaia_dlq_records_total{RATE})) or on () {NONE}", "unreadable: {{topic}}", RED),
             ],
             unit="cps", at_least=0,
         ),
