@@ -64,12 +64,19 @@ class Prometheus:
 
 
 @contextmanager
-def running_prometheus(folder: Path, targets: Mapping[str, str]) -> Iterator[Prometheus]:
-    """Prometheus in ``folder``, with jobs and rules as committed, and ``targets`` by job."""
+def running_prometheus(
+    folder: Path, targets: Mapping[str, str], alertmanager: str | None = None, patience: str = "1s"
+) -> Iterator[Prometheus]:
+    """Prometheus in ``folder``, with jobs and rules as committed, ``targets`` by job, and alerts sent where they are wanted.
+
+    Rules are computed each second, targets asked every ``patience``, which is also how long an answer may take.
+    """
     config = yaml.safe_load((CONFIG / "prometheus.yml").read_text(encoding="utf-8"))
-    config["global"] = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
+    config["global"] = {"scrape_interval": patience, "scrape_timeout": patience, "evaluation_interval": "1s"}
     config["rule_files"] = [str(CONFIG / "rules" / "*.yml")]
-    del config["alerting"]
+    config["alerting"]["alertmanagers"] = (
+        [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
+    )
     for job in config["scrape_configs"]:
         del job["dns_sd_configs"]
         job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
