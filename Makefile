@@ -3,17 +3,18 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .uv/bin/uv
 BIN := .venv/bin
-PARTS := packages/contracts packages/summaries packages/scoring packages/servicekit packages/modelkit packages/atalaia \
+PARTS := packages/contracts packages/summaries packages/scoring packages/servicekit packages/modelkit packages/atalaia packages/dashboards \
          services/predictor services/drift-monitor services/feedback services/trainer
 CODE := packages services projects tests bench templates/served.py
 READY := .venv/.ready
 PEERS := .bench-venv/.ready
 NANNYML := .nannyml-venv/.ready
 CI_LOCAL := tests/template/node_modules/.ready
+TOOLS := .tools/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates experiments contracts lock clean
+.PHONY: help setup tools test-deploy demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -53,10 +54,10 @@ up: $(READY) ## broker, MLflow and services, until Ctrl-C (PROJECT=projects/flig
 	$(BIN)/atalaia up $(if $(PROJECT),--project $(PROJECT))
 
 test: lint ## gates, then every test but the slow ones, real Kafka included
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not tools"
 
 test-fast: $(READY) ## only the tests that start nothing
-	$(BIN)/python -m pytest -m "not slow and not kafka and not e2e"
+	$(BIN)/python -m pytest -m "not slow and not tools and not kafka and not e2e"
 
 test-slow: $(READY) ## the long ones
 	$(BIN)/python -m pytest -m slow
@@ -73,6 +74,16 @@ $(CI_LOCAL): tests/template/package-lock.json
 projects: $(READY) ## write the template's files into the served projects anew
 	$(BIN)/python templates/served.py
 
+test-deploy: $(READY) $(TOOLS) ## rules, panels and manifests on real Prometheus, promtool, amtool, kustomize, kubeconform
+	$(BIN)/python -m pytest -m tools tests
+
+tools: $(TOOLS) ## build these programs into .tools with Go, from a pinned module (some minutes, once)
+
+$(TOOLS): tools/go/go.mod tools/go/go.sum
+	@command -v go >/dev/null || { echo "make tools builds with Go 1.24 or newer, and there is no go on the PATH." >&2; exit 2; }
+	cd tools/go && GOBIN=$(CURDIR)/.tools GOFLAGS=-mod=readonly go install -trimpath -ldflags="-s -w" tool
+	@touch $(TOOLS)
+
 lint: $(READY) ## ruff, strict mypy, generated files up to date
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
@@ -80,6 +91,8 @@ lint: $(READY) ## ruff, strict mypy, generated files up to date
 	$(BIN)/python -m contracts.generate --check
 	$(BIN)/python -m servicekit.settings_table docs/settings.md --check
 	$(BIN)/python -m servicekit.metrics_table docs/metrics.md --check
+	$(BIN)/python -m dashboards.generate --check
+	$(BIN)/python -m servicekit.strimzi kubernetes/components/strimzi-topics/topics.yaml --check
 
 format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
@@ -121,10 +134,12 @@ $(PEERS): $(UV) bench/requirements.lock
 experiments: $(READY) ## the thesis's Figure 18 as seven MLflow runs (DATA=path to winequality-red.csv)
 	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/wine-quality/src $(BIN)/python -m wine_quality.experiments
 
-contracts: $(READY) ## write schemas, AsyncAPI, flow diagram, settings and metrics anew from the Python types
+contracts: $(READY) ## write schemas, AsyncAPI, flow diagram, settings, metrics, dashboards and Strimzi's topics anew from the code
 	$(BIN)/python -m contracts.generate
 	$(BIN)/python -m servicekit.settings_table docs/settings.md
 	$(BIN)/python -m servicekit.metrics_table docs/metrics.md
+	$(BIN)/python -m dashboards.generate
+	$(BIN)/python -m servicekit.strimzi kubernetes/components/strimzi-topics/topics.yaml
 
 # NannyML asks for XGBoost, and that for a third of a gigabyte which only accelerators use: left out.
 lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' own too
@@ -135,4 +150,4 @@ lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' o
 	  --no-emit-package nvidia-nccl-cu12 --python-version 3.11 bench/nannyml.in -o bench/nannyml.lock
 
 clean: ## remove what setup and runs made
-	rm -rf tests/template/node_modules .venv .uv .bench-venv .nannyml-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*
+	rm -rf tests/template/node_modules .venv .uv .tools .bench-venv .nannyml-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*

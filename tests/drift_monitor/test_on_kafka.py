@@ -2,11 +2,12 @@
 
 import asyncio
 import json
+import re
 import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,20 @@ def broker() -> Iterator[EmbeddedKafka]:
     """One broker for the module."""
     with EmbeddedKafka() as kafka:
         yield kafka
+
+
+async def lag_of(port: int, expected: Callable[[float], bool]) -> None:
+    """Return when the worker's lag is as expected, within a minute."""
+
+    def ask() -> float | None:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", None, 30) as answer:
+            found = re.search(rb'atalaia_consumer_lag_records{topic="predictions"} (\S+)', answer.read())
+        return float(found[1]) if found else None
+
+    deadline = time.monotonic() + 60
+    while (lag := await asyncio.to_thread(ask)) is None or not expected(lag):
+        assert time.monotonic() < deadline, f"still {lag}"
+        await asyncio.sleep(0.05)
 
 
 async def test_reports_equal_scipy_and_an_alert_comes_before_the_report_that_names_it(
@@ -70,7 +85,7 @@ async def test_reports_equal_scipy_and_an_alert_comes_before_the_report_that_nam
 async def test_a_version_without_a_profile_is_named_until_it_is_there(
     broker: EmbeddedKafka, tmp_path: Path
 ) -> None:
-    """Its records are held, readiness and status say so; once the profile is there they are counted."""
+    """Its records are held, readiness, status and lag say so; once the profile is there they are counted."""
     world = World(3)
     producer, worker = await start(broker, world, "held", tmp_path)
     profile = tmp_path / "held-1.json"
@@ -91,11 +106,13 @@ async def test_a_version_without_a_profile_is_named_until_it_is_there(
             await worker.get("/health/ready")
         assert caught.value.code == 503
         assert json.loads(caught.value.read())["checks"]["profiles"] is False
+        await lag_of(worker.port, lambda records: records > 0)
         profile.write_text(content)
         await worker.until_decided(WINDOW)
         assert (await worker.get("/health/ready"))["checks"]["profiles"] is True
         status = await worker.get("/api/v1.0/flush", {"until": 2 * WINDOW})
         assert status["missing_profiles"] == []
+        await lag_of(worker.port, lambda records: records == 0)
         assert await worker.end(signal.SIGTERM) == 0
     finally:
         await producer.stop()

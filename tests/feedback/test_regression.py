@@ -176,8 +176,14 @@ async def test_a_regressions_reports_are_scikit_learns(shared_kafka: str, tmp_pa
                 in (await service.http.get("/metrics")).text
             )
 
+        async def nothing_lags() -> bool:
+            text = (await service.http.get("/metrics")).text
+            lag = 'atalaia_consumer_lag_records{topic="%s"} 0.0'
+            return all(lag % topic in text for topic in ("predictions", "ground-truth"))
+
         await until(settled)
         await until(profile_known)
+        await until(nothing_lags)
         flushed = await service.http.post("/api/v1.0/flush", json={"until": 3 * HOUR})
         assert flushed.json() == {"decided_through": 3 * HOUR}
         assert (await service.status())["unusable_truths"] == 1

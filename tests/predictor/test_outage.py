@@ -250,7 +250,7 @@ async def test_a_worker_killed_without_kafka_takes_nothing_with_it(
         await service.ready()
         deadline = time.monotonic() + 60
         while (await service.metrics()).get(
-            ("atalaia_model_info", "m", "1")
+            ("atalaia_model_info", "installed", "m", "1")
         ) != 2:  # or one worker gets all clients
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)

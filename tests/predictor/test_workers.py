@@ -145,7 +145,9 @@ class Service:
         async def fact() -> bool:
             text = (await self.get("/metrics"))[1].decode()
             info = re.findall(r"^atalaia_model_info\{(.*)\} (\S+)$", text, re.MULTILINE)
-            return info == [(f'model="{self.settings.model}",version="{version}"', f"{float(workers)}")]
+            action = "installed" if version == "1" else "promoted"
+            served = f'action="{action}",model="{self.settings.model}",version="{version}"'
+            return info == [(served, f"{float(workers)}")]
 
         await until(fact)
 

@@ -27,9 +27,9 @@ WORK = """
 metrics.REQUESTS.labels("/a", 200).inc(3)
 metrics.REQUEST_SECONDS.labels("/a").observe(0.003)
 metrics.BATCH_ROWS.observe(7)
-metrics.MODEL_INFO.labels("m", "1").set(1)
+metrics.MODEL_INFO.labels("m", "1", "promoted").set(1)
 """
-SWAP = 'metrics.MODEL_INFO.clear(); metrics.MODEL_INFO.labels("m", "2").set(1)\n'
+SWAP = 'metrics.MODEL_INFO.clear(); metrics.MODEL_INFO.labels("m", "2", "promoted").set(1)\n'
 SAY = "sys.stdout.write(exposition().decode())\n"
 
 
@@ -59,7 +59,9 @@ def heads(text: str) -> list[str]:
 
 def test_workers_say_what_one_process_would(tmp_path: Path) -> None:
     """Help, types, series and values are those of one process that had done all, whoever is asked."""
-    alone = run(None, 0, WORK + WORK + WORK + "metrics.MODEL_INFO.labels('m', '1').set(3)\n" + SAY)
+    alone = run(
+        None, 0, WORK + WORK + WORK + "metrics.MODEL_INFO.labels('m', '1', 'promoted').set(3)\n" + SAY
+    )
     for worker in range(3):
         run(tmp_path, worker, WORK)
     for worker in (0, 7):
@@ -70,7 +72,7 @@ def test_workers_say_what_one_process_would(tmp_path: Path) -> None:
 
 def test_a_swap_leaves_no_series_behind(tmp_path: Path) -> None:
     """While one of two workers has swapped both versions are there, afterwards the new one alone, as in one process."""
-    info = 'atalaia_model_info{model="m",version="%s"}'
+    info = 'atalaia_model_info{action="promoted",model="m",version="%s"}'
     run(tmp_path, 0, WORK + SWAP)
     said = ours(run(tmp_path, 1, WORK + SAY))
     assert (said[info % 1], said[info % 2]) == (1, 1)
@@ -87,11 +89,11 @@ def test_a_dead_workers_counters_go_on_and_its_gauges_do_not(tmp_path: Path) -> 
     run(tmp_path, 1, WORK)
     mark_process_dead(1, str(tmp_path))  # type: ignore[no-untyped-call]
     said = ours(run(tmp_path, 0, SAY))
-    assert said['atalaia_model_info{model="m",version="1"}'] == 1
+    assert said['atalaia_model_info{action="promoted",model="m",version="1"}'] == 1
     assert said['atalaia_requests_total{route="/a",status="200"}'] == 6
     files = len(list(tmp_path.glob("counter_*")))
     said = ours(run(tmp_path, 1, WORK + SAY))
-    assert said['atalaia_model_info{model="m",version="1"}'] == 2
+    assert said['atalaia_model_info{action="promoted",model="m",version="1"}'] == 2
     assert said['atalaia_requests_total{route="/a",status="200"}'] == 9
     assert len(list(tmp_path.glob("counter_*"))) == files
 

@@ -59,6 +59,23 @@ def up(
 
 
 @app.command()
+def watch(
+    model: Annotated[
+        str, typer.Option(help="where the topics hold several; default: the one most in trouble")
+    ] = "",
+    web: Annotated[bool, typer.Option("--web", help="a page for browsers instead of the terminal")] = False,
+    once: Annotated[bool, typer.Option("--once", help="print what there is, and end")] = False,
+    windows: Annotated[int, typer.Option(min=2, help="how many windows are remembered")] = 120,
+    port: Annotated[int, typer.Option(help="of the page; default: ATALAIA_WATCH_PORT")] = 0,
+    host: Annotated[str, typer.Option(help="address the page binds; default: ATALAIA_HOST")] = "",
+) -> None:
+    """What is wrong with the model now, since when, and what was done about it; from the topics alone."""
+    from atalaia.watch.command import run
+
+    run(model, windows, web=web, once=once, host=host, port=port)
+
+
+@app.command()
 def train(
     model: Annotated[str, typer.Option(help="where the topics hold several")] = "",
     since: Annotated[

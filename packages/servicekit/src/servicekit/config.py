@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     feedback_port: int = Field(8001, description="port of feedback")
     drift_monitor_port: int = Field(8002, description="port of the drift-monitor")
     trainer_port: int = Field(8003, description="port of the trainer")
+    watch_port: int = Field(8004, description="port of the page of `atalaia watch --web`")
     model: str = Field(
         "model", description="name of the registered model this deployment serves and retrains"
     )

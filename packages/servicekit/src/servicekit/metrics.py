@@ -163,6 +163,7 @@ SHADOW_SWAPS = _counter(
 MODEL_INFO = _gauge(
     "atalaia_model_info", "how many workers serve the version", MODEL,
     Label("version", "the version that serves", "one: the one before is removed; during a change both"),
+    Label("action", "how it came to serve, as `model-events` says", "`installed`, `promoted`, `rolled_back`"),
     by=[PREDICTOR], unit="workers", over_workers="livesum",
 )  # fmt: skip
 
@@ -184,6 +185,12 @@ DECIDED_THROUGH = _gauge(
 WATERMARK = _gauge(
     "atalaia_watermark_seconds", "event time up to which rows are believed to be here", SERVICE,
     by=[MONITOR], unit="seconds",
+)  # fmt: skip
+CONSUMER_LAG = _gauge(
+    "atalaia_consumer_lag_records",
+    "records that none of the service's workers has taken in yet, of all partitions; each worker says the same",
+    Label("topic", "of which topic", "`predictions`, `ground-truth`"),
+    by=[MONITOR, FEEDBACK], unit="records",
 )  # fmt: skip
 PROFILE_WAITS = _counter(
     "atalaia_profile_waits_total", "attempts to fetch a profile that failed", MODEL,
@@ -371,7 +378,34 @@ LABEL_DELAY = _gauge(
 TRAININGS = _counter(
     "atalaia_trainings_total", "decisions of the trainer",
     Label("decision", "what was decided", "`started`, `waiting`, `refused`, `promoted`, `failed`"),
-    by=[TRAINER], unit="decisions", field="TrainingDecided.decision",
+    by=[TRAINER], unit="decisions", field="decision",
+)  # fmt: skip
+TRAINING_INFO = _gauge(
+    "atalaia_training_info", "1; the words of the last decision, as labels", MODEL,
+    Label("decision", "what was decided last", "`started`, `waiting`, `refused`, `promoted`, `failed`"),
+    Label("trigger", "what asked for it", "`virtual`, `real`, `quality`, `schedule`, `manual`"),
+    Label("champion", "the version that served", "one: that of the last decision"),
+    Label("challenger", "the version that was trained; empty before it is", "one: that of the last decision"),
+    by=[TRAINER], unit="1", field="decision, trigger, champion_version, challenger_version",
+)  # fmt: skip
+TRAINING_ROWS = _gauge(
+    "atalaia_training_rows", "rows of the last decision", MODEL,
+    Label("rows", "which rows", "`labelled` (since the change point), `needed`, and once it has trained `train`, `holdout`, …"),
+    by=[TRAINER], unit="rows", field="rows",
+)  # fmt: skip
+CHALLENGE_METRIC = _gauge(
+    "atalaia_challenge_metric", "figures of the last challenge, of both versions on the same unseen rows", MODEL,
+    Label("role", "whose", "`champion`, `challenger`"),
+    Label("metric", "which figure", "`accuracy`, `log_loss`, `auc`, `mae`, …, those of the model's task"),
+    by=[TRAINER], unit="the figure's", field="metrics",
+)  # fmt: skip
+CHALLENGE_GAIN = _gauge(
+    "atalaia_challenge_gain", "gain of the last challenger in the project's metric, positive where it is better",
+    MODEL, by=[TRAINER], unit="the figure's", field="gain",
+)  # fmt: skip
+CHALLENGE_P_VALUE = _gauge(
+    "atalaia_challenge_p_value", "p-value of the last challenge's paired test; its bound is ATALAIA_PROMOTE_P_VALUE",
+    MODEL, by=[TRAINER], unit="probability", field="p_value",
 )  # fmt: skip
 REVIEWS = _counter(
     "atalaia_promotion_reviews_total", "looks at promoted versions on the rows they have served",

@@ -21,6 +21,11 @@ SECTIONS = {
         "ConceptTested",
         "The serving version's errors, by what was labelled before the boundary.",
     ),
+    "Of the trainer's decisions": (
+        "`training-runs`",
+        "TrainingDecided",
+        "The last decision, and the last challenge that was held: after a restart those that the topic has.",
+    ),
 }
 
 
@@ -53,7 +58,7 @@ def table() -> str:
 
 
 def _section(metric: Described) -> str | None:
-    """The title of the part of the drift-monitor's that a metric belongs to."""
+    """The title of the part that a metric belongs to, where it is copied from one event."""
     for prefix, title in (
         ("atalaia_window_", "Of a window"),
         ("atalaia_late_rows", "Of a window"),
@@ -62,6 +67,8 @@ def _section(metric: Described) -> str | None:
         ("atalaia_feature_", "Of each feature of a window"),
         ("atalaia_concept_", "Of a boundary"),
         ("atalaia_error", "Of a boundary"),
+        ("atalaia_training", "Of the trainer's decisions"),
+        ("atalaia_challenge_", "Of the trainer's decisions"),
     ):
         if metric.name.startswith(prefix):
             return title

@@ -11,10 +11,12 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from contracts.events import PaneCounted
+from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.http import Health, make_ops_routes, serve
-from servicekit.kafka import make_producer, to_dlq, wait_for_kafka
+from servicekit.kafka import make_producer, to_dlq, until_read, wait_for_kafka
+from servicekit.lag import watch_lag
 from servicekit.offsets import Offsets
 from servicekit.record_consumer import make_app
 from servicekit.registry import Registry
@@ -157,7 +159,13 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
         await asyncio.to_thread(make_detectors, settings.concept_detector, settings.concept_delta)
         stack.push_async_callback(app.stop)
         await app.start()
-        for run_for_ever in (_count(app, counting, moved), ownership.run()):
+        lagging = watch_lag(
+            metrics.CONSUMER_LAG,
+            predictions.TOPIC,
+            lambda: until_read(predictions.TOPIC, offsets.ends),
+            lambda: {p: at.position.next_offset for p, at in progress.state.counted.items()},
+        )
+        for run_for_ever in (_count(app, counting, moved), ownership.run(), lagging):
             tasks.append(asyncio.create_task(run_for_ever))
             stack.callback(tasks[-1].cancel)
         stopping = asyncio.create_task(stop.wait())

@@ -15,6 +15,7 @@ from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.http import Health, serve
 from servicekit.kafka import wait_for_kafka
+from servicekit.lag import watch_lag
 from servicekit.record_consumer import make_app as make_faust
 from servicekit.registry_process import RegistryProcess
 from servicekit.topics import ensure_topics
@@ -27,6 +28,7 @@ from feedback.consumes.join_progress import FollowedProgress, follow_progress
 from feedback.consumes.model_events import ModelEvents
 from feedback.deciding import OWNER, Deciding
 from feedback.domain.panes import Segments
+from feedback.domain.progress import Progress
 from feedback.domain.store import StoreLost
 from feedback.domain.task import Task, of_profile
 from feedback.domain.uploads import Labels
@@ -117,7 +119,8 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         _watch_assignment(reader, joins)
         stack.push_async_callback(reader.stop)
         await reader.start()
-        for run_for_ever in (_hold(reader, joins, moved), decides.run()):
+        lagging = (_lagging(topic, edges, progress.state) for topic in (predictions.TOPIC, truth_in.TOPIC))
+        for run_for_ever in (_hold(reader, joins, moved), decides.run(), *lagging):
             parts.append(asyncio.create_task(run_for_ever))
             stack.callback(parts[-1].cancel)
         gc.freeze()  # what is there by now stays: a label costs a sixth less
@@ -206,6 +209,16 @@ def _watch_assignment(reader: Any, joins: Joining) -> None:
 
     reader.on_partitions_assigned.connect(assigned, weak=False)
     reader.on_partitions_revoked.connect(revoked, weak=False)
+
+
+async def _lagging(topic: str, edges: Edges, progress: Progress) -> None:
+    """Show how many of a topic's records are not joined yet."""
+    await watch_lag(
+        metrics.CONSUMER_LAG,
+        topic,
+        lambda: edges.ends(topic),
+        lambda: {p: at.position.at(topic) for p, at in progress.joined.items()},
+    )
 
 
 async def _hold(reader: Any, joins: Joining, moved: asyncio.Event) -> None:

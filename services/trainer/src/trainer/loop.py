@@ -28,6 +28,7 @@ from trainer.reading import Reader
 from trainer.registered import Registered
 from trainer.reviewing import Reviewing
 from trainer.shadowing import Shadowing
+from trainer.shown import show_decision, show_history
 from trainer.training import Training
 
 log = logging.getLogger("trainer")
@@ -90,6 +91,7 @@ class Loop:
         """Consider boundaries as they become complete, for ever."""
         await self.reader.caught_up.wait()
         self.knowledge.considered_through = self.knowledge.history.considered_through
+        show_history(self.knowledge.history.decisions)
         interrupted = self.knowledge.history.unfinished()
         self.running = interrupted is not None
         await self.alias.move()
@@ -171,4 +173,5 @@ class Loop:
         await decisions.record(self._producer, decision)
         self.knowledge.history.record(decision)
         TRAININGS.labels(decision.decision).inc()
+        show_decision(decision)
         log.info("as of %d: %s", decision.as_of, decision.reason)

@@ -52,7 +52,7 @@ async def take_up(predictor: Predictor, versions: Versions, event: ModelChanged)
         return _not_taken_up(predictor, event, error, Result.UNREACHABLE)
     metrics.MODEL_SWAPS.labels(Result.TAKEN_UP.value).inc()
     metrics.MODEL_INFO.clear()
-    metrics.MODEL_INFO.labels(event.model, event.version).set(1)
+    metrics.MODEL_INFO.labels(event.model, event.version, event.action).set(1)
     metrics.MODEL_SINCE.labels(event.model).set(time.time())
     log.info("version %s of %s serves", event.version, event.model)
     return Result.TAKEN_UP

@@ -1,0 +1,178 @@
+"""What is remembered of the topics: of each model the last of everything, so that memory stays bounded.
+
+Topics are read side by side, so nothing here depends on the order of events of different topics; of one topic, which
+has one partition, a later event of the same thing replaces the earlier one. Reading a topic twice changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+from contracts.events import (
+    AlertChanged,
+    ChallengerChanged,
+    ChallengerReviewed,
+    ConceptTested,
+    Event,
+    FeatureDrift,
+    ModelChanged,
+    PromotionReviewed,
+    QualityReported,
+    ReferenceAccepted,
+    TrainingDecided,
+    TrainingRequested,
+    WindowTested,
+)
+
+from atalaia.drift.history import Alert, alerts_of
+
+K = TypeVar("K")
+V = TypeVar("V")
+T = TypeVar("T", AlertChanged, WindowTested)
+KEEP_WINDOWS = 120
+KEEP_TOLD = 400  # alerts, decisions and whatever else people and services say
+
+
+@dataclass(frozen=True)
+class Shown:
+    """The shape of a feature, and the window it is of."""
+
+    feature: FeatureDrift
+    window: WindowTested  # without its features
+
+
+@dataclass
+class Memory:
+    """All that is remembered of one model."""
+
+    model: str
+    keep: int = KEEP_WINDOWS
+    windows: dict[tuple[int, int, str], WindowTested] = field(default_factory=dict)
+    """By end, start and version; without shapes."""
+    shapes: dict[str, Shown] = field(default_factory=dict)
+    """Of each feature the newest that a report bore: reports bear those of what drifted."""
+    quality: dict[tuple[int, int, str], QualityReported] = field(default_factory=dict)
+    """The last revision; without segments, classes and confusion."""
+    concepts: dict[tuple[int, str], ConceptTested] = field(default_factory=dict)
+    changes: dict[tuple[int, str, str], ModelChanged] = field(default_factory=dict)
+    decisions: dict[tuple[str, str], TrainingDecided] = field(default_factory=dict)
+    reviews: dict[tuple[str, int], PromotionReviewed] = field(default_factory=dict)
+    approvals: dict[str, ChallengerReviewed] = field(default_factory=dict)
+    requests: dict[str, TrainingRequested] = field(default_factory=dict)
+    accepted: dict[str, ReferenceAccepted] = field(default_factory=dict)
+    """By alert; without counts."""
+    challenger: ChallengerChanged | None = None
+    _alerts: dict[str, list[AlertChanged]] = field(default_factory=dict)
+
+    @property
+    def serving(self) -> ModelChanged | None:
+        """Who serves, by the last word of ``model-events``."""
+        return next(reversed(self.changes.values()), None)
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """Newest first."""
+        return alerts_of(change for changes in self._alerts.values() for change in changes)
+
+    @property
+    def newest(self) -> int:
+        """How far event time has come, by the windows that are over; 0 where none is."""
+        ends = [*(key[0] for key in self.windows), *(key[0] for key in self.quality)]
+        return max([*ends, *(as_of for as_of, _ in self.concepts)], default=0)
+
+    def take(self, event: Event) -> None:
+        """Take one event of this model; what is of no concern is let pass."""
+        match event:
+            case WindowTested():
+                self._window(event)
+            case QualityReported():
+                self._quality(event)
+            case ConceptTested():
+                put(self.concepts, (event.as_of, event.version), event, self.keep)
+            case AlertChanged():
+                changes = [*self._alerts.get(event.alert_id, []), bare_of_shapes(event)]
+                last(self._alerts, event.alert_id, changes[:1] + changes[1:][-self.keep :])
+            case TrainingDecided():
+                last(self.decisions, (event.run_id, event.decision), event)
+            case ModelChanged():
+                last(self.changes, (event.effective_from, event.version, event.action), event)
+            case ChallengerChanged():
+                self.challenger = event
+            case ReferenceAccepted():
+                first(self.accepted, event.alert_id, msgspec.structs.replace(event, counts={}))
+            case ChallengerReviewed():
+                first(self.approvals, event.run_id, event)
+            case TrainingRequested():
+                first(self.requests, event.request_id, event)
+            case PromotionReviewed():
+                last(self.reviews, (event.version, event.as_of), event)
+            case _:
+                pass
+
+    def _window(self, event: WindowTested) -> None:
+        key = (event.window_end, event.window_start, event.version)
+        known = self.windows.get(key)
+        if known is not None and known.final and not event.final:
+            return
+        bare = msgspec.structs.replace(event, features={})
+        for name, feature in event.features.items():
+            shown = self.shapes.get(name)
+            if feature.shape is not None and (shown is None or shown.window.window_end <= event.window_end):
+                self.shapes[name] = Shown(feature, bare)
+        put(self.windows, key, bare_of_shapes(event), self.keep)
+
+    def _quality(self, event: QualityReported) -> None:
+        key = (event.window_end, event.window_start, event.version)
+        known = self.quality.get(key)
+        if known is None or (event.as_of, event.revision) >= (known.as_of, known.revision):
+            bare = msgspec.structs.replace(event, segments={}, classes={}, confusion=None)
+            put(self.quality, key, bare, self.keep)
+
+
+def bare_of_shapes(event: T) -> T:
+    """The event without the shapes of its features, which are most of it."""
+    features = {name: msgspec.structs.replace(f, shape=None) for name, f in event.features.items()}
+    return msgspec.structs.replace(event, features=features)
+
+
+def put(into: dict[K, V], key: K, value: V, keep: int) -> None:
+    """Put it there; of more than ``keep`` the one of the least key goes, which is the oldest: keys begin with a time.
+
+    >>> kept = {1: "a", 2: "b"}
+    >>> put(kept, 3, "c", keep=2); kept
+    {2: 'b', 3: 'c'}
+    """
+    into[key] = value
+    while len(into) > keep:
+        del into[min(into)]  # type: ignore[type-var]
+
+
+def last(into: dict[K, V], key: K, value: V, keep: int = KEEP_TOLD) -> None:
+    """Put it behind all others; of more than ``keep`` the first goes."""
+    into.pop(key, None)
+    into[key] = value
+    while len(into) > keep:
+        del into[next(iter(into))]
+
+
+def first(into: dict[K, V], key: K, value: V) -> None:
+    """Put it there unless there is one: of what has the same id the first holds."""
+    if key not in into:
+        last(into, key, value)
+
+
+@dataclass
+class Memories:
+    """Of every model that the topics name."""
+
+    keep: int = KEEP_WINDOWS
+    models: dict[str, Memory] = field(default_factory=dict)
+
+    def take(self, event: Any) -> None:
+        """Take one event of whichever model."""
+        name: str = event.model
+        if name not in self.models:
+            self.models[name] = Memory(name, self.keep)
+        self.models[name].take(event)

@@ -1,0 +1,90 @@
+"""How good the predictions were, window by window, and the errors of what was labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from contracts.events import QualityReported
+
+from atalaia.watch.domain.memory import Memory
+
+METRICS = (
+    "accuracy", "log_loss", "auc", "f1", "balanced_accuracy", "precision", "recall", "brier", "pr_auc",
+    "mae", "rmse", "r2", "mape", "bias",
+)  # fmt: skip
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """A metric of one window: realised with its interval, and estimated before the labels."""
+
+    realised: float | None
+    low: float | None
+    high: float | None
+    estimated: float | None
+
+
+class Quality(msgspec.Struct, frozen=True):
+    """How good one window's predictions were; ``enough``: its labels are."""
+
+    start: int
+    end: int
+    version: str
+    predicted: int
+    labelled: int
+    coverage: float
+    enough: bool
+    figures: dict[str, Figure]
+
+
+class Error(msgspec.Struct, frozen=True):
+    """The mean error of what a boundary's labels brought."""
+
+    at: int
+    version: str
+    error: float | None
+    drift: bool
+
+
+def reports_of(memory: Memory) -> list[QualityReported]:
+    """One report a window, in order of time: of the version that predicted most of it."""
+    chosen: dict[tuple[int, int], QualityReported] = {}
+    for key in sorted(memory.quality):
+        report = memory.quality[key]
+        known = chosen.get(key[:2])
+        if report.predicted and (known is None or report.predicted >= known.predicted):
+            chosen[key[:2]] = report
+    return list(chosen.values())
+
+
+def metrics_of(quality: Sequence[QualityReported]) -> list[str]:
+    """Those that are told of, the one with an estimate first."""
+    told = [m for m in METRICS if any(m in q.metrics for q in quality)]
+    estimated = {m for q in quality for m in q.estimated}
+    return sorted(told, key=lambda m: m not in estimated)
+
+
+def quality_of(q: QualityReported, metrics: Sequence[str]) -> Quality:
+    """The figures of these metrics in one report."""
+    figures = {}
+    for name in metrics:
+        low, high = q.intervals.get(name, (None, None))
+        if name in q.metrics or name in q.estimated:
+            figures[name] = Figure(q.metrics.get(name), low, high, q.estimated.get(name))
+    return Quality(
+        q.window_start,
+        q.window_end,
+        q.version,
+        q.predicted,
+        q.labelled,
+        q.coverage,
+        q.status == "ok",
+        figures,
+    )
+
+
+def errors_of(memory: Memory) -> list[Error]:
+    """In order of label time."""
+    return [
+        Error(key[0], e.version, e.error, e.state == "drift") for key, e in sorted(memory.concepts.items())
+    ]

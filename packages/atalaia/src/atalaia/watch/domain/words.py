@@ -1,0 +1,91 @@
+"""Lists, reasons and times in words, the same in the terminal and on the page."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from contracts.events import FeatureDrift
+
+from atalaia.drift.explain import when
+
+ID = re.compile(r"[ (]*\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b\)?")
+CHANGE = re.compile(r"^(ok|warning|drift|recovered) -> (ok|warning|drift|recovered): ")
+MOST_NAMED = 4
+MS_DAY = 86_400_000
+
+
+def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """Names in a sentence.
+
+    >>> listed(["temp"]), listed(["temp", "dewp"]), listed(list("abcdef"))
+    ('temp', 'temp and dewp', 'a, b, c, d and 2 more')
+    """
+    shown = list(names[:most])
+    if len(names) > most:
+        return f"{', '.join(shown)} and {len(names) - most} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def plain(reason: str) -> str:
+    """A reason without what only machines read: the change of state before it, and ids.
+
+    >>> plain("ok -> drift: error 0.4 -> 0.6; virtual too (b1b54539-363b-55ad-9d2e-1916ccc89a99)")
+    'error 0.4 -> 0.6; virtual too'
+    """
+    return ID.sub("", CHANGE.sub("", reason)).strip()
+
+
+def utc(event_time: int) -> str:
+    """Event time, with its zone."""
+    return f"{when(event_time)} UTC"
+
+
+def lasting(ms: int) -> str:
+    """How long, no more exact than it matters.
+
+    >>> lasting(90_000), lasting(5 * 3_600_000), lasting(42 * MS_DAY)
+    ('2 minutes', '5 hours', '42 days')
+    """
+    for unit, size, enough in (("day", MS_DAY, 2), ("hour", 3_600_000, 2), ("minute", 60_000, 0)):
+        if ms >= enough * size:
+            n = round(ms / size)
+            return f"{n} {unit}{'s' * (n != 1)}"
+    return "no time"
+
+
+def sentence(text: str) -> str:
+    """Its first letter large, a full stop behind it.
+
+    >>> sentence("not better: log_loss 0.5")
+    'Not better: log_loss 0.5.'
+    """
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+
+
+def is_output(name: str) -> bool:
+    """Whether a monitored name is what the model says, and no input."""
+    return name.partition(":")[0] in {"prediction", "probability"} and ":" in name
+
+
+def strongest(features: Mapping[str, FeatureDrift], names: Iterable[str] | None = None) -> list[str]:
+    """Names, of all features or some, that of the largest effect first."""
+    return sorted(features if names is None else names, key=lambda name: (-features[name].effect, name))
+
+
+def changed(names: Sequence[str]) -> str:
+    """Which inputs and outputs, in a sentence.
+
+    >>> changed(["temp", "probability:yes"])
+    'the input temp and the output probability:yes'
+    """
+    inputs, outputs = [n for n in names if not is_output(n)], [n for n in names if is_output(n)]
+    parts = []
+    for what, found, most in (
+        ("input", inputs, MOST_NAMED),
+        ("output", outputs, MOST_NAMED // 2 if inputs else MOST_NAMED),
+    ):
+        if found:
+            parts.append(f"the {what}{'s' * (len(found) != 1)} {listed(found, most)}")
+    return " and ".join(parts)

@@ -1,0 +1,1 @@
+"""The page: its application, and in ``static`` all that a browser loads."""

@@ -1,0 +1,201 @@
+"""*Model and data quality*: is something wrong with the model now, in which feature, since when, and how well does it do?"""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from dashboards.board import MODEL, board
+from dashboards.look import (
+    ANY_IS_BAD,
+    BLUE,
+    DRIFT_STATES,
+    GREEN,
+    GREY,
+    ONLY_SAID,
+    PURPLE,
+    RED,
+    YELLOW,
+    YES_NO,
+    Panel,
+    Query,
+    band,
+    lines,
+    rows,
+    states,
+    tile,
+)
+
+LEAST_SHOWN = "1e-12"  # the axis is logarithmic, and has no 0
+
+
+def state(kind: str) -> str:
+    """The state of a kind of alert."""
+    return f'max(atalaia_drift_state{{{MODEL}, kind="{kind}"}})'
+
+
+def data_quality() -> Dashboard:
+    """The dashboard."""
+    of = f"{{{MODEL}}}"
+    of_metric = f'{{{MODEL}, metric="$metric"}}'
+    gap = f"max(atalaia_quality{of_metric}) - max(atalaia_estimated_quality{of_metric})"
+    now: list[Panel] = [
+        tile(
+            "Inputs and outputs",
+            "State of the virtual alert: do the inputs and predictions of the last window look as they did when the "
+            "model was made?",
+            Query(state("virtual")), unit="none", steps=[(None, GREY)], words=DRIFT_STATES, empty="no window yet",
+        ),
+        tile(
+            "Errors",
+            "State of the real alert: do the errors of labelled rows say that the same inputs mean something else?",
+            Query(state("real")), unit="none", steps=[(None, GREY)], words=DRIFT_STATES, empty="no labels yet",
+        ),
+        tile(
+            "Features that drifted",
+            "How many features, columns of the model's outputs included, drifted in the last window.",
+            Query(f"sum(max by (feature) (atalaia_feature_drifted{of}))"),
+            unit="none", steps=ANY_IS_BAD, empty="none tested",
+        ),
+        tile(
+            "Quality less estimate",
+            "The chosen metric as measured on labels, less what was expected before they came. Far below zero, for a "
+            "metric that shall be high: the model does worse than its own probabilities say.",
+            Query(gap), unit="none", steps=ONLY_SAID, decimals=3, empty="no estimate",
+        ),
+        tile(
+            "Version that serves",
+            "By its number in the registry.",
+            Query(f"max by (version) (atalaia_model_info{of})", "{{version}}"),
+            unit="none", steps=ONLY_SAID, name=True, empty="none",
+        ),
+        tile(
+            "Last window ends",
+            "In event time: in a replay that is long ago.",
+            Query(f"1000 * max(atalaia_window_end_seconds{of})"),
+            unit="dateTimeAsIso", steps=ONLY_SAID, empty="no window yet",
+        ),
+    ]  # fmt: skip
+    which: list[Panel] = [
+        band(
+            lines(
+                "p-values of features, and the band where they count",
+                "Of each feature the p-value that decides, corrected across features. Under alpha (the red band) it is "
+                "significant; drift needs the effect too. Shown from 1e-12 on.",
+                [
+                    Query(f"clamp_min(max by (feature) (atalaia_feature_p_adjusted{of}), {LEAST_SHOWN})", "{{feature}}"),
+                    Query(f"max(atalaia_window_alpha{of})", "alpha"),
+                ],
+                unit="none", log=True, steps=True, at_most=1,
+            ),
+            "alpha",
+        ),
+        lines(
+            "Effect sizes",
+            "How large each change is: Kolmogorov-Smirnov's D, Cramer's V, or the difference of missing shares. Below "
+            "the dashed line nothing is drift, however sure.",
+            [
+                Query(f"max by (feature) (atalaia_feature_effect{of})", "{{feature}}"),
+                Query(f"max(atalaia_window_min_effect{of})", "least that counts", RED, dashed=True),
+            ],
+            unit="none", steps=True, at_least=0,
+        ),
+        states(
+            "Features that drifted",
+            "By feature, window after window.",
+            [Query(f"max by (feature) (atalaia_feature_drifted{of})", "{{feature}}")],
+            YES_NO,
+        ),
+        rows(
+            "The last window, feature by feature",
+            "What was decided by, and the other distances of the same counts.",
+            {
+                "p adjusted": f"max by (feature) (atalaia_feature_p_adjusted{of})",
+                "effect": f"max by (feature) (atalaia_feature_effect{of})",
+                "PSI": f"max by (feature) (atalaia_feature_psi{of})",
+                "Jensen-Shannon": f"max by (feature) (atalaia_feature_jensen_shannon{of})",
+                "missing share": f"max by (feature) (atalaia_feature_missing_share{of})",
+                "over windows": f"max by (feature) (atalaia_feature_scale{of})",
+            },
+            "feature", unit="none",
+        ),
+    ]  # fmt: skip
+    since_when: list[Panel] = [
+        states(
+            "Drift state",
+            "Virtual: inputs and outputs. Real: errors. An alert is open while its state is drift or recovered.",
+            [Query(f"max by (kind) (atalaia_drift_state{of})", "{{kind}}")],
+            DRIFT_STATES,
+        ),
+        band(
+            lines(
+                "p-value of the window",
+                "The least of all features, scales and questions, corrected. In the red band the window alarms, where "
+                "an effect is large enough. Shown from 1e-12 on.",
+                [
+                    Query(f"clamp_min(max(atalaia_window_p_value{of}), {LEAST_SHOWN})", "p-value", BLUE),
+                    Query(f"max(atalaia_window_alpha{of})", "alpha"),
+                ],
+                unit="none", log=True, steps=True, at_most=1,
+            ),
+            "alpha",
+        ),
+        lines(
+            "Rows",
+            "Rows of each window, and those that came too late for theirs.",
+            [
+                Query(f"max(atalaia_window_rows{of})", "in the window", BLUE),
+                Query(f"max(atalaia_window_late_rows{of})", "too late", YELLOW),
+            ],
+            unit="short", steps=True, at_least=0,
+        ),
+        lines(
+            "Missing values",
+            "Share of a window's rows without a value, by feature.",
+            [Query(f"max by (feature) (atalaia_feature_missing_share{of})", "{{feature}}")],
+            unit="percentunit", steps=True, at_least=0,
+        ),
+    ]  # fmt: skip
+    how_well: list[Panel] = [
+        lines(
+            "Quality, measured and estimated",
+            "Measured: on what became known in the last window of label time. Estimated: what the calibrated "
+            "probabilities of the last window of prediction time let expect.",
+            [
+                Query(f"max(atalaia_quality{of_metric})", "measured", BLUE),
+                Query(f"max(atalaia_estimated_quality{of_metric})", "estimated", PURPLE, dashed=True),
+            ],
+            unit="none", steps=True,
+        ),
+        lines(
+            "Mean error",
+            "Of the rows that the last boundary labelled: what the detector of real drift is fed. 1 for a wrong class, "
+            "or in the target's unit.",
+            [Query(f"max(atalaia_error{of})", "mean error", BLUE)],
+            unit="none", steps=True, at_least=0,
+        ),
+        lines(
+            "All metrics",
+            "Everything that is measured for the model's task.",
+            [Query(f"max by (metric) (atalaia_quality{of})", "{{metric}}")],
+            unit="none", steps=True,
+        ),
+        lines(
+            "Labels",
+            "Share of the last reported window that is labelled; what is measured before it is complete is of the "
+            "early labels only.",
+            [Query(f"max(atalaia_label_coverage{of})", "coverage", GREEN)],
+            unit="percentunit", steps=True, at_least=0, at_most=1,
+        ),
+    ]  # fmt: skip
+    return board(
+        "atalaia-data-quality",
+        "Model and data quality",
+        "Is something wrong with the model now, in what, since when, and how well does it do?",
+        {
+            "Is something wrong with the model now?": now,
+            "In which feature, and how strongly?": which,
+            "Since when?": since_when,
+            "How well does it do?": how_well,
+        },
+        {"metric": f"label_values(atalaia_quality{of}, metric)"},
+    )

@@ -1,0 +1,174 @@
+"""*Service*: are requests answered, and how fast? Requests by code and latency's quantiles, as a load test shows them."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+
+from dashboards.board import OF_THE_MODEL, board
+from dashboards.look import (
+    ANY_IS_BAD,
+    BLUE,
+    GREEN,
+    GREY,
+    ONLY_SAID,
+    ORANGE,
+    PURPLE,
+    RED,
+    YELLOW,
+    Panel,
+    Query,
+    lines,
+    tile,
+)
+
+RATE = "[$__rate_interval]"
+BY_CODE = {"^2..$": GREEN, "^4..$": YELLOW, "^5..$": RED}
+QUANTILES = {"0.5": GREEN, "0.9": BLUE, "0.95": YELLOW, "0.99": ORANGE}
+
+
+def per_second(counter: str, by: str) -> str:
+    """How fast a counter grows at the predictors that serve the model, by labels."""
+    return f"sum by ({by}) (rate({counter}{RATE}) {OF_THE_MODEL})"
+
+
+def quantile(q: str, histogram: str, by: str = "") -> str:
+    """A quantile of a histogram at the predictors that serve the model."""
+    labels = f"le, {by}" if by else "le"
+    return f"histogram_quantile({q}, {per_second(f'{histogram}_bucket', labels)})"
+
+
+def share(status: str) -> str:
+    """The share of requests that are answered with a status; 0 where none is."""
+    some = per_second(f'atalaia_requests_total{{status=~"{status}"}}', "status")
+    return f"(sum({some}) or vector(0)) / sum({per_second('atalaia_requests_total', 'status')})"
+
+
+def service() -> Dashboard:
+    """The dashboard."""
+    now: list[Panel] = [
+        tile(
+            "Requests",
+            "Requests answered in a second, by all predictors that serve the model.",
+            Query(f"sum({per_second('atalaia_requests_total', 'status')})"),
+            unit="reqps", steps=ONLY_SAID, decimals=1, empty="no requests",
+        ),
+        tile(
+            "Answered",
+            "Share of requests without a server's error (5xx). What a client did wrong (4xx) counts as answered.",
+            Query(f"1 - {share('5..')}"),
+            unit="percentunit", steps=[(None, RED), (0.99, YELLOW), (0.999, GREEN)], decimals=2, empty="no requests",
+        ),
+        tile(
+            "Median latency",
+            "Half of the requests are answered within this time.",
+            Query(quantile("0.5", "atalaia_request_seconds")),
+            unit="s", steps=[(None, GREEN), (0.1, YELLOW), (0.5, RED)], empty="no requests",
+        ),
+        tile(
+            "p99 latency",
+            "99 of 100 requests are answered within this time.",
+            Query(quantile("0.99", "atalaia_request_seconds")),
+            unit="s", steps=[(None, GREEN), (0.25, YELLOW), (0.5, RED)], empty="no requests",
+        ),
+        tile(
+            "Predictors",
+            "Predictors that answer Prometheus.",
+            Query('sum(up{job="predictor"})'),
+            unit="none", steps=[(None, RED), (1, GREEN)], empty="none",
+        ),
+        tile(
+            "Waiting in the spool",
+            "Answered predictions that Kafka has not yet. More than 0: Kafka is away or slow.",
+            Query(f"sum(atalaia_spool_rows {OF_THE_MODEL})"),
+            unit="short", steps=ANY_IS_BAD, empty="–",
+        ),
+    ]  # fmt: skip
+    requests: list[Panel] = [
+        lines(
+            "Requests by code",
+            "Requests in a second by HTTP status: green is answered, yellow was the client's fault, red is ours.",
+            [Query(per_second("atalaia_requests_total", "status"), "{{status}}")],
+            unit="reqps", stacked=True, colours=BY_CODE, at_least=0,
+        ),
+        lines(
+            "Latency",
+            "Time to answer, all routes; quantiles are interpolated within a histogram's bucket.",
+            [
+                Query(quantile(q, "atalaia_request_seconds"), f"p{float(q) * 100:g}", colour)
+                for q, colour in QUANTILES.items()
+            ],
+            unit="s", log=True,
+        ),
+        lines(
+            "Latency by route",
+            "The 95th percentile of each route.",
+            [Query(quantile("0.95", "atalaia_request_seconds", "route"), "{{route}}")],
+            unit="s", log=True,
+        ),
+        lines(
+            "Requests by route",
+            "Requests in a second by route.",
+            [Query(per_second("atalaia_requests_total", "route"), "{{route}}")],
+            unit="reqps", at_least=0,
+        ),
+        lines(
+            "Refused, by cause",
+            "Requests without a prediction. not_recorded: neither Kafka nor the spool could take it, so nothing was "
+            "promised.",
+            [Query(per_second("atalaia_requests_refused_total", "cause"), "{{cause}}")],
+            unit="reqps", at_least=0, empty="none was refused",
+        ),
+        lines(
+            "Errors as a share",
+            "Share of requests by class of error.",
+            [
+                Query(share("5.."), "5xx", RED),
+                Query(share("4.."), "4xx", YELLOW),
+            ],
+            unit="percentunit", at_least=0, empty="none",
+        ),
+    ]  # fmt: skip
+    behind: list[Panel] = [
+        lines(
+            "Rows scored together",
+            "Rows of a batch: under load what arrives together is scored together.",
+            [
+                Query(quantile("0.5", "atalaia_batch_rows"), "median", BLUE),
+                Query(quantile("0.99", "atalaia_batch_rows"), "p99", ORANGE),
+            ],
+            unit="short", at_least=0,
+        ),
+        lines(
+            "Kafka's acknowledgement",
+            "Time until Kafka has a batch, which each answer waits for.",
+            [
+                Query(quantile("0.5", "atalaia_publish_seconds"), "median", BLUE),
+                Query(quantile("0.99", "atalaia_publish_seconds"), "p99", ORANGE),
+            ],
+            unit="s", log=True,
+        ),
+        lines(
+            "Rows by what keeps them",
+            "sent: acknowledged at once. spooled: on disk first. lost: only where answers do not wait for Kafka.",
+            [Query(per_second("atalaia_rows_kept_total", "how"), "{{how}}")],
+            unit="rowsps", stacked=True, at_least=0,
+            colours={"^sent$": GREEN, "^spooled$": YELLOW, "^replayed$": BLUE, "^late$": PURPLE, "^set aside$": GREY,
+                     "^lost$": RED},
+        ),
+        lines(
+            "Rows by version",
+            "Which version scored them.",
+            [Query(per_second("atalaia_rows_published_total", "version"), "version {{version}}")],
+            unit="rowsps", stacked=True, at_least=0,
+        ),
+    ]  # fmt: skip
+    return board(
+        "atalaia-service",
+        "Service",
+        "Are requests answered, and how fast?",
+        {
+            "Are requests answered, and how fast?": now,
+            "Which requests, and which are not?": requests,
+            "What stands behind an answer?": behind,
+        },
+    )

@@ -1,0 +1,180 @@
+"""The first line, for each way a model can be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import told
+from atalaia.watch.domain.headline import Headline, headline
+from atalaia.watch.domain.memory import Memories
+from atalaia.watch.domain.trail import trail
+from contracts.events import ReferenceAccepted
+
+
+def said(*events: Any) -> Headline:
+    memories = Memories()
+    for event in events:
+        memories.take(event)
+    memory = memories.models["m"]
+    return headline(memory, trail(memory))
+
+
+DRIFTED = [
+    told.installed(),
+    told.window(1),
+    told.window(2),
+    told.window(3, ("temp", "origin")),
+    told.alert("drift", 3, ("temp", "origin")),
+]
+
+
+def test_a_steady_model_says_that_nothing_is_wrong() -> None:
+    """Quiet windows and no alert: nothing is wrong, and nothing was needed."""
+    head = said(told.installed(), told.window(1), told.window(2))
+    assert (head.tone, head.state) == ("good", "Steady")
+    assert head.now == "Nothing is wrong: what m version 1 sees and says looks like its reference."
+    assert head.since.startswith("1970-01-01 00:00 UTC")
+    assert head.done == "Nothing is needed."
+
+
+def test_an_open_alert_names_what_drifted_since_when_and_that_nothing_was_done() -> None:
+    """An alert without a decision answers all three questions."""
+    head = said(*DRIFTED)
+    assert (head.tone, head.state) == ("alarm", "Drift")
+    assert head.now == "The inputs origin and temp of m version 1 no longer look like its reference."
+    assert head.since == "1970-01-01 02:00 UTC, 60 minutes before the end of the newest window."
+    assert head.done == "Nothing yet: no training has been decided on."
+    assert "2 of 3 features" in head.more
+
+
+def test_what_was_done_follows_the_decisions() -> None:
+    """Waiting, running, refused: each is told with its reason, and that a refusal is not the end."""
+    assert (
+        "The trainer waits (40 of 200 labelled rows)."
+        in said(*DRIFTED, told.decision("waiting", 3, "waiting: 40 of 200 labelled rows (x)")).done
+    )
+    assert (
+        "A training runs since 1970-01-01 04:00 (240 labelled rows)."
+        in said(*DRIFTED, told.decision("started", 4, "training: 240 labelled rows")).done
+    )
+    refused = said(
+        *DRIFTED,
+        told.decision("started", 4),
+        told.decision("refused", 4, "not better: 0.5 against 0.6 (p = 1)", "2"),
+    )
+    assert refused.done == (
+        "Version 2 was refused on 1970-01-01 04:00 (not better: 0.5 against 0.6). "
+        "The trainer tries again once more rows are labelled."
+    )  # fmt: skip
+
+
+def test_many_refusals_are_counted() -> None:
+    """Of many trainings that came to nothing the last is told, the others are counted."""
+    refusals = [told.decision("refused", at, f"not better {at}", str(at)) for at in range(4, 9)]
+    done = said(*DRIFTED, *refusals).done
+    assert done.startswith(
+        "4 trainings came to nothing. Version 8 was refused on 1970-01-01 08:00 (not better 8)."
+    )
+    assert "Version 5" not in done
+
+
+def test_a_version_that_has_just_taken_over_is_not_called_well() -> None:
+    """After a promotion and before its first judged window the drift it answers is told, and that it is not judged yet."""
+    head = said(
+        *DRIFTED,
+        told.decision("promoted", 4, "better: 0.7 against 0.5", "2"),
+        told.change("2", 4),
+        told.empty(5, "2"),
+    )
+    assert (head.tone, head.state) == ("wait", "Replaced, not judged yet")
+    assert head.now.startswith("The inputs origin and temp drifted; version 2 of m has taken over")
+    assert "1970-01-01 02:00 UTC" in head.since
+    assert head.done == "Version 2 was promoted on 1970-01-01 04:00 (better: 0.7 against 0.5)."
+
+
+def test_a_closed_alert_is_remembered_as_last_time() -> None:
+    """When the new version is steady, what was done last time is told."""
+    promoted = [
+        told.decision("promoted", 4, "better", "2"),
+        told.change("2", 4),
+        told.alert("ok", 5),
+        told.window(5, version="2"),
+    ]
+    head = said(*DRIFTED, *promoted)
+    assert head.state == "Steady"
+    assert head.since == "1970-01-01 04:00 UTC, when version 2 took over."
+    assert (
+        head.done
+        == "Nothing is needed. Last time, since 1970-01-01 02:00 UTC: Version 2 was promoted on 1970-01-01 04:00 (better)."
+    )
+
+
+def test_concept_drift_comes_before_drift_of_inputs() -> None:
+    """Of two open alerts the graver is the first sentence, the other is told too."""
+    real = told.alert(
+        "drift",
+        4,
+        (),
+        alert_id="b",
+        kind="real",
+        reason="ok -> drift: error 0.4 -> 0.6 over 193 labelled rows; virtual too (x)",
+    )
+    head = said(*DRIFTED, real)
+    assert head.state == "Concept drift"
+    assert (
+        head.now
+        == "The same inputs mean something else to m version 1 than they did: error 0.4 -> 0.6 over 193 labelled rows."
+    )
+    assert head.more == (
+        "Its inputs or outputs no longer look like its reference either. "
+        "In the newest judged window 2 of 3 features have drifted: the inputs origin and temp."
+    )
+
+
+def test_quiet_again_is_not_over() -> None:
+    """An alert that has recovered is still open, and said to be so."""
+    head = said(*DRIFTED, told.alert("recovered", 4), told.window(4, state="recovered", alert_id="a"))
+    assert (head.tone, head.state) == ("wait", "Quiet again")
+    assert "the alert is closed" in head.more
+
+
+def test_a_warning_is_no_alert() -> None:
+    """A drifted window that has not raised an alert yet is a warning."""
+    head = said(told.installed(), told.window(1), told.window(2, ("temp",), state="warning", alert_id=None))
+    assert (head.tone, head.state) == ("wait", "Warning")
+    assert head.now == "The input temp of m version 1 drifted in the newest window."
+
+
+def test_a_rollback_is_told_with_its_reason() -> None:
+    """The version that was taken back is named, and why."""
+    head = said(
+        told.installed(),
+        told.change("2", 4),
+        told.window(5, version="2"),
+        told.change("1", 6, "rolled_back", "2", reason="complaints"),
+    )
+    assert head.state == "Rolled back"
+    assert head.now.startswith("Version 2 was taken back: version 1 of m serves again")
+    assert head.done == "Complaints."
+
+
+def test_an_accepted_reference_is_an_answer() -> None:
+    """A person's acceptance is what was done, with who said so."""
+    accepted = ReferenceAccepted(
+        model="m", version="1", alert_id="a", since=2, until=3, effective_from=4 * told.HOUR, rows=3, counts={},
+        reason="winter has come", accepted_by="Ana",
+    )  # fmt: skip
+    assert "accepted by Ana: winter has come." in said(*DRIFTED, accepted).done
+
+
+def test_too_few_rows_are_told_and_not_taken_for_quiet() -> None:
+    """A newest window of too few rows is said; what was judged before still holds."""
+    head = said(told.installed(), told.window(1), told.empty(2, rows=8))
+    assert head.state == "Steady"
+    assert head.more == "The newest window has 8 rows, too few to be judged."
+
+
+def test_a_model_without_a_judged_window_is_not_judged_yet() -> None:
+    """An installed version alone is neither well nor ill."""
+    assert said(told.installed()).state == "Not judged yet"
+    assert said(told.decision("refused", 4)).state == "Nothing yet"

@@ -1,0 +1,214 @@
+"""The page in headless Chromium, at the width of a laptop and of a phone, with mouse and with keyboard alone."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import chromium
+import msgspec
+import pytest
+import told
+from atalaia.watch.web.app import make_app
+from servicekit.http import serve
+from servicekit.listening import bind
+
+BROWSER = chromium.find()
+pytestmark = pytest.mark.skipif(
+    BROWSER is None,
+    reason=f"the page is not tried: no browser, none of {', '.join(chromium.NAMES)} is installed",
+)
+READY = "document.documentElement.dataset.asked === 'yes'"
+WIDTHS = pytest.mark.parametrize("width", [1366, 390])
+MARKUP = "<img src=x onerror=\"document.title='pwned'\">"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[chromium.Browser]:
+    """One for all tests here; each has a page of its own."""
+    assert BROWSER is not None
+    with chromium.Browser(BROWSER) as running:
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def opened(browser: chromium.Browser, reading: Any, width: int = 1366) -> AsyncIterator[chromium.Page]:
+    """The page of a reading, loaded and drawn."""
+    sock = bind("127.0.0.1", 0)
+    port, stop = sock.getsockname()[1], asyncio.Event()
+    serving = asyncio.create_task(serve(make_app(reading), "127.0.0.1", port, stop, sock=sock))
+    try:
+        async with browser.page() as page:
+            await page.size(width, 850, phone=width < 600)
+            await page.open(f"http://127.0.0.1:{port}/", READY)
+            yield page
+            assert page.errors == []
+            assert all(
+                url.startswith((f"http://127.0.0.1:{port}/", "data:"))
+                for url in page.requests
+                if url != "about:blank"
+            )
+    finally:
+        stop.set()
+        await serving
+
+
+@WIDTHS
+async def test_the_three_answers_are_in_sight(browser: chromium.Browser, drifting: Any, width: int) -> None:
+    """Without scrolling, and never sideways: what is wrong, since when, and what was done; no other host is asked."""
+    async with opened(browser, drifting, width) as page:
+        assert await page.run("document.querySelector('h1').textContent") == (
+            "The inputs origin and temp of m version 1 no longer look like its reference."
+        )
+        answers = await page.run("document.getElementById('answers').innerText")
+        assert "1970-01-01 06:00 UTC" in answers
+        assert "Version 2 was refused on 1970-01-01 08:00" in answers
+        assert await page.run(
+            "document.getElementById('answers').getBoundingClientRect().bottom <= innerHeight"
+        )
+        assert await page.run("innerWidth") == width
+        assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+        outside = "[...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.wide')).map((e) => e.tagName + '.' + e.className)"
+        assert await page.run(outside) == []
+        assert await page.run("document.title") == "Drift: m, Atalaia"
+
+
+async def test_every_part_is_drawn(browser: chromium.Browser, drifting: Any) -> None:
+    """Tiles by state, p-values, effects and distributions, quality, and the train of events."""
+    async with opened(browser, drifting) as page:
+        tiles = await page.run(
+            "[...document.querySelectorAll('.tile')].map((t) => t.className + ' ' + t.querySelector('.name').textContent)"
+        )
+        assert tiles[:3] == ["tile drifted origin", "tile drifted temp", "tile steady input 00"]
+        labels = await page.run(
+            "[...document.querySelectorAll('svg[role=img]')].map((s) => s.getAttribute('aria-label'))"
+        )
+        for beginning in (
+            "temp: p-value",
+            "temp: effect",
+            "temp: distribution functions",
+            "origin: shares",
+            "accuracy over event time",
+        ):
+            assert any(label.startswith(beginning) for label in labels), beginning
+        assert await page.run("document.querySelectorAll('#quality-chart path.reference').length") > 0, (
+            "estimated"
+        )
+        steps = await page.run(
+            "[...document.querySelectorAll('.chain[open] .step b')].map((b) => b.textContent)"
+        )
+        assert steps == ["alert, v1", "training", "refused, v2", "installed, v1"]
+
+
+async def test_the_keyboard_is_enough(browser: chromium.Browser, drifting: Any) -> None:
+    """Tab goes in reading order from the skip link on; Enter on a tile shows its charts, and the focus stays."""
+    async with opened(browser, drifting) as page:
+        order = []
+        for _ in range(4):
+            await page.press("Tab")
+            order.append(
+                await page.run(
+                    "document.activeElement.className + ' ' + document.activeElement.textContent.trim().split('▲')[0]"
+                )
+            )
+        assert order[0] == "skip Skip to what is wrong now"
+        assert order[1:3] == ["tile drifted origin", "tile drifted temp"]
+        assert await page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid", (
+            "the focus is seen"
+        )
+        await page.press("Enter")
+        chosen = "document.activeElement.getAttribute('aria-pressed') + ' ' + document.activeElement.querySelector('.name').textContent"
+        assert await page.run(chosen) == "true input 00"
+        assert await page.run("document.querySelector('.row').getAttribute('aria-label')") == "input 00"
+        assert "No distribution" in await page.run("document.querySelector('.row').textContent")
+
+
+async def test_what_is_new_appears_and_the_focus_stays(browser: chromium.Browser, drifting: Any) -> None:
+    """The page asks by itself; a promotion changes its first line while a tile keeps the focus."""
+    async with opened(browser, drifting) as page:
+        await page.run("document.querySelectorAll('.tile')[1].focus()")
+        drifting.tell(told.decision("promoted", 10, "better", "3"), told.change("3", 10))
+        await page.until("document.getElementById('state').textContent === 'Replaced, not judged yet'")
+        assert await page.run("document.activeElement.querySelector('.name').textContent") == "temp"
+        assert "Version 3 was promoted" in await page.run("document.getElementById('answers').textContent")
+        drifting.lose()
+        await page.until(
+            "document.getElementById('watching').textContent.startsWith('No Kafka broker answers')"
+        )
+
+
+@WIDTHS
+async def test_names_and_reasons_are_text(browser: chromium.Browser, made: Any, width: int) -> None:
+    """Markup in names, categories and reasons is shown as it is written, and runs nothing; long names fit."""
+    long = "a_very_long_feature_name_" * 6
+    features = {name: told.feature(0.5, drifted=True) for name in (MARKUP, long)}
+    made.tell(
+        named(told.installed()), named(told.window(1, features=features, status="drift")),
+        named(told.alert("drift", 1, features=features)), named(told.decision("refused", 2, MARKUP, MARKUP)), named(told.quality(1, 0.7)),
+    )  # fmt: skip
+    async with opened(browser, made, width) as page:
+        assert await page.run("document.querySelectorAll('main img').length") == 0
+        assert "pwned" not in (await page.run("document.title")).split(":")[0]
+        assert MARKUP in await page.run(
+            "document.querySelector('.tile .name').textContent + document.querySelectorAll('.tile .name')[1].textContent"
+        )
+        assert MARKUP in await page.run("document.querySelector('.steps').textContent")
+        assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+
+
+def named(event: Any) -> Any:
+    """The same event of a model whose name is markup."""
+    return msgspec.structs.replace(event, model=MARKUP)
+
+
+async def test_before_anything_was_read_one_line_says_so(browser: chromium.Browser, made: Any) -> None:
+    """With no topics there is one clear sentence and nothing else; the first record fills the page."""
+    made._is("empty")
+    async with opened(browser, made, 390) as page:
+        assert await page.run("document.querySelector('h1').textContent") == "No model has reported yet."
+        assert "none of the topics yet" in await page.run("document.getElementById('also').textContent")
+        assert (
+            await page.run("[...document.querySelectorAll('main section')].filter((s) => !s.hidden).length")
+            == 1
+        )
+        made.tell(told.installed(), told.window(1))
+        await page.until("document.getElementById('state').textContent === 'Steady'")
+
+
+async def test_without_a_broker_the_page_says_so(browser: chromium.Browser, made: Any) -> None:
+    """Where nothing was read and no broker answers, that is the headline."""
+    made._ready = False
+    made.lose()
+    async with opened(browser, made) as page:
+        assert await page.run("document.getElementById('state').textContent") == "No broker"
+        assert "No Kafka broker answers at kafka.example:9092" in await page.run(
+            "document.querySelector('h1').textContent"
+        )
+
+
+async def test_dark_is_dark_and_motion_may_be_reduced(browser: chromium.Browser, drifting: Any) -> None:
+    """The page follows the system's colour scheme, and moves nothing where that is asked for."""
+    async with opened(browser, drifting) as page:
+        paper = "getComputedStyle(document.body).backgroundColor"
+        light = await page.run(paper)
+        await page.prefer(prefers_color_scheme="dark", prefers_reduced_motion="reduce")
+        assert (light, await page.run(paper)) == ("rgb(251, 250, 247)", "rgb(18, 22, 29)")
+        assert await page.run("getComputedStyle(document.querySelector('.tile')).transitionDuration") == "0s"
+        assert await page.run("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+
+
+async def test_several_models_can_be_chosen_from(browser: chromium.Browser, drifting: Any) -> None:
+    """Where the topics name several models there is a choice, the one in trouble first."""
+    drifting.tell(told.window(1, model="other"))
+    async with opened(browser, drifting) as page:
+        assert await page.run("[...document.getElementById('model').options].map((o) => o.text)") == [
+            "m (drift)",
+            "other (steady)",
+        ]
+        await page.run(
+            "{ const s = document.getElementById('model'); s.value = 'other'; s.dispatchEvent(new Event('change')) }"
+        )
+        await page.until("document.querySelector('h1').textContent.includes('other version 1')")
+        assert await page.run("location.search") == "?model=other"

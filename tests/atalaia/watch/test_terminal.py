@@ -1,0 +1,75 @@
+"""The view in a terminal: the same answers, whatever its size, and nothing that would command it."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pytest
+import told
+from atalaia.watch.command import run
+from atalaia.watch.terminal import frame
+from rich.console import Console
+from servicekit.errors import UserError
+
+
+def printed(reading: Any, model: str = "", width: int = 120, lines: int | None = None) -> str:
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=False)
+    console.print(frame(reading, model, console, lines=lines))
+    return out.getvalue()
+
+
+def test_the_answers_come_first(drifting: Any) -> None:
+    """What is wrong, since when and what was done, then features, quality and the train of events."""
+    text = printed(drifting)
+    places = [text.index(each) for each in (
+        "DRIFT", "The inputs origin and temp of m version 1", "1970-01-01 06:00 UTC", "Version 2 was refused",
+        "temp", "accuracy", "refused", "Following kafka.example:9092",
+    )]  # fmt: skip
+    assert places[:4] == sorted(places[:4])
+    assert places[-1] == max(places)
+
+
+@pytest.mark.parametrize(("width", "lines"), [(80, 24), (60, 30), (200, 60)])
+def test_a_frame_fits_its_terminal(drifting: Any, width: int, lines: int) -> None:
+    """No line is wider than the terminal; where it is low there are fewer features, and that is said."""
+    text = printed(drifting, width=width, lines=lines)
+    assert max(map(len, text.splitlines())) <= width
+    assert len(text.splitlines()) <= lines
+    assert re.search(r"^ origin +drifted +V 0.500", text, re.M)
+    assert "Following" in text.splitlines()[-1]
+    assert "The inputs origin and temp" in " ".join(text.split())
+    if lines < 60:
+        assert "more, which differ less" in text
+
+
+def test_no_name_commands_the_terminal(made: Any) -> None:
+    """Escape sequences and markup in what others wrote are shown as signs."""
+    evil = "\x1b[2J[bold]temp"
+    made.tell(
+        told.installed(), told.window(1, features={evil: told.feature(0.5, drifted=True)}, status="drift")
+    )
+    text = printed(made)
+    assert "\x1b" not in text
+    assert "�[2J[bold]temp" in text
+
+
+def test_nothing_and_nobody_are_said(made: Any) -> None:
+    """Before there are models, and where the one that is asked for is none."""
+    assert "No model has reported yet." in printed(made)
+    made.tell(told.installed())
+    assert "The topics name no model x; they name m." in printed(made, "x")
+
+
+def test_other_models_are_named(drifting: Any) -> None:
+    """The one in trouble is shown; the others stand below, with how they do."""
+    drifting.tell(told.window(1, model="other"))
+    assert "Other models, with --model: other (steady)" in printed(drifting)
+
+
+def test_a_page_is_not_printed_once() -> None:
+    """--web and --once exclude each other."""
+    with pytest.raises(UserError, match="either --web"):
+        run("", 120, web=True, once=True, host="", port=0)

@@ -1,0 +1,122 @@
+"""The JSON that Grafana is given is what the code says, and each dashboard keeps to the common look."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dashboards import look
+from dashboards.board import queries_of
+from dashboards.generate import generated, main
+from dashboards.promql import unknown
+
+ROOT = Path(__file__).parents[2]
+GRAFANA = ROOT / "grafana"
+BOARDS = {name: json.loads(text) for name, text in generated().items()}
+COLOURS = {getattr(look, name) for name in ("GREEN", "YELLOW", "RED", "BLUE", "ORANGE", "PURPLE", "GREY")}
+
+
+def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
+    """A dashboard's panels that are no rows."""
+    return [panel for panel in board["panels"] if panel["type"] != "row"]
+
+
+def colours_in(node: Any) -> set[str]:
+    """All colours anywhere in a panel."""
+    if isinstance(node, dict):
+        named = {
+            value for key, value in node.items() if key in ("color", "fixedColor") and isinstance(value, str)
+        }
+        return named.union(*map(colours_in, node.values()))
+    return set().union(*map(colours_in, node)) if isinstance(node, list) else set()
+
+
+def test_the_committed_json_is_current() -> None:
+    """grafana/dashboards holds what the code makes, and nothing else."""
+    committed = {p.name: p.read_text(encoding="utf-8") for p in (GRAFANA / "dashboards").iterdir()}
+    assert committed == generated()
+
+
+def test_the_gate_fails_for_what_is_not_current(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that was changed by hand, one that is missing and one that nobody makes are each named."""
+    assert main([str(tmp_path)]) == 0
+    assert main(["--check", str(tmp_path)]) == 0
+    (tmp_path / "service.json").write_text("{}\n", encoding="utf-8")
+    (tmp_path / "pipeline.json").unlink()
+    (tmp_path / "old.json").write_text("{}\n", encoding="utf-8")
+    assert main(["--check", str(tmp_path)]) == 1
+    assert [line.split()[0].rpartition("/")[2] for line in capsys.readouterr().err.splitlines()] == [
+        "old.json",
+        "pipeline.json",
+        "service.json",
+    ]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_query_asks_for_what_is_exposed(name: str) -> None:
+    """Each metric of each panel, mark and variable is one of servicekit.metrics, with labels that it has."""
+    wrong = {
+        title: unknown(q) for title, found in queries_of(BOARDS[name]).items() for q in found if unknown(q)
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_panel_says_what_it_shows(name: str) -> None:
+    """Each has a description, a unit, a word for no data, queries of the provisioned source, and the common colours."""
+    for panel in panels(BOARDS[name]):
+        title = panel["title"]
+        assert len(panel["description"]) > 10, title
+        assert panel["targets"], title
+        assert {target["datasource"]["uid"] for target in panel["targets"]} == {"prometheus"}, title
+        defaults = panel["fieldConfig"]["defaults"]
+        assert defaults["noValue"], title
+        assert defaults.get("unit") or panel["type"] in ("state-timeline", "table"), title
+        assert colours_in(panel) <= COLOURS, title
+    assert len({panel["title"] for panel in panels(BOARDS[name])}) >= len(panels(BOARDS[name])) - 1
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_first_row_answers_one_question(name: str) -> None:
+    """Each dashboard begins with a question, and with one row of numbers that fills the width."""
+    board = BOARDS[name]
+    first, *rest = board["panels"]
+    assert first["type"] == "row"
+    assert first["title"].endswith("?")
+    below = next(n for n, panel in enumerate(rest) if panel["type"] == "row")
+    tiles = rest[:below]
+    assert {panel["type"] for panel in tiles} == {"stat"}
+    assert sum(panel["gridPos"]["w"] for panel in tiles) == 24
+    assert len({panel["gridPos"]["y"] for panel in tiles}) == 1
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_no_panels_overlap(name: str) -> None:
+    """No two cover the same cell of the grid, and none reaches beyond it."""
+    taken: set[tuple[int, int]] = set()
+    for panel in BOARDS[name]["panels"]:
+        at = panel["gridPos"]
+        assert at["x"] + at["w"] <= 24
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+def test_one_model_is_chosen_on_each() -> None:
+    """Each dashboard has the variable, marks versions and trainings, and has an address of its own."""
+    for board in BOARDS.values():
+        assert "model" in {variable["name"] for variable in board["templating"]["list"]}
+        assert {mark["name"] for mark in board["annotations"]["list"]} >= {"Versions", "Trainings"}
+    assert len({board["uid"] for board in BOARDS.values()}) == len(BOARDS) == 4
+
+
+def test_grafana_is_told_where_things_are() -> None:
+    """The provisioned source bears the id that panels ask, and the provider reads the folder of dashboards."""
+    provisioning = GRAFANA / "provisioning"
+    [source] = yaml.safe_load((provisioning / "datasources" / "prometheus.yaml").read_text())["datasources"]
+    [provider] = yaml.safe_load((provisioning / "dashboards" / "atalaia.yaml").read_text())["providers"]
+    assert (source["uid"], source["type"]) == (look.SOURCE.uid, look.SOURCE.type_val)
+    assert provider["options"]["path"].rstrip("/").endswith("/dashboards")

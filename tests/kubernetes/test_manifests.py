@@ -1,0 +1,152 @@
+"""The manifests are valid, name what the services have, and give their containers no more than they need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from contracts.flow import load_topics
+from servicekit.config import Settings
+from servicekit.http import Health, make_ops_routes
+from servicekit.strimzi import manifest
+from servicekit.topics import wanted_topics
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "kubernetes"
+SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if (path / "src").is_dir())
+SUPPORTED = ("1.33.0", "1.37.0")  # the oldest that is still looked after, and the newest
+TOPICS = FOLDER / "components" / "strimzi-topics" / "topics.yaml"
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The resources of a file."""
+    return list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
+
+
+MANIFESTS = [p for p in sorted((FOLDER / "base").glob("*.yaml")) if p.name != "kustomization.yaml"]
+BASE = [resource for path in MANIFESTS for resource in read(path)]
+WORKLOADS = {r["metadata"]["name"]: r for r in BASE if r["kind"] in ("Deployment", "StatefulSet")}
+
+
+def containers(workload: dict[str, Any], kind: str = "containers") -> list[dict[str, Any]]:
+    """Those of its pod."""
+    found: list[dict[str, Any]] = workload["spec"]["template"]["spec"].get(kind, [])
+    return found
+
+
+@pytest.mark.parametrize("version", SUPPORTED)
+def test_every_resource_is_valid(version: str) -> None:
+    """Kubernetes's own schemas take each, and no field is one that they do not know."""
+    for resource in BASE:
+        kubernetes_validate.validate(resource, version, strict=True)
+
+
+def test_a_misspelt_field_is_not_valid() -> None:
+    """The check can fail."""
+    [service] = [r for r in read(FOLDER / "base" / "trainer.yaml") if r["kind"] == "Service"]
+    service["spec"]["selektor"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(service, SUPPORTED[1], strict=True)
+
+
+def test_each_service_is_there_under_its_name() -> None:
+    """A workload, a Service and a label a service, at the port of the settings, started as its module."""
+    assert sorted(WORKLOADS) == SERVICES
+    doors = {r["metadata"]["name"]: r["spec"] for r in BASE if r["kind"] == "Service"}
+    for name, workload in WORKLOADS.items():
+        [container] = containers(workload)
+        port = Settings.model_fields[f"{name.replace('-', '_')}_port"].default
+        assert container["args"] == ["python", "-m", name.replace("-", "_")]
+        assert [p["containerPort"] for p in container["ports"]] == [port]
+        assert [p["port"] for p in doors[name]["ports"]] == [port]
+        pod = workload["spec"]["template"]["metadata"]
+        assert doors[name]["selector"] == workload["spec"]["selector"]["matchLabels"] == pod["labels"]
+        assert pod["annotations"]["prometheus.io/port"] == str(port)
+        if workload["kind"] == "StatefulSet":
+            assert doors[workload["spec"]["serviceName"]]["clusterIP"] == "None"
+
+
+def test_probes_ask_what_the_services_answer() -> None:
+    """Live and ready are routes that every service has; ready is not asked of what shall be killed."""
+    routes = {route.path for route in make_ops_routes(Health())}
+    for name, workload in WORKLOADS.items():
+        [container] = containers(workload)
+        paths = {
+            kind: container[f"{kind}Probe"]["httpGet"]["path"]
+            for kind in ("startup", "liveness", "readiness")
+        }
+        assert set(paths.values()) <= routes, name
+        assert (paths["liveness"], paths["readiness"]) == ("/health/live", "/health/ready"), name
+
+
+def test_no_container_may_more_than_it_needs() -> None:
+    """No root, no writing but to volumes, no capabilities, no token of the cluster; requests and a memory limit."""
+    for name, workload in WORKLOADS.items():
+        pod = workload["spec"]["template"]["spec"]
+        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        for container in [*containers(workload), *containers(workload, "initContainers")]:
+            allowed = container["securityContext"]
+            assert allowed["readOnlyRootFilesystem"] is True, name
+            assert allowed["allowPrivilegeEscalation"] is False, name
+            assert allowed["capabilities"] == {"drop": ["ALL"]}, name
+            assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+            assert "memory" in container["resources"]["limits"], name
+
+
+def test_every_setting_is_one_and_none_is_secret() -> None:
+    """What the base and the overlays set are settings; credentials come from a Secret that is not in the repository."""
+    lines = (FOLDER / "base" / "settings.env").read_text(encoding="utf-8").splitlines()
+    given = [line for line in lines if line and not line.startswith("#")]
+    for overlay in (FOLDER / "overlays").glob("*/kustomization.yaml"):
+        for made in yaml.safe_load(overlay.read_text(encoding="utf-8"))["configMapGenerator"]:
+            given += made["literals"] if made["name"] == "atalaia-settings" else []
+    settings = {f"ATALAIA_{name.upper()}" for name in Settings.model_fields}
+    assert {line.partition("=")[0] for line in given} - settings == set()
+    assert [r for r in BASE if r["kind"] == "Secret"] == []
+    for workload in WORKLOADS.values():
+        sources = containers(workload)[0]["envFrom"]
+        assert {"secretRef": {"name": "atalaia-credentials"}} in sources
+
+
+def test_what_must_outlive_a_pod_does() -> None:
+    """The spool, the join's state and the trainer's clones are on claims; there is one trainer at a time."""
+    for name in ("predictor", "feedback"):
+        [claim] = WORKLOADS[name]["spec"]["volumeClaimTemplates"]
+        assert {"name": claim["metadata"]["name"], "mountPath": "/var/lib/atalaia"} in containers(
+            WORKLOADS[name]
+        )[0]["volumeMounts"]
+    trainer = WORKLOADS["trainer"]["spec"]
+    assert (trainer["replicas"], trainer["strategy"]) == (1, {"type": "Recreate"})
+    assert {"name": "data", "persistentVolumeClaim": {"claimName": "trainer"}} in trainer["template"]["spec"][
+        "volumes"
+    ]
+
+
+def test_the_predictor_scales_and_keeps_its_pods() -> None:
+    """The autoscaler and the budgets name workloads that there are, and nobody else sets the predictor's replicas."""
+    budgets = {r["metadata"]["name"]: r["spec"] for r in BASE if r["kind"] == "PodDisruptionBudget"}
+    assert set(budgets) == {"predictor", "feedback", "drift-monitor"}
+    for name, budget in budgets.items():
+        assert budget["selector"] == WORKLOADS[name]["spec"]["selector"]
+    [scaler] = [r for r in BASE if r["kind"] == "HorizontalPodAutoscaler"]
+    target = scaler["spec"]["scaleTargetRef"]
+    assert WORKLOADS[target["name"]]["kind"] == target["kind"] == "StatefulSet"
+    assert "replicas" not in WORKLOADS["predictor"]["spec"]
+
+
+def test_strimzis_topics_are_the_contracts() -> None:
+    """The manifest is current, and has each topic and its dead letters with partitions and configuration as stated."""
+    assert TOPICS.read_text(encoding="utf-8") == manifest()
+    stated = {r["metadata"]["name"]: r["spec"] for r in read(TOPICS)}
+    topics = load_topics().values()
+    assert set(stated) == {topic.name for topic in topics} | {topic.dlq for topic in topics}
+    for topic in topics:
+        assert stated[topic.name]["partitions"] == (12 if topic.partitioned else 1)
+        written = {name: str(value) for name, value in stated[topic.name]["config"].items()}
+        assert written == {"message.timestamp.type": "LogAppendTime", **topic.config}
+    assert len(stated) == len(wanted_topics(12))
