@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import log_loss, roc_auc_score
-from summaries.labels import text
-from trainer.domain.challenge import Scored, auc, challenge, log_losses, mcnemar, names_of, proof
+from summaries.labels import names_of, text
+from trainer.domain.challenge import Scored, auc, challenge, log_losses, mcnemar, proof
 from trainer.domain.columns import Column, Labels
 from trainer.domain.evidence import Evidence
 from trainer.domain.history import History, run_id

@@ -9,9 +9,9 @@ from collections import Counter
 import numpy as np
 from scoring import Unusable
 from servicekit.config import Settings
-from summaries.labels import texts
+from summaries.labels import names_of, texts
 
-from trainer.domain.challenge import losses, names_of
+from trainer.domain.challenge import losses
 from trainer.domain.consider import Need
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.learning_curve import MOST, needed

@@ -22,7 +22,7 @@ from contracts.events import GuardrailSeen
 from numpy.typing import NDArray
 from scoring import OnnxModel, Unscorable
 from summaries.compatible import differences
-from summaries.labels import text
+from summaries.labels import names_of, text
 from summaries.profile import Profile
 
 from trainer.domain.bootstrap import bootstrap_t
@@ -102,11 +102,6 @@ def proof(gains: Floats, chosen: int, *, symmetric: bool, seed: int = 0) -> tupl
     if symmetric:
         return p_value, "sign-flip test"
     return max(p_value, bootstrap_t(gains, chosen, seed)), "sign-flip and bootstrap tests"
-
-
-def names_of(labels: Array) -> NDArray[np.str_]:
-    """The classes that labels name: 5, 5.0 and "5" are one."""
-    return np.array([text(label) or "" for label in labels.tolist()], dtype=np.str_)
 
 
 def log_losses(truth: NDArray[np.str_], probabilities: dict[str, Floats]) -> Floats:
