@@ -83,11 +83,9 @@ def split_stage(target: str, fields: Sequence[FieldSpec], group: str | None = No
     columns = [*(f.name for f in fields), target]
     parts = split_base(base, p["split"]["test_size"], p["seed"], group)
     train, test = combine(*parts, columns)
+    numbers = p.get("metric") in ("mae", "rmse") and pd.api.types.is_numeric_dtype(base[target])
     for frame in (train, test):
-        if p.get("metric") in (
-            "mae",
-            "rmse",
-        ):  # base data of whole numbers must not cut off a live truth's fraction
+        if numbers:  # base data of whole numbers must not cut off a live truth's fraction
             frame[target] = frame[target].astype("float64")
         else:
             frame[target] = typed(frame[target], base[target])
