@@ -152,7 +152,7 @@ def play(
             return int((known & (world.event >= at)).sum())
 
         need = Need(count(since), least)
-        hold = pause(length, boundary, history.decisions, changed, None)
+        hold = pause(length, boundary, history.decisions, changed)
         asks = (
             [ask(trigger, since, boundary, history, count, 3)] if boundary >= serving.since + WINDOW else []
         )

@@ -74,7 +74,7 @@ class Pending:
         if said is None or (said.approved and run.waits_for != "approval"):
             return None
         decided = pending.reviewed(run, said, as_of)
-        return await self._served(run, decided) if said.approved else decided
+        return await self._served(run, decided) if said.approved else self._heeded(decided)
 
     async def considered(self, boundary: int) -> TrainingDecided | None:
         """The next word on a run that shadows, as of a boundary: refused or cleared once it has its rows, failed where it
@@ -84,7 +84,7 @@ class Pending:
             return None
         over = await self._shadowing.ended(run)
         if over is not None:
-            return pending.ended(run, over, boundary)
+            return self._heeded(pending.ended(run, over, boundary))
         rows = await self._shadowing.rows(run, boundary, self._settings.label_complete)
         self.shadow_rows = len(rows) if rows is not None else 0
         if rows is None or len(rows) < self._needed:
@@ -112,6 +112,11 @@ class Pending:
         if said is not None and said.approved:
             return pending.reviewed(run, said, serving.effective_from)
         return pending.serves(run, serving)
+
+    def _heeded(self, refused: TrainingDecided) -> TrainingDecided:
+        knowledge, as_of = self._knowledge, refused.as_of
+        cut = knowledge.evidence.cut(as_of, self._settings.label_complete)
+        return pending.heeded(refused, knowledge.ledger.count(refused.since or 0, cut, as_of) if cut else 0)
 
     @property
     def _needed(self) -> int:
