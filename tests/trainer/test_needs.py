@@ -111,3 +111,17 @@ def test_a_snapshot_stays_as_it_is() -> None:
     assert after.features["x"].tolist() == before.features["x"].tolist()
     assert after.truth.tolist() == before.truth.tolist()
     assert sorted(taken.truth(9_000, 9_000).tolist()) == sorted(before.truth.tolist())
+
+
+async def test_no_rows_are_gathered_on_the_loop(world: World, asked: list[threading.Thread]) -> None:
+    """A need's, a training's and a review's are beside it: the status answers meanwhile, and the reader reads on."""
+    world.loop.settings.min_train_rows = 100
+    world.registry.bundles["2"] = bundle("2", threshold(2))
+    await world.window(0)
+    await world.considered(0)
+    before = len(asked)
+    assert before >= 2
+    await world.window(1, alert=None, version="2")
+    await world.considered(1)
+    assert len(asked) > before
+    assert threading.main_thread() not in asked

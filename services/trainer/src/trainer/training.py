@@ -106,8 +106,8 @@ class Training:
         """The champion, and the rows of a run; raises ``Unusable`` where the rows leak."""
         champion = (await self._registered.champion(started.champion_version)).bundle
         assert started.until is not None  # without a cut no training starts
-        # Not in a thread: the reader adds to the ledger meanwhile.
-        rows = self._knowledge.ledger.get(as_of=started.as_of, until=started.until)
+        ledger = self._knowledge.ledger.snapshot()  # the reader adds to the ledger meanwhile
+        rows = await asyncio.to_thread(ledger.get, started.as_of, started.until)
         if champion.profile["task"] == "regression":
             rows = rows.numeric()
         settings = self.settings
