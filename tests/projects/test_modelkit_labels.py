@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from modelkit.export import score
+from modelkit.lightgbm import _values
 from modelkit.stages import cast, evaluate_stage, profile_stage, split_stage, train_stage, typed
 from scoring import OnnxModel
 from sklearn.pipeline import Pipeline
@@ -119,3 +120,13 @@ def test_a_class_that_the_type_cannot_hold_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"'5\.5' is no label of the base data's type, int64"):
         typed(pd.Series([5.0, 5.5]), pd.Series([5, 6]))
     assert typed(pd.Series(["7", "5"]), pd.Series([5, 6])).tolist() == [7, 5]
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [([False, True], ["false", "true"]), ([1.0, 2.5], ["1", "2.5"]), ([1, 2], [1, 2]), (["a"], ["a"])],
+)
+def test_a_booster_answers_with_the_same_names(classes: list[Any], said: list[Any]) -> None:
+    """Whole numbers stay, truth values and floats are spelt as the trainer spells them."""
+    (given,) = _values(classes)[0].values()
+    assert given == said
