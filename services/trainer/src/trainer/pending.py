@@ -73,6 +73,8 @@ class Pending:
         said = self._knowledge.approvals.of(run.run_id)
         if said is None or (said.approved and run.waits_for != "approval"):
             return None
+        if said.approved and self._knowledge.due() is not None:
+            return None  # after a restart old boundaries are gone over first: it serves from the newest on
         decided = pending.reviewed(run, said, as_of)
         return await self._served(run, decided) if said.approved else self._heeded(decided)
 
@@ -114,7 +116,9 @@ class Pending:
         return pending.serves(run, serving)
 
     def _heeded(self, refused: TrainingDecided) -> TrainingDecided:
-        knowledge, as_of = self._knowledge, refused.as_of
+        """With the rows as of the newest boundary that was spoken of: a restart may go over older ones again."""
+        knowledge = self._knowledge
+        as_of = max(refused.as_of, knowledge.evidence.newest or refused.as_of)
         cut = knowledge.evidence.cut(as_of, self._settings.label_complete)
         return pending.heeded(refused, knowledge.ledger.count(refused.since or 0, cut, as_of) if cut else 0)
 

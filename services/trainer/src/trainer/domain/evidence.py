@@ -126,6 +126,11 @@ class Evidence:
             self._here, self._late = boundary, set()
         return None
 
+    @property
+    def newest(self) -> int | None:
+        """The newest boundary of all, complete or not."""
+        return max((boundaries[-1] for boundaries in self._boundaries.values()), default=None)
+
     def open_alerts(self, version: str, boundary: int) -> list[Trigger]:
         """The version's alerts that ask for a training as of a boundary: the virtual one, the real one, that of quality."""
         found = [
