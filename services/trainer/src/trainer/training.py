@@ -16,6 +16,7 @@ from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.registry import ModelBundle
 
+from trainer.commands import PipelineFailed
 from trainer.domain.consider import attempted
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.leakage import check
@@ -24,7 +25,7 @@ from trainer.domain.selection import Selection, select
 from trainer.domain.triggers import ASKED
 from trainer.judging import judge
 from trainer.pending import Pending
-from trainer.pipeline import Pipeline, PipelineFailed, Trained
+from trainer.pipeline import Pipeline, Trained
 from trainer.promoting import Promoting
 from trainer.registered import Registered
 
