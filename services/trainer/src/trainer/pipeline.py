@@ -59,6 +59,7 @@ class Pipeline:
     """One project's, in a folder under ``ATALAIA_DATA_DIR/trainer/<model>``. Runs one training at a time."""
 
     def __init__(self, settings: Settings) -> None:
+        self._confidence = settings.candidate_confidence
         self.project = settings.project.resolve()
         self.folder = (settings.data_dir / "trainer" / settings.model).resolve()
         self.commands = Commands(
@@ -104,7 +105,9 @@ class Pipeline:
         self.commands.log.unlink(missing_ok=True)
         code_version = await self.clone.branch(run_id)
         work = self.clone.work
-        data_sha256 = await asyncio.to_thread(write_snapshot, work, selection, target, int(tags["as_of"]))
+        data_sha256 = await asyncio.to_thread(
+            write_snapshot, work, selection, target, int(tags["as_of"]), self._confidence
+        )
         await self.clone.trackable()
         seconds["snapshot"] = time.monotonic() - began
         go = self.folder / "tags.json"
