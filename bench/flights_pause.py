@@ -38,7 +38,7 @@ from flights.fields import FIELDS, TARGET  # noqa: E402
 from flights.source import read  # noqa: E402
 from flights.stream import START  # noqa: E402
 from flights.train import make  # noqa: E402
-from modelkit.candidates import Candidate, best, draw  # noqa: E402
+from modelkit.candidates import Candidate, attentive, best, draw  # noqa: E402
 from modelkit.stages import split_base  # noqa: E402
 from trainer.domain.challenge import Scored, challenge  # noqa: E402
 from trainer.domain.consider import Need, ask, consider  # noqa: E402
@@ -51,7 +51,7 @@ from trainer.domain.tried import Tried  # noqa: E402
 from trainer.domain.triggers import Trigger  # noqa: E402
 
 WEEK = 7 * 86_400_000
-WINDOW, GRACE, P_VALUE, RECALL_LOSS = 2 * WEEK, 3_600_000, 0.05, 0.9
+WINDOW, GRACE, P_VALUE, RECALL_LOSS, CANDIDATE_CONFIDENCE = 2 * WEEK, 3_600_000, 0.2, 0.9, 0.99
 NAMES = [f.name for f in FIELDS]
 
 
@@ -131,7 +131,13 @@ class World:
 
 
 def play(
-    world: World, length: int, complete: float, least: int, late_by: int = 0, choose: bool = True
+    world: World,
+    length: int,
+    complete: float,
+    least: int,
+    late_by: int = 0,
+    choose: bool = True,
+    p_value: float = P_VALUE,
 ) -> Year:
     """A year with a pause of ``length`` ms; ``late_by``: how long after its boundary a decision is held back.
 
@@ -152,7 +158,7 @@ def play(
             return int((known & (world.event >= at)).sum())
 
         need = Need(count(since), least)
-        hold = pause(length, boundary, history.decisions, changed, None)
+        hold = pause(length, boundary, history.decisions, changed)
         asks = (
             [ask(trigger, since, boundary, history, count, 3)] if boundary >= serving.since + WINDOW else []
         )
@@ -165,7 +171,9 @@ def play(
             if step.decision == "started":
                 year.trainings += 1
                 assert cut is not None
-                won, version = _challenge(world, serving, np.flatnonzero(known), since, cut, boundary, choose)
+                won, version = _challenge(
+                    world, serving, np.flatnonzero(known), since, cut, boundary, choose, p_value
+                )
                 said = "promoted" if won else "refused"
                 history.record(msgspec.structs.replace(decision, decision=said))
                 if won:
@@ -187,10 +195,17 @@ def play(
 
 
 def _challenge(
-    world: World, champion: Version, index: Any, since: int, cut: int, boundary: int, choose: bool
+    world: World,
+    champion: Version,
+    index: Any,
+    since: int,
+    cut: int,
+    boundary: int,
+    choose: bool,
+    p_value: float,
 ) -> tuple[bool, Version]:
     """Train on the trainer's selection and challenge the champion on its holdout."""
-    selection = select(world.rows(index), since, cut, p_value=P_VALUE)
+    selection = select(world.rows(index), since, cut, p_value=p_value)
     train = selection.train.prediction_id.astype(np.int64)
     held = selection.holdout.prediction_id.astype(np.int64)
     table, tried = world.training(train), {}
@@ -204,7 +219,10 @@ def _challenge(
     truth = world.truth[held]
     given = {name: np.where(truth == "yes", p[held], 1 - p[held]) for name, p in tried.items()}
     losses = {name: -np.log(np.clip(p, np.finfo(float).eps, 1)) for name, p in given.items()}
-    chosen = best(losses, selection.spans)
+    right = {name: np.where(p[held] > 0.5, "yes", "no") == truth for name, p in tried.items()}
+    chosen = best(
+        {name: losses[name] for name in attentive(truth, right)}, selection.spans, CANDIDATE_CONFIDENCE
+    )
     late = tried[chosen]
     old, new = scored(champion.late), scored(late)
     verdict = challenge(
@@ -214,7 +232,7 @@ def _challenge(
         metric="log_loss",
         task="classification",
         min_gain=0.0,
-        promote_p_value=P_VALUE,
+        promote_p_value=p_value,
         tried=Tried("log_loss", chosen, {}, losses, 0),
         event_time=selection.holdout.event_time,
     )
@@ -231,6 +249,7 @@ def main() -> None:
     parser.add_argument(
         "--late", action="store_true", help="decisions take effect a window late, as they once did"
     )
+    parser.add_argument("--p-value", type=float, default=P_VALUE, help="ATALAIA_PROMOTE_P_VALUE")
     parser.add_argument("--complete", type=float, default=0.95, help="ATALAIA_LABEL_COMPLETE")
     parser.add_argument(
         "--least", type=int, default=10_000, help="rows: what the learning curve makes of the setting"
@@ -256,6 +275,7 @@ def main() -> None:
             asked.least,
             WINDOW if asked.late else 0,
             not asked.all,
+            asked.p_value,
         )
         after = everything if not year.promotions else world.event >= year.promotions[0]
         print(

@@ -330,7 +330,7 @@ def check_against_the_ledger(world: World, boundary: int, predicted: dict[str, s
     latest = {(r.window_start, r.version): r for r in world.reports}
     for start in {start for start, _ in latest}:
         reports = [r for (s, _), r in latest.items() if s == start]
-        (counted,) = ledger.labelled([(start, start + HOUR)], boundary)
+        counted = ledger.labelled(start, start + HOUR, boundary)
         assert sum(r.labelled for r in reports) == counted
         rows = ledger.get(boundary, start + HOUR)
         rows = rows.take(rows.event_time >= start)

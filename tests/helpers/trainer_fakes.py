@@ -95,6 +95,7 @@ class Registry:
     def __init__(self) -> None:
         self.bundles = {"1": bundle("1", threshold(0))}
         self.curves: dict[str, dict[str, Any]] = {}
+        self.tagged: dict[str, dict[str, str]] = {}
         self.alias = "1"
         self.artifacts: dict[str, bytes] = {}
         self.away: list[Exception] = []
@@ -110,8 +111,8 @@ class Registry:
         return self.bundles[version]
 
     def tags(self, model: str, version: str) -> dict[str, str]:
-        """None."""
-        return {}
+        """Of ``tagged``, by version."""
+        return self.tagged.get(version, {})
 
     def described_by(self, model: str, version: str, name: str) -> dict[str, Any] | None:
         """Of ``curves``, by version."""
@@ -143,6 +144,7 @@ class Pipeline:
         self.pushes: list[str] = []  # of runs that a crash interrupted
         self.hangs, self.ended = False, 0
         self.meanwhile: Callable[[], None] = lambda: None
+        self.tagged: dict[str, dict[str, str]] = {}  # of each version: the registry's
 
     async def pushed(self, run_id: str, revision: str) -> None:
         """Kept already, or not to be kept."""
@@ -164,6 +166,7 @@ class Pipeline:
                 self.ended += 1
         if self.error or self.push_error:
             raise self.error or self.push_error  # type: ignore[misc]
+        self.tagged["2"] = dict(tags)
         return Trained("2", "run", "revision", "checksum")
 
 
@@ -241,6 +244,7 @@ class World:
 
     def __init__(self, **settings: Any) -> None:
         self.registry, self.pipeline, self.producer = Registry(), Pipeline(), Producer()
+        self.pipeline.tagged = self.registry.tagged
         self.settings = Settings(model="m", **{"min_train_rows": 100, **settings})
         self.consumer = Consumer()
         self.tasks: list[asyncio.Task[None]] = []

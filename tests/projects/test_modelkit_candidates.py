@@ -189,7 +189,7 @@ def test_copies_of_held_out_rows_train_no_candidate(folder: Path) -> None:
 
 
 def test_what_so_few_rows_cannot_tell_apart_the_order_decides() -> None:
-    """Two of forty more are wrong: within a standard error, so the first is taken; ten more are not; equal ones are the first's."""
+    """Two of forty more are wrong: chance, so the first is taken; ten more are not; equal ones are the first's."""
 
     def wrong(*places: int) -> Any:
         return np.isin(np.arange(40), places).astype(float)

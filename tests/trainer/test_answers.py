@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from contracts.events import OutcomesJoined
 from servicekit.errors import UserError
-from trainer_fakes import STEP, World, bundle, outcomes, threshold
+from trainer_fakes import STEP, World, begun, bundle, outcomes, threshold
 
 NO_BETTER, BETTER = threshold(0), threshold(2)
 
@@ -247,3 +247,51 @@ async def test_every_class_has_its_least_rows() -> None:
             ("refused", 2),
         ]
         assert np.sum(world.pipeline.selections[0].reference.truth) == 0
+
+
+async def test_rows_that_chose_the_champion_are_not_new() -> None:
+    """Its holdout has judged it: a request counts from its end, and what it holds out is disjoint from it."""
+    async with world_of(BETTER) as world:
+        await world.window(0)
+        await world.considered(0)
+        assert world.loop.status()["version"] == "2"
+        await world.asks("H", since=0)
+        await world.until(lambda: len(runs(world)) == 3)
+        assert runs(world)[2]["reason"].startswith("waiting: 0 of 100 labelled rows since")
+        await world.window(1, alert=None, version="2")
+        await world.considered(1)
+        first, second = world.pipeline.selections
+        assert len(second.reference) == 120
+        assert {*first.holdout.prediction_id}.isdisjoint(second.reference.prediction_id)
+        assert {*first.holdout.prediction_id} <= {*second.train.prediction_id}
+
+
+async def test_a_version_that_says_less_counts_from_its_training_rows_on() -> None:
+    """Older ones name no end of the held-out rows."""
+    async with world_of() as world:
+        world.registry.tagged["1"] = {"trained_until": "500"}
+        await world.window(0, alert=None)
+        await world.considered(0)
+        await world.asks("H")
+        await world.until(lambda: len(runs(world)) == 1)
+        assert (runs(world)[0]["since"], runs(world)[0]["rows"]["labelled"]) == (500, 60)
+
+
+async def test_rows_of_a_shadow_period_that_chose_the_champion_are_not_new() -> None:
+    """Nor those: what counts is new since the boundary as of which it was promoted."""
+    async with world_of() as world:
+        won = msgspec.structs.replace(
+            begun(),
+            decision="promoted",
+            challenger_version="1",
+            as_of=2 * STEP,
+            rows={"labelled": 120, "shadow": 90},
+        )
+        await world.take("training-runs", won)
+        await world.window(0, alert=None)
+        await world.window(1, alert=None)
+        await world.window(2, rows=30, alert=None)
+        await world.considered(2)
+        await world.asks("H")
+        await world.until(lambda: len(runs(world)) == 1)
+        assert (runs(world)[0]["since"], runs(world)[0]["rows"]["labelled"]) == (2 * STEP, 30)

@@ -127,6 +127,8 @@ def test_a_choice_among_many_needs_more_than_a_lucky_one() -> None:
     ("tried", "words"),
     [
         (of({"a": np.zeros(100), "b": np.ones(100)}), "not those of the candidate 'b'"),
+        (of({"a": np.full(100, np.nan), "b": np.zeros(100)}), "'a' is no finite number"),
+        (of({"a": np.full(100, -np.inf), "b": np.zeros(100)}), "'a' is no finite number"),
         (of({"a": np.zeros(100), "b": np.zeros(100)}, "log_loss"), "compared by log_loss, not by accuracy"),
     ],
 )

@@ -180,12 +180,19 @@ def test_what_is_held_back_says_so_once() -> None:
     step = one(asks(), 900, hold=HELD)
     assert step is not None
     assert (step.decision, step.waits_for, step.reason) == ("waiting", None, f"waiting: {HELD.reason}")
-    told = asks([decided("waiting", as_of=60)])
+    told = asks([decided("waiting", as_of=60, answers=["A"])])
     assert one(told, 900, hold=HELD) is None
     (step,) = consider([told, asks(kind="real", name="R")], {0: Need(900, 400)}, 0.95, HELD)
     assert [each.trigger.alert_id for each in step.asks] == ["R"]
     (step,) = consider([told, asks(kind="manual", name="H")], {0: Need(900, 400)}, 0.95, HELD)
     assert (step.decision, [each.trigger.alert_id for each in step.asks]) == ("started", ["A", "H"])
+
+
+def test_a_record_of_before_there_were_other_reasons_waits_for_rows() -> None:
+    """It does not say for what: that something else holds the alert back has not been said."""
+    old = asks([decided("waiting", 143, as_of=60)])
+    assert one(old, 143) is None
+    assert one(old, 900, hold=HELD) is not None
 
 
 def test_a_held_alert_and_a_request_that_lacks_rows_wait_for_different_things() -> None:
@@ -217,24 +224,23 @@ def serving(action: Any, effective_from: int) -> ModelChanged:
 
 
 @pytest.mark.parametrize(
-    ("said", "now", "rolled_back", "begins"),
+    ("said", "now", "begins"),
     [
-        ([decided("refused", as_of=40)], serving("installed", 90), None, 40),
-        ([decided("promoted", as_of=40), decided("refused", as_of=20)], serving("promoted", 60), None, 60),
-        ([decided("failed", as_of=40), decided("waiting", as_of=50)], serving("installed", 0), None, None),
-        ([decided("promoted", as_of=40)], serving("rolled_back", 70), None, 70),
-        ([], serving("installed", 0), 80, 80),
+        ([decided("refused", as_of=40)], serving("installed", 90), 40),
+        ([decided("promoted", as_of=40), decided("refused", as_of=20)], serving("promoted", 60), 60),
+        ([decided("failed", as_of=40), decided("waiting", as_of=50)], serving("installed", 0), None),
+        ([decided("promoted", as_of=40)], serving("rolled_back", 70), 70),
     ],
 )
 def test_a_pause_begins_with_what_was_judged_promoted_or_rolled_back(
-    said: list[TrainingDecided], now: ModelChanged, rolled_back: int | None, begins: int | None
+    said: list[TrainingDecided], now: ModelChanged, begins: int | None
 ) -> None:
     """The newest of them; it ends exactly so much later, and without a length there is none."""
-    found = [pause(100, boundary, said, now, rolled_back) for boundary in range(250)]
+    found = [pause(100, boundary, said, now) for boundary in range(250)]
     ends = 0 if begins is None else begins + 100
     assert [hold is not None for hold in found] == [boundary < ends for boundary in range(250)]
     assert {hold.since for hold in found if hold} == ({begins} if begins else set())
-    assert pause(0, 0, said, now, rolled_back) is None
+    assert pause(0, 0, said, now) is None
 
 
 TRIGGERS = st.lists(

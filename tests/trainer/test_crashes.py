@@ -56,6 +56,7 @@ class _Pipeline(Pipeline):
         before, version = self.at[tags["champion_version"]], str(len(self.at) + 1)
         self.at[version] = (before + 2) / 2 if end == "promoted" else before
         self._world.registry.bundles[version] = bundle(version, threshold(self.at[version]))
+        self._world.registry.tagged[version] = dict(tags)
         self.made[run_id] = Trained(version, "run", "revision", "checksum")
         return self.made[run_id]
 

@@ -18,7 +18,8 @@ from contracts.events import (
 from servicekit.config import Settings
 from servicekit.registry import ModelBundle
 from summaries.profile import FieldSpec
-from trainer.pipeline import Begun, PipelineFailed, Trained
+from trainer.commands import PipelineFailed
+from trainer.pipeline import Begun, Trained
 from trainer_fakes import FIELDS, ROWS, STEP, World, accept, begun, bundle, outcomes, profile, threshold
 
 

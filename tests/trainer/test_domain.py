@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from sklearn.metrics import log_loss, roc_auc_score
-from summaries.labels import text
-from trainer.domain.challenge import Scored, auc, challenge, log_losses, mcnemar, names_of, proof
+from summaries.labels import names_of, text
+from trainer.domain.challenge import Scored, auc, challenge, log_losses, mcnemar, proof
 from trainer.domain.columns import Column, Labels
 from trainer.domain.evidence import Evidence
 from trainer.domain.history import History, run_id
@@ -303,7 +303,7 @@ def test_a_correction_counts_from_its_own_label_time() -> None:
     ledger.update(outcomes([("p", 1, 6, 1.0, "b", 1)]))
     assert ledger.get(as_of=5, until=9).truth.tolist() == ["a", "a"]
     assert ledger.get(as_of=7, until=9).truth.tolist() == ["b", "a"]
-    assert ledger.labelled([(0, 2), (2, 9)], as_of=7).tolist() == [1, 1]
+    assert [ledger.labelled(*window, as_of=7) for window in ((0, 2), (2, 9))] == [1, 1]
 
 
 # evidence

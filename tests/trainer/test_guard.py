@@ -40,7 +40,7 @@ def ended(pid: int) -> bool:
 async def test_a_command_that_is_cancelled_ends_with_its_children(tmp_path: Path) -> None:
     """As one is whose time is up: neither of the two processes is there any more."""
     pipeline, pid = Pipeline(Settings(project=tmp_path, data_dir=tmp_path, model="m")), tmp_path / "pid"
-    running = asyncio.create_task(pipeline._run("hang", sys.executable, "-c", HANGS, cwd=tmp_path))
+    running = asyncio.create_task(pipeline.commands.run("hang", sys.executable, "-c", HANGS, cwd=tmp_path))
     await asyncio.to_thread(wait, pid.exists)
     child = int(pid.read_text())
     assert not ended(child)

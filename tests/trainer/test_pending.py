@@ -116,6 +116,46 @@ async def test_what_a_person_refuses_does_not_serve(asks: World) -> None:
     assert asks.producer.on("model-events") == []
 
 
+@pytest.mark.parametrize("waited", [1, 3])
+async def test_a_refusal_is_heeded_until_the_rows_as_of_then_have_grown(asks: World, waited: int) -> None:
+    """However long the run had waited: not those as of its beginning."""
+    run = await waits(asks, ASKS)
+    for k in range(1, waited):
+        await asks.window(k)
+        await asks.considered(k)
+    await says(asks, run, approved=False)
+    refused = await ends(asks, run, "refused")
+    assert refused["rows"]["labelled"] == waited * 120
+    await asks.window(waited, rows=waited * 30 - 1)
+    await asks.considered(waited)
+    assert len(asks.pipeline.selections) == 1
+    await asks.window(waited + 1, rows=1)
+    await asks.considered(waited + 1)
+    assert len(asks.pipeline.selections) == 2
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_a_word_that_came_while_no_trainer_ran_is_of_the_newest_boundary(
+    asks: World, approved: bool
+) -> None:
+    """Quiet boundaries left no record: what is approved serves from the newest on, what is refused is heeded as of it."""
+    run = await waits(asks, ASKS)
+    for k in (1, 2):
+        await asks.window(k)
+        await asks.considered(k)
+    await asks.stop()
+    await says(asks, run, approved=approved)
+    await asks.restart()
+    end = await ends(asks, run, "promoted" if approved else "refused")
+    await asks.considered(2)
+    assert len(asks.pipeline.selections) == 1
+    if approved:
+        (event,) = asks.producer.on("model-events")
+        assert end["as_of"] == event["effective_from"] == 3 * STEP
+    else:
+        assert end["rows"]["labelled"] == 360
+
+
 async def test_a_run_whose_champion_serves_no_more_is_refused(asks: World) -> None:
     """At once, with the figures it had: there is nothing to approve any more."""
     run = await waits(asks, ASKS)

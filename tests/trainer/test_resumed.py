@@ -12,7 +12,8 @@ from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import OffsetAndTimestamp
 from contracts.events import ModelChanged
 from servicekit.config import Settings
-from trainer.pipeline import Pipeline, PipelineFailed, Trained
+from trainer.commands import PipelineFailed
+from trainer.pipeline import Pipeline, Trained
 from trainer.reading import Reader
 from trainer_fakes import STEP, Producer, World, begun, bundle, threshold
 

@@ -294,6 +294,16 @@ async def test_a_version_that_has_recovered_since_an_old_look_stays(
     assert world.loop.status()["version"] == "2"
 
 
+async def test_what_is_found_worse_and_serves_on_begins_no_pause(world: World) -> None:
+    """Rollbacks are off, or the predecessor is gone: nothing was rolled back, so no training waits for it."""
+    world.loop.settings.rollback, world.loop.settings.training_pause_ms = "off", 3 * STEP
+    await windows(world, 1, 6, limit=0)
+    assert looks(world)[-1]["verdict"] == "rolled_back"
+    await world.window(6, alert="B", version="2", limit=0)
+    await world.considered(6)
+    assert [d["decision"] for d in world.producer.on("training-runs")][2:] == ["started", "refused"]
+
+
 async def test_nothing_is_rolled_back_over_what_somebody_made_serve_meanwhile(world: World) -> None:
     """It is on model-events and not read yet while the look is made: that holds."""
     await windows(world, 1, 5, limit=0)

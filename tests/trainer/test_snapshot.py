@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 from contracts.events import Label
 from servicekit.config import Settings
+from trainer.commands import PipelineFailed
 from trainer.domain.columns import Labels
 from trainer.domain.ledger import Rows
-from trainer.pipeline import Pipeline, PipelineFailed
+from trainer.pipeline import Pipeline
 from trainer.snapshot import write_rows
 
 
@@ -48,12 +49,12 @@ def test_a_project_that_hides_its_snapshots_is_refused(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
     pipeline = Pipeline(Settings(data_dir=tmp_path, project=tmp_path))
     pipeline.folder.mkdir(parents=True)
-    pipeline.work = tmp_path
+    pipeline.clone.work = tmp_path
     ignored = tmp_path / ".gitignore"
     ignored.write_text("/data/*\n!/data/live\n/data/live/*\n!/data/live/.gitkeep\n")
     with pytest.raises(
         PipelineFailed, match=r"is git-ignored.*let the project's .gitignore say /data/\*.parquet"
     ):
-        asyncio.run(pipeline._trackable())
+        asyncio.run(pipeline.clone.trackable())
     ignored.write_text("/data/*.parquet\n/data/live/*.parquet\n")
-    asyncio.run(pipeline._trackable())
+    asyncio.run(pipeline.clone.trackable())

@@ -415,7 +415,7 @@ class TrainingRequested(Event, frozen=True):
     """Topic ``training-requests``: somebody asks for a training, whether or not anything drifted. Key: ``model``.
 
     ``since``: from where on rows are held out and count as new; null: from the end of what the version that serves was
-    trained on. Of a request's events the first holds. ``requested_by``: whoever asks.
+    trained and chosen on, which no earlier ``since`` undercuts. Of a request's events the first holds. ``requested_by``: whoever asks.
     """
 
     request_id: str

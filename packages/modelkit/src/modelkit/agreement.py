@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scoring import Unscorable
+from summaries.labels import names_of
 from summaries.profile import FieldSpec
 
 from modelkit.export import score
@@ -23,7 +24,7 @@ def agreement(fitted: Fitted, frame: pd.DataFrame, fields: Sequence[FieldSpec]) 
         return rows | _apart("prediction", np.abs(np.asarray(original, dtype=np.float64) - predicted))
     if probabilities is None or given is None:
         raise Unscorable("the model gives no probabilities")
-    differing = np.asarray(original).astype(str) != predicted.astype(str)
+    differing = names_of(original) != names_of(predicted)
     farthest = np.abs(given - probabilities).max(axis=1)
     return rows | {"labels_differing": float(differing.sum())} | _apart("probability", farthest)
 

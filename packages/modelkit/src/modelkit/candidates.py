@@ -18,6 +18,11 @@ from modelkit.project import DATA, read_json
 
 Floats = NDArray[np.float64]
 EVENT_TIME = "event_time"  # milliseconds; a column of the training rows beside the fields and the target
+LEAST_FOUND, LEAST_SHARE = (
+    5,
+    0.1,
+)  # of a class, in held-out rows; as ATALAIA_MAX_RECALL_LOSS has it by default
+CONFIDENCE = 0.95  # that another selection than the first is better, before it is taken
 SPAN = "event_span"  # of held-out rows, from 0 on: those of one share their luck
 
 
@@ -61,6 +66,12 @@ class Drawn:
     weights: Floats | None
 
 
+def confidence() -> float:
+    """How sure the trainer wants to be before another than the first is taken; :data:`CONFIDENCE` where it says nothing."""
+    path = DATA / "live" / "selection.json"
+    return float(read_json(path).get("confidence", CONFIDENCE)) if path.exists() else CONFIDENCE
+
+
 def named() -> list[Candidate]:
     """The candidates that the trainer named, in its order; one, all rows, where it named none."""
     path = DATA / "live" / "selection.json"
@@ -88,30 +99,54 @@ def draw(
     return list(found.values()) or [Drawn(Candidate("all"), np.arange(len(frame)), None)]
 
 
-def best(losses: Mapping[str, Floats], spans: NDArray[np.int64] | None = None) -> str:
-    """The first candidate whose loss on the held-out rows [N] is above the least by no more than one standard error of
-    the paired difference (Breiman et al. 1984): what so few rows cannot tell apart, the trainer's order decides.
+def attentive(truth: NDArray[np.str_], right: Mapping[str, NDArray[np.bool_]]) -> list[str]:
+    """The candidates that lose no class: of a class that another finds, each finds at least a tenth as many held-out rows [N].
 
-    ``spans`` [N], from 0 on, in order: the rows of one share their luck, so that the error is that of their sums; None: each row
-    has its own.
+    All of them where each loses one. ``right`` [N] says on which rows a candidate's answer is the truth. A class that nobody
+    finds five times is not asked for. In a calm month a model of the newest rows alone may call nothing late, and have
+    the least loss: the challenge would refuse it.
 
-    >>> first, second = np.array([1.0, 0, 1, 0, 0, 1, 0, 0]), np.zeros(8)
-    >>> best({"first": first, "second": second}), best({"first": np.roll(second + first, 1) / 2, "second": first})
-    ('second', 'first')
-    >>> first.sort()
+    >>> truth = np.array(["late"] * 10 + ["on time"] * 30)
+    >>> attentive(truth, {"new": truth == "on time", "all": np.arange(40) % 2 == 0})
+    ['all']
+    """
+    kept = set(right)
+    for name in np.unique(truth):
+        found = {candidate: int(hits[truth == name].sum()) for candidate, hits in right.items()}
+        most = max(found.values(), default=0)
+        if most >= LEAST_FOUND:
+            kept &= {candidate for candidate, n in found.items() if n >= LEAST_SHARE * most}
+    return [candidate for candidate in right if candidate in kept or not kept]
+
+
+def best(
+    losses: Mapping[str, Floats], spans: NDArray[np.int64] | None = None, confidence: float = CONFIDENCE
+) -> str:
+    """The first candidate that is not worse than the one of the least mean loss on the held-out rows [N] with so much
+    ``confidence``, by Student's t of the paired differences: what so few rows cannot tell apart, the trainer's order decides.
+
+    ``spans`` [N], from 0 on, in order: the rows of one share their luck, so that what is independent are their sums; None: each row
+    is.
+
+    >>> first, second = np.array([1.0, 1, 1, 1, 0, 0, 0, 0]), np.zeros(8)
     >>> best({"first": first, "second": second}), best({"first": first, "second": second}, np.array([0] * 5 + [1] * 3))
     ('second', 'first')
     """
     least = losses[min(losses, key=lambda name: float(losses[name].mean()))]
     for name, each in losses.items():
         worse = each - least
-        if worse.mean() <= _standard_error(worse, np.arange(len(worse)) if spans is None else spans):
+        if worse.mean() <= _bound(worse, np.arange(len(worse)) if spans is None else spans, confidence):
             return name
     raise ValueError("no candidate")
 
 
-def _standard_error(differences: Floats, spans: NDArray[np.int64]) -> float:
-    """Of the mean of ``differences`` [N] whose spans [N] are independent; 0 of fewer than two spans."""
+def _bound(differences: Floats, spans: NDArray[np.int64], confidence: float) -> float:
+    """What a mean of ``differences`` [N] exceeds by chance with 1 - ``confidence``; spans [N] are independent. 0 of fewer than two."""
+    from scipy.stats import t
+
     sums = np.bincount(spans, differences - differences.mean())
     many = len(sums)
-    return float(np.sqrt((sums**2).sum() * many / max(many - 1, 1)) / len(differences)) if many > 1 else 0.0
+    if many < 2:
+        return 0.0
+    error = np.sqrt((sums**2).sum() * many / (many - 1)) / len(differences)
+    return float(t.ppf(confidence, many - 1) * error)

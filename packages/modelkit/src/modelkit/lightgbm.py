@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from summaries.labels import names_of
 from summaries.profile import FieldSpec
 
 from modelkit.export import OUTPUTS
@@ -108,9 +109,9 @@ def to_onnx(booster: Any, fields: Sequence[FieldSpec], classes: Sequence[Any] | 
 
 
 def _values(classes: Sequence[Any]) -> tuple[dict[str, list[Any]], int]:
-    """The classes as an attribute of ``LabelEncoder``, and the output's type: text stays text, whole numbers numbers."""
+    """The classes as an attribute of ``LabelEncoder``, and the output's type: whole numbers stay, others become their text."""
     from onnx import TensorProto
 
-    if all(isinstance(c, int | np.integer) for c in classes):
+    if all(isinstance(c, int | np.integer) and not isinstance(c, bool) for c in classes):
         return {"values_int64s": [int(c) for c in classes]}, TensorProto.INT64
-    return {"values_strings": [str(c) for c in classes]}, TensorProto.STRING
+    return {"values_strings": names_of(np.array(classes)).tolist()}, TensorProto.STRING

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from summaries.labels import names_of, texts
 
 EPSILON = float(np.finfo(np.float64).eps)  # as scikit-learn and the services clip a probability of 0
 
@@ -17,7 +18,7 @@ def measure(
     """Metrics by name: of a classifier ``accuracy``, ``log_loss`` and more, of a regression ``mae``, ``rmse`` and more."""
     if classes is None:
         return _of_numbers(truth, predicted)
-    return _of_classes(truth, predicted, probabilities, [str(c) for c in classes])
+    return _of_classes(truth, predicted, probabilities, texts(list(classes)))
 
 
 def losses(
@@ -31,10 +32,10 @@ def losses(
         error = np.abs(np.asarray(predicted, dtype=float) - np.asarray(truth, dtype=float))
         return np.asarray(error if metric == "mae" else error**2)
     if classes is not None and metric == "accuracy":
-        wrong = np.asarray(truth).astype(str) != np.asarray(predicted).astype(str)
+        wrong = names_of(truth) != names_of(predicted)
         return np.asarray(wrong, dtype=float)
     if classes is not None and metric == "log_loss":
-        return -np.log(_given(np.asarray(truth).astype(str), probabilities, [str(c) for c in classes]))
+        return -np.log(_given(names_of(truth), probabilities, texts(list(classes))))
     has = "mae, rmse" if classes is None else "accuracy, log_loss"
     raise ValueError(f"params.yaml: metric {metric!r} cannot decide here; it may be one of {has}")
 
@@ -45,7 +46,7 @@ def mean_loss(metric: str, each: NDArray[np.float64]) -> float:
     return mean**0.5 if metric == "rmse" else mean
 
 
-def _given(truth: NDArray[Any], probabilities: Any, classes: Sequence[str]) -> NDArray[np.float64]:
+def _given(truth: NDArray[Any], probabilities: Any, classes: Sequence[str | None]) -> NDArray[np.float64]:
     """The probability given to the truth; of a class that the model does not know the least there is."""
     clipped = np.clip(np.asarray(probabilities, dtype=float), EPSILON, 1)
     at = {name: i for i, name in enumerate(classes)}
@@ -53,10 +54,12 @@ def _given(truth: NDArray[Any], probabilities: Any, classes: Sequence[str]) -> N
     return np.where(column < 0, EPSILON, clipped[np.arange(len(truth)), column])
 
 
-def _of_classes(truth: Any, label: Any, probabilities: Any, classes: Sequence[str]) -> dict[str, float]:
+def _of_classes(
+    truth: Any, label: Any, probabilities: Any, classes: Sequence[str | None]
+) -> dict[str, float]:
     from sklearn import metrics
 
-    truth, label = np.asarray(truth).astype(str), np.asarray(label).astype(str)
+    truth, label = names_of(truth), names_of(label)
     found = {
         "accuracy": float(metrics.accuracy_score(truth, label)),
         "balanced_accuracy": float(metrics.balanced_accuracy_score(truth, label)),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from summaries.labels import names_of, text, texts
 from summaries.profile import FieldSpec, Profile
 
 from modelkit.agreement import agreement
@@ -28,6 +29,28 @@ def cast(frame: pd.DataFrame, fields: Sequence[FieldSpec]) -> pd.DataFrame:
         elif field.dtype == "string":
             result[field.name] = result[field.name].astype(object)
     return result
+
+
+def typed(labels: pd.Series[Any], base: pd.Series[Any]) -> pd.Series[Any]:
+    """Labels in the type of the base data's: through JSON they may have come as text. Truth values become text:
+    ONNX models answer them with 0 and 1, which are the names of other classes.
+
+    Raises ``ValueError`` for one that this type cannot hold, as 5.5 among whole numbers: it would be another class.
+
+    >>> typed(pd.Series(["true", False]), pd.Series([True, False])).tolist()
+    ['true', 'false']
+    """
+    names = texts(labels.tolist())
+    if base.dtype == bool:
+        return pd.Series(names, index=labels.index, dtype=object)
+    known = {text(value): value for value in base.unique().tolist()}
+    if set(names) <= set(known):
+        return pd.Series([known[name] for name in names], index=labels.index, dtype=base.dtype)
+    cast = labels.astype(base.dtype)
+    lost = [name for name, is_ in zip(names, texts(cast.tolist()), strict=True) if name != is_]
+    if lost:
+        raise ValueError(f"{lost[0]!r} is no label of the base data's type, {base.dtype}")
+    return cast
 
 
 def split_base(
@@ -60,8 +83,12 @@ def split_stage(target: str, fields: Sequence[FieldSpec], group: str | None = No
     columns = [*(f.name for f in fields), target]
     parts = split_base(base, p["split"]["test_size"], p["seed"], group)
     train, test = combine(*parts, columns)
-    for frame in (train, test):  # a label that came through JSON may be text where the base data have numbers
-        frame[target] = frame[target].astype(base[target].dtype)
+    numbers = p.get("metric") in ("mae", "rmse") and pd.api.types.is_numeric_dtype(base[target])
+    for frame in (train, test):
+        if numbers:  # base data of whole numbers must not cut off a live truth's fraction
+            frame[target] = frame[target].astype("float64")
+        else:
+            frame[target] = typed(frame[target], base[target])
     train.to_parquet(DATA / "train.parquet", index=False)
     test.to_parquet(DATA / "test.parquet", index=False)
 
@@ -96,7 +123,7 @@ def train_stage(
     fitted = chosen.fitted
     (MODELS / "model.onnx").write_bytes(fitted.onnx)
     write_json(MODELS / "fields.json", [f.__dict__ for f in fields])
-    write_json(MODELS / "classes.json", None if fitted.classes is None else [str(c) for c in fitted.classes])
+    write_json(MODELS / "classes.json", None if fitted.classes is None else texts(list(fitted.classes)))
     write_json(MODELS / "learning_curve.json", training.curve(chosen, p["seed"]))
     write_json(REPORTS / "agreement.json", agreement(fitted, test, fields))
     write_json(REPORTS / "candidates.json", report(tried, chosen, metric, duplicates))
@@ -117,7 +144,7 @@ def evaluate_stage(target: str, fields: Sequence[FieldSpec]) -> None:
     write_json(REPORTS / "metrics.json", measure(test[target], predicted, probabilities, classes))
     if classes is None:
         return
-    matrix = confusion_matrix(test[target].astype(str), predicted.astype(str), labels=classes)
+    matrix = confusion_matrix(names_of(test[target].to_numpy()), names_of(predicted), labels=classes)
     write_json(
         REPORTS / "confusion.json",
         {t: {c: int(matrix[i, j]) for j, c in enumerate(classes)} for i, t in enumerate(classes)},
@@ -144,7 +171,7 @@ def profile_stage(target: str, fields: Sequence[FieldSpec]) -> None:
     profile = Profile.build(
         {f.name: _column(world, f) for f in fields},
         list(fields),
-        predictions=predicted if classes is None else [str(v) for v in predicted],
+        predictions=predicted if classes is None else names_of(predicted).tolist(),
         probabilities=given,
         target=target,
         classes=classes,

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from summaries.copies import copies
+from summaries.labels import text
 from summaries.profile import FieldSpec
 
-from modelkit.candidates import SPAN, Drawn, best
+from modelkit.candidates import SPAN, Drawn, attentive, best, confidence
 from modelkit.export import score
 from modelkit.fitted import Fit, Fitted
 from modelkit.learning_curve import learning_curve
@@ -23,12 +24,14 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Tried:
-    """A candidate, what was trained on it, its metrics on the test rows, and what each of these [N] costs it."""
+    """A candidate, what was trained on it, its metrics on the test rows, what each of these [N] costs it, and whether its
+    class is right there (None of a regression)."""
 
     drawn: Drawn
     fitted: Fitted
     metrics: dict[str, float]
     losses: Floats
+    right: NDArray[np.bool_] | None
 
 
 class Training:
@@ -65,14 +68,20 @@ class Training:
             # The exported model's answers, as the services will have them.
             predicted, probabilities = score(fitted.onnx, self.test, self.fields)
             said = self.test[self.target], predicted, probabilities, fitted.classes
-            found.append(Tried(one, fitted, measure(*said), losses(self.metric, *said)))
+            right = None if fitted.classes is None else losses("accuracy", *said) == 0
+            found.append(Tried(one, fitted, measure(*said), losses(self.metric, *said), right))
         return found
 
     def best(self, tried: Sequence[Tried]) -> Tried:
-        """See :func:`modelkit.candidates.best`; test rows without spans stand each for itself."""
+        """The :func:`modelkit.candidates.best` of the :func:`modelkit.candidates.attentive`; test rows without spans stand each for
+        itself."""
         by_name = {one.drawn.candidate.name: one for one in tried}
+        right = {name: one.right for name, one in by_name.items() if one.right is not None}
+        if right:
+            truth = np.array([text(value) or "" for value in self.test[self.target].tolist()])
+            by_name = {name: by_name[name] for name in attentive(truth, right)}
         spans = self.test[SPAN].to_numpy(dtype=np.int64) if SPAN in self.test else None
-        return by_name[best({name: one.losses for name, one in by_name.items()}, spans)]
+        return by_name[best({name: one.losses for name, one in by_name.items()}, spans, confidence())]
 
     def curve(self, chosen: Tried, seed: int) -> dict[str, Any]:
         """How the chosen candidate's loss falls with its rows; see :func:`modelkit.learning_curve.learning_curve`."""

@@ -146,6 +146,12 @@ class Settings(BaseSettings):
         lt=1,
         description="paired test's p-value a promotion needs; 0.0001 is the least that its 9,999 draws can give",
     )
+    candidate_confidence: float = Field(
+        0.95,
+        gt=0.5,
+        lt=1,
+        description="how sure the held-out rows must be that another selection of rows is better, before not all rows train",
+    )
     span_ms: int = Field(
         86_400_000,
         gt=0,

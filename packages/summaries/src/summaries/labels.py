@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def text(value: object) -> str | None:
@@ -46,3 +47,12 @@ def texts(column: list[Any]) -> list[str | None]:
     keys = list(zip(map(type, column), column, strict=True))
     known = {key: text(key[1]) for key in set(keys)}
     return [known[key] for key in keys]
+
+
+def names_of(labels: NDArray[Any]) -> NDArray[np.str_]:
+    """The classes that labels [N] name; a missing one is empty.
+
+    >>> names_of(np.array([True, False])).tolist(), names_of(np.array([5.0, 5.5])).tolist()
+    (['true', 'false'], ['5', '5.5'])
+    """
+    return np.array([name or "" for name in texts(np.asarray(labels).tolist())], dtype=np.str_)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from contracts.events import ModelChanged, TrainingDecided
 from servicekit.config import Settings
 
-from trainer.domain.consider import Ask, Need, Step, ask, consider
+from trainer.domain.consider import Ask, Need, Step, ask, consider, unheld
 from trainer.domain.history import run_id
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.pause import pause, pending
@@ -43,16 +43,16 @@ class Deciding:
             if found.answer is None or found.answer.as_of < boundary
         ]
         hold = pending(knowledge.history.pending()) or pause(
-            settings.training_pause_ms,
-            boundary,
-            knowledge.history.decisions,
-            serving,
-            knowledge.reviews.rolled_back,
+            settings.training_pause_ms, boundary, knowledge.history.decisions, serving
         )
-        points = {each.since for each in asks} if any(each.due for each in asks) else set()
+        points = {each.since for each in asks} if unheld(asks, hold) else set()
         needs = {since: await self._needs.since(since, champion, cut, boundary) for since in points}
         steps = consider(asks, needs, settings.label_complete, hold, settings.training_attempts)
-        return [self._decision(step, needs[step.since], serving, cut, boundary) for step in steps]
+        decisions = []
+        for step in steps:
+            need = needs.get(step.since) or await self._needs.since(step.since, champion, cut, boundary)
+            decisions.append(self._decision(step, need, serving, cut, boundary))
+        return decisions
 
     def _asks(
         self, triggers: Sequence[Trigger], champion: Champion, cut: int | None, boundary: int
@@ -67,11 +67,17 @@ class Deciding:
             return ledger.count(since, cut, boundary) if cut is not None else 0
 
         asks = []
+        new_from = max(champion.new_from or 0, self._shadowed_until(champion))
         for trigger in triggers:
-            begun = trigger.since or 0
-            since = max(begun, champion.trained_until or begun)  # the holdout is new to the champion too
+            since = max(trigger.since or 0, new_from)
             asks.append(ask(trigger, since, boundary, history, count, attempts))
         return asks
+
+    def _shadowed_until(self, champion: Champion) -> int:
+        """The boundary as of which the champion was promoted, where the rows of a shadow period have chosen it too; else 0."""
+        version, decisions = champion.bundle.version, self._knowledge.history.decisions
+        promoted = [d for d in decisions if d.decision == "promoted" and d.challenger_version == version]
+        return max((d.as_of for d in promoted if "shadow" in d.rows), default=0)
 
     def _decision(
         self, step: Step, need: Need, serving: ModelChanged, cut: int | None, boundary: int

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from contracts.events import TrainingDecided
+from contracts.events import ModelChanged, TrainingDecided
 from servicekit.config import Settings
 from servicekit.metrics import DECIDED_THROUGH, TRAININGS
 from servicekit.registry import Registry
@@ -62,6 +62,7 @@ class Loop:
         )
         self.running = False
         self.open_alert: Trigger | None = None
+        self._asked: tuple[int, ModelChanged, int, int] | None = None  # as of which requests were considered
 
     @property
     def waiting_for(self) -> str | None:
@@ -90,7 +91,7 @@ class Loop:
     async def decide(self) -> None:
         """Consider boundaries as they become complete, for ever."""
         await self.reader.caught_up.wait()
-        self.knowledge.considered_through = self.knowledge.history.considered_through
+        self.knowledge.resume()
         show_history(self.knowledge.history.decisions)
         interrupted = self.knowledge.history.unfinished()
         self.running = interrupted is not None
@@ -101,7 +102,7 @@ class Loop:
             kind = interrupted.trigger or self.knowledge.evidence.kind(interrupted.alert_id)
             self.open_alert = Trigger(interrupted.alert_id, kind, interrupted.since, interrupted.reason)
             await self._train(interrupted, again=True)
-            self.knowledge.considered_through = self.knowledge.history.considered_through
+            self.knowledge.resume()
         while True:
             if await self._said(await self.pending.answered()):
                 continue
@@ -117,30 +118,44 @@ class Loop:
             DECIDED_THROUGH.labels("trainer").set(boundary / 1000)
 
     async def consider(self, boundary: int) -> None:
-        """What the domain says about a boundary, done: of what was promoted, of what is pending, of all that is open as of it."""
+        """What the domain says about a boundary, done: of what was promoted, of what is pending, of all that is open as of it.
+
+        People ask about the newest boundary: a restart that goes over old ones again answers nobody as of them.
+        """
         await self.reviewing.considered(boundary)
         await self._said(await self.pending.considered(boundary))
-        serving, settings, decisions = self.knowledge.serving, self.settings, self.knowledge.history.decisions
+        serving, settings, knowledge = self.knowledge.serving, self.settings, self.knowledge
         assert serving is not None
-        triggers = self.knowledge.evidence.open_alerts(serving.version, boundary)
+        triggers = knowledge.evidence.open_alerts(serving.version, boundary)
         self.open_alert = next(iter(triggers), None)
-        before = self.knowledge.considered_through
-        period = scheduled(settings.model, settings.train_every_ms, before, boundary, decisions)
+        period = scheduled(
+            settings.model, settings.train_every_ms, knowledge.evidence.first, boundary, knowledge.history
+        )
         triggers += [period] if period is not None else []
-        await self._consider([*triggers, *self.knowledge.requests.open(decisions)], [], boundary)
+        if knowledge.evidence.next(serving.version, boundary) is None:
+            triggers += knowledge.requests.open(knowledge.history)
+        await self._consider(triggers, [], boundary)
 
     async def _asked_for(self) -> bool:
         """Consider what people ask for, as of the newest boundary that is considered; whether a training was run.
 
-        It answers the alerts that are open then as well, unless a run as of that boundary has.
+        It answers the alerts that are open then as well, unless a run as of that boundary has. What was asked for and waits is
+        considered again once a boundary, a version or a decision is new: other news change nothing about it.
         """
-        boundary, serving = self.knowledge.considered_through, self.knowledge.serving
-        requests = self.knowledge.requests.open(self.knowledge.history.decisions)
+        boundary, serving, history = (
+            self.knowledge.considered_through,
+            self.knowledge.serving,
+            self.knowledge.history,
+        )
+        requests = self.knowledge.requests.open(history)
         if boundary is None or serving is None or not requests:
             return False
-        return await self._consider(
-            requests, self.knowledge.evidence.open_alerts(serving.version, boundary), boundary
-        )
+        if (boundary, serving, history.words, len(requests)) == self._asked:
+            return False
+        beside = self.knowledge.evidence.open_alerts(serving.version, boundary)
+        begun = await self._consider(requests, beside, boundary)
+        self._asked = boundary, serving, history.words, len(requests)
+        return begun
 
     async def _consider(self, asking: Sequence[Trigger], beside: Sequence[Trigger], boundary: int) -> bool:
         """Do what is to be done about what asks for a training, and what is open beside it; whether that was a training."""

@@ -73,8 +73,10 @@ class Pending:
         said = self._knowledge.approvals.of(run.run_id)
         if said is None or (said.approved and run.waits_for != "approval"):
             return None
+        if said.approved and self._knowledge.due() is not None:
+            return None  # after a restart old boundaries are gone over first: it serves from the newest on
         decided = pending.reviewed(run, said, as_of)
-        return await self._served(run, decided) if said.approved else decided
+        return await self._served(run, decided) if said.approved else self._heeded(decided)
 
     async def considered(self, boundary: int) -> TrainingDecided | None:
         """The next word on a run that shadows, as of a boundary: refused or cleared once it has its rows, failed where it
@@ -84,7 +86,7 @@ class Pending:
             return None
         over = await self._shadowing.ended(run)
         if over is not None:
-            return pending.ended(run, over, boundary)
+            return self._heeded(pending.ended(run, over, boundary))
         rows = await self._shadowing.rows(run, boundary, self._settings.label_complete)
         self.shadow_rows = len(rows) if rows is not None else 0
         if rows is None or len(rows) < self._needed:
@@ -112,6 +114,13 @@ class Pending:
         if said is not None and said.approved:
             return pending.reviewed(run, said, serving.effective_from)
         return pending.serves(run, serving)
+
+    def _heeded(self, refused: TrainingDecided) -> TrainingDecided:
+        """With the rows as of the newest boundary that was spoken of: a restart may go over older ones again."""
+        knowledge = self._knowledge
+        as_of = max(refused.as_of, knowledge.evidence.newest or refused.as_of)
+        cut = knowledge.evidence.cut(as_of, self._settings.label_complete)
+        return pending.heeded(refused, knowledge.ledger.count(refused.since or 0, cut, as_of) if cut else 0)
 
     @property
     def _needed(self) -> int:

@@ -30,7 +30,7 @@ class Champion:
     """What a training needs to know about the version that serves."""
 
     bundle: ModelBundle
-    trained_until: int | None
+    new_from: int | None  # event time; what is older has made it or chosen it
     curve: LearningCurve | None = None
 
 
@@ -48,7 +48,7 @@ class Registered:
             asked = self.model, version
             bundle = await self._answer(f"version {version}", self.registry.bundle, *asked)
             tags = await self._answer(f"the tags of version {version}", self.registry.tags, *asked)
-            until = tags.get("trained_until")
+            until = tags.get("test_until") or tags.get("trained_until")
             self._champions[version] = Champion(
                 bundle, int(until) if until else None, await self._curve(version)
             )

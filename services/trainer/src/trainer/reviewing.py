@@ -60,9 +60,8 @@ class Reviewing:
         cut = self._knowledge.evidence.cut(boundary, self._settings.label_complete)
         if cut is None:
             return
-        rows = self._knowledge.ledger.get(
-            as_of=boundary, until=cut, since=serving.effective_from, version=serving.version
-        )
+        ledger = self._knowledge.ledger.snapshot()  # the reader adds to the ledger meanwhile
+        rows = await asyncio.to_thread(ledger.get, boundary, cut, serving.effective_from, serving.version)
         span = spans(rows.event_time, self._settings.span_ms)
         before = last.rows if last is not None else 0
         # What was found worse once and serves on is looked at again, as of the newest boundary: no old look rolls back.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from aiokafka import AIOKafkaProducer
@@ -54,9 +55,9 @@ class Shadowing:
         until = knowledge.evidence.next(version, answers[1])
         if since is None:
             return None
-        return knowledge.ledger.get(
-            as_of=boundary, until=cut if until is None else min(cut, until), since=since
-        )
+        until = cut if until is None else min(cut, until)
+        ledger = knowledge.ledger.snapshot()  # the reader adds to the ledger meanwhile
+        return await asyncio.to_thread(ledger.get, boundary, until, since)
 
     async def _watch(self, run: TrainingDecided) -> None:
         """Follow what a run's challenger, which is announced, answers to rows from the run's boundary on."""

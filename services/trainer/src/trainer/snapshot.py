@@ -13,12 +13,12 @@ from trainer.domain.ledger import Rows
 from trainer.domain.selection import Selection
 
 
-def write_snapshot(project: Path, selection: Selection, target: str, as_of: int) -> str:
+def write_snapshot(project: Path, selection: Selection, target: str, as_of: int, confidence: float) -> str:
     """Write ``data/live/{training,holdout,reference}.parquet`` and ``selection.json``; the sha256 of them all.
 
     Held-out rows bear the ``event_span`` in which their luck is shared, as the challenge takes it.
     ``selection.json`` says when it was decided and from when to when the rows of the world now are (milliseconds), and which
-    candidates to try.
+    candidates to try, and with what ``confidence`` another than the first is taken.
     """
     data = project / "data" / "live"  # a dependency of the project's split and profile stages
     data.mkdir(parents=True, exist_ok=True)
@@ -30,6 +30,7 @@ def write_snapshot(project: Path, selection: Selection, target: str, as_of: int)
         "as_of": as_of,
         "since": selection.since,
         "until": selection.until,
+        "confidence": confidence,
         "candidates": [asdict(candidate) for candidate in selection.candidates],
     }
     (project / SELECTION).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")

@@ -16,6 +16,7 @@ from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.registry import ModelBundle
 
+from trainer.commands import PipelineFailed
 from trainer.domain.consider import attempted
 from trainer.domain.knowledge import Knowledge
 from trainer.domain.leakage import check
@@ -24,7 +25,7 @@ from trainer.domain.selection import Selection, select
 from trainer.domain.triggers import ASKED
 from trainer.judging import judge
 from trainer.pending import Pending
-from trainer.pipeline import Pipeline, PipelineFailed, Trained
+from trainer.pipeline import Pipeline, Trained
 from trainer.promoting import Promoting
 from trainer.registered import Registered
 
@@ -106,8 +107,8 @@ class Training:
         """The champion, and the rows of a run; raises ``Unusable`` where the rows leak."""
         champion = (await self._registered.champion(started.champion_version)).bundle
         assert started.until is not None  # without a cut no training starts
-        # Not in a thread: the reader adds to the ledger meanwhile.
-        rows = self._knowledge.ledger.get(as_of=started.as_of, until=started.until)
+        ledger = self._knowledge.ledger.snapshot()  # the reader adds to the ledger meanwhile
+        rows = await asyncio.to_thread(ledger.get, started.as_of, started.until)
         if champion.profile["task"] == "regression":
             rows = rows.numeric()
         settings = self.settings

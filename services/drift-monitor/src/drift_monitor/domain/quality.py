@@ -6,7 +6,8 @@ judged once, as of the first boundary at which enough of its rows are labelled. 
 (MOVER: G. Y. Zou and A. Donner, "Construction of confidence limits about effect measures: a general approach", 2008;
 of two proportions, R. G. Newcombe, "Interval estimation for the difference between independent proportions", 1998),
 so a promise that rests on few rows is held to less. Their level is the false-alarm budget: a window whose quality
-is ``drop`` below the promise alarms with probability ``alpha``, one that keeps it much less often.
+is ``drop`` below the promise alarms with probability ``alpha``, one that keeps it much less often. That holds for rows that are
+independent, and for a version that was not chosen on the rows that promise: docs/quality.md says by how much else.
 
 This asks how good the model *is*; :mod:`~drift_monitor.domain.concept` asks whether its errors *rose*.
 """

@@ -18,9 +18,10 @@ CHUNK = 2_000_000  # counts at once
 
 
 def bootstrap_t(differences: Floats, chosen: int, seed: int = 0, resamples: int = RESAMPLES) -> float:
-    """One-sided p-value of column ``chosen`` of ``differences`` [units, candidates], adjusted for all columns; never 0.
+    """One-sided p-value of column ``chosen`` of ``differences`` [units, candidates], adjusted for all columns.
 
-    Few units that are all alike prove nothing here, though their t is infinite: ask the sign flips too.
+    Never less than 2^-units, the chance that all gains have one sign: units that are all alike have an infinite t. Where few
+    units differ at all it is too hopeful: ask the sign flips too.
 
     >>> gain = np.random.default_rng(0).normal(0.5, 1.0, (60, 1))
     >>> bootstrap_t(gain, 0) < 0.01 < 0.5 < bootstrap_t(-gain, 0)
@@ -39,7 +40,7 @@ def bootstrap_t(differences: Floats, chosen: int, seed: int = 0, resamples: int 
     for done in range(0, resamples, size):
         drawn = generator.multinomial(n, np.full(n, 1 / n), min(size, resamples - done)) / n
         reached += int((_t(drawn @ centred, drawn @ centred**2, n).max(axis=1) >= bar).sum())
-    return reached / (resamples + 1)
+    return max(reached / (resamples + 1), 0.5**n)
 
 
 def neighbours(units: Floats) -> Floats:

@@ -5,8 +5,8 @@ its luck; where there are too few days, over parts of them, or row by row: see :
 
 - Accuracy: sign flips. Row by row and of one candidate this is McNemar's exact test (McNemar 1947): of the rows on
   which exactly one of the two is right, is it the challenger more often than a fair coin would have it?
-- Losses (log loss, absolute and squared error): sign flips and the bootstrap-t, the larger p-value of the two. Flips err
-  where losses are skew, the bootstrap where few differ.
+- Losses (log loss, absolute and squared error): the bootstrap-t, for flips err where losses are skew. It errs where few
+  units differ at all; where these are less than half, the larger p-value of the two counts.
 
 A challenger that was chosen among several candidates on these very rows pays for it: see :mod:`trainer.domain.sign_flips`.
 """
@@ -22,7 +22,7 @@ from contracts.events import GuardrailSeen
 from numpy.typing import NDArray
 from scoring import OnnxModel, Unscorable
 from summaries.compatible import differences
-from summaries.labels import text
+from summaries.labels import names_of, text
 from summaries.profile import Profile
 
 from trainer.domain.bootstrap import bootstrap_t
@@ -98,15 +98,12 @@ def proof(gains: Floats, chosen: int, *, symmetric: bool, seed: int = 0) -> tupl
 
     ``symmetric``: a gain is as likely as a loss of the same size where neither is better, as of right and wrong answers.
     """
-    p_value = sign_flips(gains, chosen, seed)
     if symmetric:
-        return p_value, "sign-flip test"
-    return max(p_value, bootstrap_t(gains, chosen, seed)), "sign-flip and bootstrap tests"
-
-
-def names_of(labels: Array) -> NDArray[np.str_]:
-    """The classes that labels name: 5, 5.0 and "5" are one."""
-    return np.array([text(label) or "" for label in labels.tolist()], dtype=np.str_)
+        return sign_flips(gains, chosen, seed), "sign-flip test"
+    p_value = bootstrap_t(gains, chosen, seed)
+    if 2 * np.count_nonzero(gains[:, chosen]) >= len(gains):
+        return p_value, "bootstrap test"
+    return max(p_value, sign_flips(gains, chosen, seed)), "bootstrap and sign-flip tests"
 
 
 def log_losses(truth: NDArray[np.str_], probabilities: dict[str, Floats]) -> Floats:

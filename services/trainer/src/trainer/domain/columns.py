@@ -7,6 +7,7 @@ coded first and appended then, so that a record of many columns goes in whole or
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,6 +82,12 @@ class Column:
             self._chunks, self._tail = [np.concatenate([*self._chunks, np.asarray(self._tail)])], []
         return self._chunks[0] if self._chunks else np.asarray(self._tail, dtype=np.float64)
 
+    def snapshot(self) -> Column:
+        """The values so far; it shares their memory, and what is appended to either stays its own."""
+        taken = copy(self)
+        taken._codes, taken._chunks, taken._tail = dict(self._codes), [self._raw()], []
+        return taken
+
     def has(self, index: Array) -> NDArray[np.bool_]:
         """Where there is a value at ``index``."""
         return ~np.isnan(self._raw()[index])
@@ -137,6 +144,12 @@ class Labels:
         """Keep what :meth:`code` gave."""
         for kind, column in self._by_kind.items():
             column.append(coded[kind])
+
+    def snapshot(self) -> Labels:
+        """The labels so far, as :meth:`Column.snapshot`."""
+        taken = Labels()
+        taken._by_kind = {kind: column.snapshot() for kind, column in self._by_kind.items()}
+        return taken
 
     def rank(self, index: Array) -> NDArray[np.float64]:
         """Numbers that sort as the labels do, whatever order they arrived in."""

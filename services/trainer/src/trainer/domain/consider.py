@@ -14,7 +14,7 @@ from typing import Literal
 
 from contracts.events import TrainingDecided
 
-from trainer.domain.history import History
+from trainer.domain.history import History, for_rows
 from trainer.domain.pause import Hold
 from trainer.domain.triggers import ASKED, Trigger
 
@@ -42,7 +42,8 @@ class Ask:
         last = self.last
         return self.said or (
             last is not None
-            and (last.decision, last.waits_for == "rows") == ("waiting", False)
+            and last.decision == "waiting"
+            and not for_rows(last)
             and last.as_of >= hold.since
         )
 
@@ -51,7 +52,8 @@ class Ask:
         last = self.last
         return self.said or (
             last is not None
-            and (last.decision, last.waits_for, last.since) == ("waiting", "rows", since)
+            and for_rows(last)
+            and last.since == since
             and last.rows.get("labelled", 0) >= labelled
         )
 
@@ -104,6 +106,15 @@ def ask(trigger: Trigger, since: int, boundary: int, history: History, count: Co
     return Ask(trigger, since, due, failures, last, answer, said)
 
 
+def unheld(asks: Sequence[Ask], hold: Hold | None) -> list[Ask]:
+    """What is due and nothing holds back; the pause holds back no person."""
+    return [
+        each
+        for each in asks
+        if each.due and (hold is None or (each.trigger.kind == "manual" and not hold.all))
+    ]
+
+
 def consider(
     asks: Sequence[Ask],
     needs: Mapping[int, Need],
@@ -113,11 +124,11 @@ def consider(
 ) -> list[Step]:
     """One step that starts a run; or what waits, where that is news: for rows, or because ``hold`` holds it back.
 
-    ``needs``: by each ``since``, where anything is due. ``complete``: the share of labels that a window must have.
+    ``needs``: by each ``since``, where anything is :func:`unheld`. ``complete``: the share of labels that a window must have.
     """
     due = [each for each in asks if each.due]
-    held = [each for each in due if hold is not None and (hold.all or each.trigger.kind != "manual")]
-    free = [each for each in due if each not in held]
+    free = unheld(asks, hold)
+    held = [each for each in due if each not in free]
     if free:
         # A person and the schedule ask about the world as it is now, whether or not it has been judged before.
         worlds = asks if any(each.trigger.kind in ASKED for each in free) else due

@@ -8,10 +8,14 @@ on who was faster.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 from contracts.events import AlertChanged, ConceptTested, QualityReported, ReferenceAccepted, WindowTested
 
+from trainer.domain.counts import Counts, Window
 from trainer.domain.ledger import Ledger
 from trainer.domain.triggers import Kind, Trigger
 
@@ -29,18 +33,23 @@ class Evidence:
 
     def __init__(self) -> None:
         self._tested: dict[str, dict[int, _Tested]] = {}
+        self._boundaries: dict[str, list[int]] = {}  # of _tested, sorted
         self._judged: dict[int, ConceptTested] = {}
         self._alerts: dict[str, list[AlertChanged]] = {}
         self._accepted: dict[str, int] = {}  # alert -> effective_from
-        # (window, version) -> [(as_of, predicted, labelled)], and boundary -> versions reported as of it
-        self._quality: dict[tuple[int, int, str], list[tuple[int, int, int]]] = {}
-        self._said: dict[int, set[str]] = {}
+        self._counts = Counts()
+        self._said: dict[int, set[str]] = {}  # boundary -> versions that feedback has spoken of as of it
+        self._here: int | None = None  # the boundary as of which all outcomes that were counted are here
+        self._late: set[Window] = set()  # of which something was said since that counts from before it on
 
     def tested(self, report: WindowTested) -> None:
         """Take in a drift report; provisional ones decide nothing."""
         if report.final:
             said = _Tested(report.rows, report.state, report.alert_id, report.concept)
-            self._tested.setdefault(report.version, {})[report.window_end] = said
+            tested = self._tested.setdefault(report.version, {})
+            if report.window_end not in tested:
+                insort(self._boundaries.setdefault(report.version, []), report.window_end)
+            tested[report.window_end] = said
 
     def judged(self, report: ConceptTested) -> None:
         """Take in a concept report; one that was published twice says the same."""
@@ -56,26 +65,29 @@ class Evidence:
 
     def measured(self, report: QualityReported) -> None:
         """Take in a quality report."""
-        key = (report.window_start, report.window_end, report.version)
-        self._quality.setdefault(key, []).append((report.as_of, report.predicted, report.labelled))
+        counts_from, window = self._counts.update(report)
+        if self._here is not None and counts_from <= self._here:
+            self._late.add(window)
         if report.window_end == report.as_of:
             self._said.setdefault(report.as_of, set()).add(report.version)
 
-    def _as_of(self, boundary: int) -> dict[tuple[int, int], tuple[int, int]]:
-        """(predicted, labelled) of each window by what was known at the boundary, all versions together."""
-        total: dict[tuple[int, int], tuple[int, int]] = {}
-        for (start, end, _), said in self._quality.items():
-            known = [report for report in said if report[0] <= boundary]
-            if end <= boundary and known:
-                _, predicted, labelled = max(known)
-                before = total.get((start, end), (0, 0))
-                total[start, end] = (before[0] + predicted, before[1] + labelled)
-        return total
-
     def next(self, version: str, after: int | None) -> int | None:
         """The first boundary after ``after`` of which the monitor has spoken; boundaries are not jumped."""
-        later = [b for b in self._tested.get(version, {}) if after is None or b > after]
-        return min(later, default=None)
+        boundaries = self._boundaries.get(version, [])
+        at = 0 if after is None else bisect_right(boundaries, after)
+        return boundaries[at] if at < len(boundaries) else None
+
+    def before(self, version: str, boundary: int) -> int | None:
+        """The boundary before one at which a version was spoken of, whatever served then; itself where it was not."""
+        if boundary not in self._tested.get(version, {}):
+            return boundary
+        earlier = (b[at - 1] for b in self._boundaries.values() if (at := bisect_left(b, boundary)))
+        return max(earlier, default=None)
+
+    @property
+    def first(self) -> int | None:
+        """The first boundary of all, whatever version served."""
+        return min((boundaries[0] for boundaries in self._boundaries.values()), default=None)
 
     def missing(self, version: str, boundary: int, ledger: Ledger) -> str | None:
         """What is still to come before a boundary given by :meth:`next` is complete, in words."""
@@ -92,12 +104,32 @@ class Evidence:
         for named in (judged.alert_id, judged.quality_alert_id) if judged is not None else ():
             if named is not None and named not in self._alerts:
                 return f"alert {named}, named by the concept report as of {boundary}"
-        known = self._as_of(boundary)
-        here = ledger.labelled(list(known), boundary)
-        for ((start, end), (_, labelled)), rows in zip(known.items(), here.tolist(), strict=True):
+        return self._outcomes(boundary, ledger)
+
+    def _outcomes(self, boundary: int, ledger: Ledger) -> str | None:
+        """Which outcomes that feedback had counted by a boundary are not here, in words.
+
+        Rows only become more, so only windows of which something was said since the last boundary at which all were here
+        are looked at.
+        """
+        here = self._here
+        if here is None or boundary < here:
+            windows = self._counts.said(None, boundary)
+        else:
+            windows = self._counts.said(here, boundary) | self._late
+        for start, end in sorted(windows):
+            _, labelled = self._counts.of((start, end), boundary)
+            rows = ledger.labelled(start, end, boundary)
             if rows < labelled:
                 return f"outcomes: {rows} of {labelled} labelled rows of window [{start}, {end}) as of {boundary}"
+        if here is None or boundary >= here:
+            self._here, self._late = boundary, set()
         return None
+
+    @property
+    def newest(self) -> int | None:
+        """The newest boundary of all, complete or not."""
+        return max((boundaries[-1] for boundaries in self._boundaries.values()), default=None)
 
     def open_alerts(self, version: str, boundary: int) -> list[Trigger]:
         """The version's alerts that ask for a training as of a boundary: the virtual one, the real one, that of quality."""
@@ -160,21 +192,19 @@ class Evidence:
 
         Windows are not divided: the one in which ``since`` lies counts whole.
         """
-        known = self._as_of(boundary)
-        return sum(
-            max(predicted - labelled, 0)
-            for (_, end), (predicted, labelled) in known.items()
-            if since < end <= until
-        )
+        known = (self._counts.of(window, boundary) for window in self._between(since, min(until, boundary)))
+        return sum(max(predicted - labelled, 0) for predicted, labelled in known)
+
+    def _between(self, since: int, until: int) -> Iterator[Window]:
+        return takewhile(lambda window: since < window[1], self._counts.until(until))
 
     def cut(self, boundary: int, complete: float) -> int | None:
         """End of the newest window that has ``complete`` of its labels as of the boundary.
 
         Late labels are not a random sample (a late plane labels late): rows after the cut would lie.
         """
-        ends = [
-            end
-            for (_, end), (predicted, labelled) in self._as_of(boundary).items()
-            if predicted > 0 and labelled >= complete * predicted
-        ]
-        return max(ends, default=None)
+        for window in self._counts.until(boundary):
+            predicted, labelled = self._counts.of(window, boundary)
+            if predicted > 0 and labelled >= complete * predicted:
+                return window[1]
+        return None

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from contracts.events import GuardrailSeen
+from summaries.labels import names_of
 
-from trainer.domain.challenge import Scored, Verdict, mcnemar, names_of
+from trainer.domain.challenge import Scored, Verdict, mcnemar
 from trainer.domain.columns import Array
 
 CHANCE = (

@@ -26,6 +26,12 @@ def answered(decision: TrainingDecided) -> Sequence[str]:
     return decision.answers or [decision.alert_id]
 
 
+def for_rows(decision: TrainingDecided) -> bool:
+    """Whether it says that something waits for rows. Records of before there were other reasons do not say for what."""
+    old = decision.waits_for is None and not decision.answers
+    return decision.decision == "waiting" and (decision.waits_for == "rows" or old)
+
+
 def _stage(decision: TrainingDecided) -> int:
     """How far a run is."""
     if decision.decision in ENDS:
@@ -39,22 +45,45 @@ class History:
 
     def __init__(self) -> None:
         self._by_run: dict[str, TrainingDecided] = {}
+        self._begun: dict[str, int] = {}  # run -> the boundary of the first word on it
+        self._sorted: list[TrainingDecided] | None = None
+        self._by_name: dict[str, list[TrainingDecided]] = {}
+        self.words = 0  # that were news: while there are no more of them, all here is as it was
 
     def record(self, decision: TrainingDecided) -> None:
         """Take in a decision; a run never goes back to what it was before, and has one end."""
         known = self._by_run.get(decision.run_id)
         if known is None or _stage(known) < _stage(decision):
             self._by_run[decision.run_id] = decision
+            self._begun.setdefault(decision.run_id, decision.as_of)
+            self._sorted = None
+            self.words += 1
 
     @property
-    def decisions(self) -> list[TrainingDecided]:
+    def decisions(self) -> Sequence[TrainingDecided]:
         """All, oldest boundary first; of one boundary, in the order they began."""
-        return sorted(self._by_run.values(), key=lambda d: d.as_of)
+        if self._sorted is None:
+            self._sorted = sorted(self._by_run.values(), key=lambda d: d.as_of)
+            self._by_name = {}
+            for decision in self._sorted:
+                for name in dict.fromkeys(answered(decision)):
+                    self._by_name.setdefault(name, []).append(decision)
+        return self._sorted
 
     @property
     def considered_through(self) -> int | None:
         """The newest boundary with a decision that does not have to be taken up again."""
         return max((d.as_of for d in self._by_run.values() if d.decision != "started"), default=None)
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether nothing is said as of :attr:`considered_through` but that a run ended that had waited since an earlier boundary.
+
+        What else there was to say as of it came after that, or a crash did.
+        """
+        newest = self.considered_through
+        said = [d for d in self._by_run.values() if d.as_of == newest and d.decision != "started"]
+        return bool(said) and all(self._begun[d.run_id] < d.as_of for d in said)
 
     def unfinished(self) -> TrainingDecided | None:
         """A run that a crash interrupted; one that is :meth:`pending` is none."""
@@ -64,20 +93,21 @@ class History:
         """The run whose challenger has won and waits for its shadow period or for a person; no other begins meanwhile."""
         return self._newest(d for d in self.decisions if d.decision == "waiting" and d.waits_for in PENDING)
 
-    def last(self, alert_id: str) -> TrainingDecided | None:
-        """The newest decision about an alert, other than that a run has begun."""
-        return self._newest(d for d in self._about(alert_id) if d.decision != "started")
+    def last(self, name: str) -> TrainingDecided | None:
+        """The newest decision about an alert, a request or a period, other than that a run has begun."""
+        return self._newest(d for d in self.about(name) if d.decision != "started")
 
-    def answer(self, alert_id: str) -> TrainingDecided | None:
-        """The newest end of a run that answered an alert."""
-        return self._newest(d for d in self._about(alert_id) if d.decision in ENDS)
+    def answer(self, name: str) -> TrainingDecided | None:
+        """The newest end of a run that answered it."""
+        return self._newest(d for d in self.about(name) if d.decision in ENDS)
 
-    def failed(self, alert_id: str) -> list[TrainingDecided]:
-        """All failures of runs that should have answered an alert."""
-        return [d for d in self._about(alert_id) if d.decision == "failed"]
+    def failed(self, name: str) -> list[TrainingDecided]:
+        """All failures of runs that should have answered it."""
+        return [d for d in self.about(name) if d.decision == "failed"]
 
-    def _about(self, alert_id: str) -> list[TrainingDecided]:
-        return [d for d in self.decisions if alert_id in answered(d)]
+    def about(self, name: str) -> Sequence[TrainingDecided]:
+        """All decisions about an alert, a request or a period."""
+        return self._by_name.get(name, []) if self.decisions else []
 
     @staticmethod
     def _newest(found: Iterable[TrainingDecided]) -> TrainingDecided | None:

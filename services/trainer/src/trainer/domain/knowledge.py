@@ -37,6 +37,13 @@ class Knowledge:
         self.serving = event
         self.served |= {event.version, event.previous_version or event.version}
 
+    def resume(self) -> None:
+        """Go on after the newest boundary that was considered, or at it where a crash may have come before its end."""
+        through = self.history.considered_through
+        if through is not None and self.serving is not None and self.history.in_doubt:
+            through = self.evidence.before(self.serving.version, through)
+        self.considered_through = through
+
     def due(self) -> int | None:
         """The next boundary to consider, if all that it needs has arrived; else ``waiting_for`` says what has not."""
         boundary = None

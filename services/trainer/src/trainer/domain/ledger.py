@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +12,7 @@ from contracts.events import OutcomesJoined
 from numpy.typing import NDArray
 
 from trainer.domain.columns import Array, Column, Labels
+from trainer.domain.times import EventTimes
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Ledger:
         self._version = Column()
         self._truth = Labels()
         self._features: dict[str, Column] = {}
+        self._first = EventTimes()  # of rows, not of their corrections
         self._corrections = 0
 
     def __len__(self) -> int:
@@ -111,23 +114,32 @@ class Ledger:
         self._features = features
         self._ids.extend(of(outcomes.prediction_id))
         self._seen |= new
-        self._corrections += sum(revision > 0 for revision in of(outcomes.revision))
+        first = [row for row in fresh if not outcomes.revision[row]]
+        self._corrections += len(fresh) - len(first)
+        self._first.update(
+            [outcomes.event_time[row] for row in first], [outcomes.label_time[row] for row in first]
+        )
 
     def _time(self, name: str) -> NDArray[np.int64]:
         return self._times[name].get(slice(None)).astype(np.int64)  # type: ignore[arg-type]
 
-    def labelled(self, windows: Sequence[tuple[int, int]], as_of: int) -> NDArray[np.int64]:
-        """How many rows of each window [start, end) had their first label before ``as_of``."""
-        first = (self._time("revision") == 0) & (self._time("label") < as_of)
-        event = np.sort(self._time("event")[first])
-        starts, ends = (np.array([w[i] for w in windows], dtype=np.int64) for i in (0, 1))
-        return np.searchsorted(event, ends) - np.searchsorted(event, starts)
+    def labelled(self, start: int, end: int, as_of: int) -> int:
+        """How many rows of the window [start, end) had their first label before ``as_of``."""
+        return self._first.count(start, end, as_of)
 
     def count(self, since: int, until: int, as_of: int) -> int:
         """How many rows :meth:`get` gives from ``since`` on."""
-        event = self._time("event")
-        first = (self._time("revision") == 0) & (self._time("label") < as_of)
-        return int((first & (event >= since) & (event < until)).sum())
+        return self._first.count(since, until, as_of)
+
+    def snapshot(self) -> Ledger:
+        """The rows so far, to :meth:`get` them in a thread while this ledger takes in more; it shares its columns' memory."""
+        taken = copy(self)
+        taken._ids = self._ids.copy()
+        taken._times = {name: column.snapshot() for name, column in self._times.items()}
+        taken._features = {name: column.snapshot() for name, column in self._features.items()}
+        taken._version, taken._truth = self._version.snapshot(), self._truth.snapshot()
+        taken._seen, taken._first = set(), EventTimes()
+        return taken
 
     def get(self, as_of: int, until: int, since: int | None = None, version: str | None = None) -> Rows:
         """Rows predicted before ``until``, and not before ``since``, whose label was known before ``as_of``; with
@@ -135,18 +147,9 @@ class Ledger:
 
         Two replays of one world differ in their ids only, hence ties of event time are ordered by content.
         """
-        event, label, revision = self._time("event"), self._time("label"), self._time("revision")
-        asked = (label < as_of) & (event < until)
-        index = np.flatnonzero(asked if since is None else asked & (event >= since))
+        index, event, label = self._known(as_of, until, since)
         if version is not None:
             index = index[self._version.get(index) == version]
-        if self._corrections:
-            newest: dict[str, int] = {}
-            for i in index:
-                other = newest.get(self._ids[i])
-                if other is None or revision[i] > revision[other]:
-                    newest[self._ids[i]] = int(i)
-            index = np.array(sorted(newest.values()), dtype=np.int64)
         ids = np.array([self._ids[i] for i in index], dtype=np.str_)
         content = [self._features[name].rank(index) for name in sorted(self._features)]
         keys = (ids, self._truth.rank(index), *content, label[index], event[index])
@@ -159,3 +162,24 @@ class Ledger:
             {name: column.get(index) for name, column in self._features.items()},
             self._truth.get(index),
         )
+
+    def truth(self, as_of: int, until: int, since: int | None = None) -> Array:
+        """The truth of the rows that :meth:`get` gives, in whatever order."""
+        return self._truth.get(self._known(as_of, until, since)[0])
+
+    def _known(
+        self, as_of: int, until: int, since: int | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Where the rows are that are asked for; the event and the label times of all."""
+        event, label = self._time("event"), self._time("label")
+        asked = (label < as_of) & (event < until)
+        index = np.flatnonzero(asked if since is None else asked & (event >= since))
+        if self._corrections:
+            revision = self._time("revision")
+            newest: dict[str, int] = {}
+            for i in index:
+                other = newest.get(self._ids[i])
+                if other is None or revision[i] > revision[other]:
+                    newest[self._ids[i]] = int(i)
+            index = np.array(sorted(newest.values()), dtype=np.int64)
+        return index, event, label

@@ -42,18 +42,17 @@ def pause(
     boundary: int,
     decisions: Iterable[TrainingDecided],
     serving: ModelChanged,
-    rolled_back: int | None,
 ) -> Hold | None:
     """The pause in which ``boundary`` lies: ``length`` milliseconds of event time after the newest of what begins one.
 
-    That is a training that was judged, a promotion (later than its training where it waited), or a rollback: what
-    ``model-events`` says last, and ``rolled_back``, the newest one by a review. A world needs time to show what came of it.
+    That is a training that was judged, or what ``model-events`` says last: a promotion (later than its training where it waited)
+    or a rollback. That a version was found worse is none: it may serve on. A world needs time to show what came of it.
 
     >>> now = ModelChanged(model="m", version="1", previous_version="2", action="rolled_back", artifact_uri="", sha256="",
     ...     effective_from=5_000, reason="")
-    >>> pause(3_000, 7_999, [], now, None).reason
+    >>> pause(3_000, 7_999, [], now).reason
     'the pause after the rollback to version 1 ends at 1970-01-01 00:00:08Z'
-    >>> pause(3_000, 8_000, [], now, None)
+    >>> pause(3_000, 8_000, [], now)
     """
     begins = [
         (run.as_of, f"the training as of {when(run.as_of)}") for run in decisions if run.decision in TRAINED
@@ -62,8 +61,6 @@ def pause(
         begins.append((serving.effective_from, f"the rollback to version {serving.version}"))
     if serving.action == "promoted":
         begins.append((serving.effective_from, f"the promotion of version {serving.version}"))
-    if rolled_back is not None:
-        begins.append((rolled_back, f"the rollback as of {when(rolled_back)}"))
     since, what = max(begins, default=(0, ""), key=lambda begun: begun[0])
     if not length or not what or boundary >= since + length:
         return None

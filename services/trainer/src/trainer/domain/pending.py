@@ -82,6 +82,11 @@ def reviewed(run: TrainingDecided, said: ChallengerReviewed, as_of: int) -> Trai
     )
 
 
+def heeded(refused: TrainingDecided, labelled: int) -> TrainingDecided:
+    """What a person has refused: it is made again when the ``labelled`` rows as of then, not as of its beginning, have grown."""
+    return replace(refused, rows=refused.rows | {"labelled": max(labelled, refused.rows.get("labelled", 0))})
+
+
 def serves(run: TrainingDecided, serving: ModelChanged) -> TrainingDecided:
     """A run whose challenger has come to serve without it, or by its own event before a crash."""
     return replace(

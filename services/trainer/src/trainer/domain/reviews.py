@@ -33,8 +33,3 @@ class Reviews:
     def of(self, version: str) -> list[PromotionReviewed]:
         """All looks at a version, oldest first."""
         return sorted((e for (v, _), e in self._looks.items() if v == version), key=lambda e: e.as_of)
-
-    @property
-    def rolled_back(self) -> int | None:
-        """The newest boundary as of which a version was found worse and taken back."""
-        return max((e.as_of for e in self._looks.values() if e.verdict == "rolled_back"), default=None)

@@ -6,7 +6,7 @@ statistics is then hardly larger than one, and costs less than Bonferroni's corr
 Wolf 2005). Of one candidate, rows and accuracy it is McNemar's exact test in law.
 
 Units must be independent, and a difference as likely as its negative. Wrong answers are: they count 1 or -1. Losses may be
-skew, little better nearly always and much worse seldom: :mod:`trainer.domain.bootstrap` is asked about those too.
+skew, little better nearly always and much worse seldom: those are for :mod:`trainer.domain.bootstrap`.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def spans(event_time: Ints, length: int) -> Ints:
 
 def count(span: Ints) -> int:
     """How many spans there are."""
-    return int(span[-1]) + 1 if len(span) else 0
+    return int(span.max(initial=-1)) + 1
 
 
 def fewest(p_value: float) -> int:

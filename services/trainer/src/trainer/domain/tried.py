@@ -42,9 +42,12 @@ class Tried:
         return cls(said.metric, said.chosen, said.candidates, losses, said.duplicates)
 
     def checked(self, metric: str, losses: Floats) -> Tried:
-        """The same, if the chosen one's losses are what the registered version's are found to be; else ``ValueError``."""
+        """The same, if the chosen one's losses are what the registered version's are found to be and all are finite; else ``ValueError``."""
         if metric != self.metric:
             raise ValueError(f"its candidates were compared by {self.metric}, not by {metric}")
+        for name, each in self.losses.items():
+            if not np.isfinite(each).all():
+                raise ValueError(f"a loss of its candidate {name!r} is no finite number")
         if not np.allclose(self.losses[self.chosen], losses, rtol=1e-4, atol=1e-6):
             raise ValueError(
                 f"its losses are not those of the candidate {self.chosen!r} that it is said to be"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from contracts.events import TrainingDecided, TrainingRequested
+from contracts.events import TrainingRequested
 
-from trainer.domain.history import ENDS, answered
+from trainer.domain.history import History
 
 Kind = Literal["virtual", "real", "quality", "schedule", "manual"]
 ASKED = ("manual", "schedule")  # kinds that nothing about the model asks for
@@ -18,7 +17,7 @@ ASKED = ("manual", "schedule")  # kinds that nothing about the model asks for
 class Trigger:
     """Something that asks for a training at a boundary; ``since``: from there the world looks different.
 
-    Without ``since`` what counts as new begins where the serving version's training ended.
+    Without ``since`` what counts as new begins where the rows end that made and chose the serving version.
     """
 
     alert_id: str
@@ -51,33 +50,29 @@ class Requests:
         """Take in a request; of several with one id the first holds."""
         self._requests.setdefault(event.request_id, event)
 
-    def open(self, decisions: Sequence[TrainingDecided]) -> list[Trigger]:
-        """The requests that have no answer among the decisions, oldest first."""
-        done = {name for d in decisions if d.decision in ENDS for name in answered(d)}
+    def open(self, history: History) -> list[Trigger]:
+        """The requests that have no answer, oldest first."""
         return [
             Trigger(request.request_id, "manual", request.since, request.reason)
             for request in self._requests.values()
-            if request.request_id not in done
+            if history.answer(request.request_id) is None
         ]
 
 
-def scheduled(
-    model: str, every: int, before: int | None, boundary: int, decisions: Sequence[TrainingDecided]
-) -> Trigger | None:
+def scheduled(model: str, every: int, first: int | None, boundary: int, history: History) -> Trigger | None:
     """The schedule's period in which ``boundary`` lies, if nothing has answered it yet.
 
-    Periods are ``every`` milliseconds of event time, from 0 on; 0: there are none. The one in which the first boundary
-    lies is passed over. ``before``: the boundary before, None at the first. A period that waits ends with the next one.
+    Periods are ``every`` milliseconds of event time, from 0 on; 0: there are none. The one in which the ``first`` boundary
+    of all lies is passed over: where a period begins hangs on no decision, so a crash loses none. A period that
+    waits ends with the next one.
 
-    >>> scheduled("m", 100, 90, 110, []).alert_id, scheduled("m", 100, 110, 120, [])
+    >>> scheduled("m", 100, 90, 110, History()).alert_id, scheduled("m", 100, 110, 120, History())
     ('m/schedule/1', None)
     """
-    if not every:
+    if not every or first is None:
         return None
     number = boundary // every
     period = f"{model}/schedule/{number}"
-    said = [d.decision for d in decisions if period in answered(d)]
-    begins = before is not None and before // every < number
-    if any(decision in ENDS for decision in said) or not (begins or said):
+    if first // every >= number or history.answer(period) is not None:
         return None
     return Trigger(period, "schedule", None, "")
