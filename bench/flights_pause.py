@@ -51,7 +51,7 @@ from trainer.domain.tried import Tried  # noqa: E402
 from trainer.domain.triggers import Trigger  # noqa: E402
 
 WEEK = 7 * 86_400_000
-WINDOW, GRACE, P_VALUE, RECALL_LOSS, CANDIDATE_CONFIDENCE = 2 * WEEK, 3_600_000, 0.2, 0.9, 0.99
+WINDOW, GRACE, P_VALUE, RECALL_LOSS, CANDIDATE_CONFIDENCE = 2 * WEEK, 3_600_000, 0.3, 0.9, 0.99
 NAMES = [f.name for f in FIELDS]
 
 
