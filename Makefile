@@ -1,6 +1,8 @@
 # The front door. Each target sets up what it needs.
 SHELL := /bin/bash
 PYTHON ?= python3
+# test files side by side: most of their time is waiting
+WORKERS ?= 2
 UV := .uv/bin/uv
 BIN := .venv/bin
 PARTS := packages/contracts packages/summaries packages/scoring packages/servicekit packages/modelkit packages/atalaia packages/dashboards \
@@ -54,7 +56,7 @@ up: $(READY) ## broker, MLflow and services, until Ctrl-C (PROJECT=projects/flig
 	$(BIN)/atalaia up $(if $(PROJECT),--project $(PROJECT))
 
 test: lint ## gates, then every test but the slow ones, real Kafka included
-	$(BIN)/python -m pytest -m "not slow and not tools"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not tools"
 
 test-fast: $(READY) ## only the tests that start nothing
 	$(BIN)/python -m pytest -m "not slow and not tools and not kafka and not e2e"

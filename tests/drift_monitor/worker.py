@@ -12,12 +12,11 @@ from drift_monitor.bootstrap import run
 from servicekit.config import Settings
 from servicekit.errors import UserError
 
-PROFILES = Path(sys.argv[1])
-
 
 def fetch(model: str, version: str) -> dict[str, Any]:
     """The profile from its file; raises where there is none yet."""
-    content: dict[str, Any] = json.loads((PROFILES / f"{model}-{version}.json").read_text())
+    profiles = Path(sys.argv[1])
+    content: dict[str, Any] = json.loads((profiles / f"{model}-{version}.json").read_text())
     return content
 
 
