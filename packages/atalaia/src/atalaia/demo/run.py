@@ -332,7 +332,7 @@ def _print(console: Console, checks: list[Check], summary: dict[str, Any], out: 
     table.add_column("what was seen", overflow="fold")
     for c in checks:
         mark = "[green]✓[/]" if c.ok else "[red]✗[/]" if c.counts else "[yellow]✗[/]"
-        table.add_row(mark, c.name, c.seen if c.counts else f"{c.seen} (shown only: it hangs on the machine)")
+        table.add_row(mark, c.name, c.seen if c.counts else f"{c.seen} (a goal: shown only)")
     console.print(table)
     p = summary["pauses"]
     console.print(
