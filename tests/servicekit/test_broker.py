@@ -280,3 +280,9 @@ async def test_an_address_that_is_none_is_refused_at_once() -> None:
     """A port that is no number is the user's mistake, not a reason to wait."""
     with pytest.raises(UserError, match="ATALAIA_KAFKA=here:there cannot be used"):
         await wait_for_kafka("here:there")
+
+
+def test_no_port_is_given_twice() -> None:
+    """A broker asks for two before it binds either: they are two, whatever the kernel gives."""
+    ports = [free_port() for _ in range(500)]
+    assert len(set(ports)) == len(ports)

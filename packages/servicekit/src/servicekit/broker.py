@@ -34,11 +34,18 @@ _WATCHDOG = Path(__file__).with_name("watchdog.py")
 _STOP_SECONDS = 20
 
 
+_GIVEN: set[int] = set()  # by this process: what asks for two before it binds them shall have two
+
+
 def free_port(host: str = _HOST) -> int:
-    """A port that nothing holds just now."""
-    with socket.socket() as sock:
-        sock.bind((host, 0))
-        return int(sock.getsockname()[1])
+    """A port that nothing holds just now, and that was not given before."""
+    while True:
+        with socket.socket() as sock:
+            sock.bind((host, 0))
+            port = int(sock.getsockname()[1])
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port
 
 
 def _require_free(port: int) -> None:
