@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DATA = os.environ.get("ATALAIA_WINE_CSV", str(ROOT.parent / "shared" / "data" / "winequality-red.csv"))
+DATA = os.environ.get("ATALAIA_WINE_CSV", "")
 ORDERS = 60
 pytestmark = pytest.mark.skipif(
     not Path(DATA).is_file(), reason="set ATALAIA_WINE_CSV to winequality-red.csv"

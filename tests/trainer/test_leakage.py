@@ -74,11 +74,11 @@ def test_equal_rows_have_one_number(values: list[tuple[float, str | None]]) -> N
 def test_a_selection_that_leaks_is_refused() -> None:
     """A label of the boundary or later, a row in both parts, a training row newer than a held-out one."""
     chosen = select(rows([float(i) for i in range(40)], ["a"] * 40, [0] * 40), since=0, cut=40)
-    check(chosen, as_of=40)
+    check(chosen.train, chosen.holdout, as_of=40)
     with pytest.raises(ValueError, match="not older than the boundary 39"):
-        check(chosen, as_of=39)
+        check(chosen.train, chosen.holdout, as_of=39)
     with pytest.raises(ValueError, match="a held-out row is among the training rows"):
-        check(replace(chosen, train=chosen.reference), as_of=40)
+        check(chosen.reference, chosen.holdout, as_of=40)
     late = replace(chosen.train, event_time=chosen.train.event_time + 30)
     with pytest.raises(ValueError, match="newer than the first held-out one"):
-        check(replace(chosen, train=late), as_of=40)
+        check(late, chosen.holdout, as_of=40)

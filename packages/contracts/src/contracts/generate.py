@@ -142,6 +142,7 @@ def diagram(topics: list[Topic]) -> str:
         "    accept{{atalaia drift accept}} --> references",
         "    shadow{{atalaia model shadow}} --> challengers",
         "    train{{atalaia train}} --> training_requests",
+        "    approve{{atalaia approve, refuse}} --> approvals",
         "    rollback{{atalaia model rollback}} --> model_events",
         "    install{{atalaia model install}} --> model_events",
         # No topic, but nothing is served or watched without it: models and profiles by version.

@@ -115,7 +115,7 @@ class Training:
         selection = await asyncio.to_thread(
             select, rows, started.since, started.until, settings.span_ms, settings.promote_p_value
         )
-        check(selection, started.as_of)
+        check(selection.train, selection.holdout, started.as_of)
         return champion, selection
 
     async def _judged(

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from numpy.typing import NDArray
 from summaries.copies import copies
 
 from trainer.domain.columns import Array
 from trainer.domain.ledger import Rows
-
-if TYPE_CHECKING:
-    from trainer.domain.selection import Selection
 
 TRUTH = "\0truth"  # no field is called so
 
@@ -22,9 +17,8 @@ def copied(training: Rows, holdout: Rows) -> NDArray[np.bool_]:
     return copies(_columns(training), _columns(holdout))
 
 
-def check(selection: Selection, as_of: int) -> None:
+def check(train: Rows, held: Rows, as_of: int) -> None:
     """Raise ``ValueError`` where a row is in both parts, a label is of ``as_of`` or later, or training rows are newer than the holdout."""
-    train, held = selection.train, selection.holdout
     if np.isin(train.prediction_id, held.prediction_id).any():
         raise ValueError("a held-out row is among the training rows")
     if max(train.label_time.max(initial=-1), held.label_time.max(initial=-1)) >= as_of:
