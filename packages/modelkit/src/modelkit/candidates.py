@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from summaries.clustered import standard_error
 
 from modelkit.project import DATA, read_json
 
@@ -66,17 +67,21 @@ class Drawn:
     weights: Floats | None
 
 
+def _said() -> dict[str, Any]:
+    """What the trainer says of the selection; nothing in the first world."""
+    path = DATA / "live" / "selection.json"
+    found: dict[str, Any] = read_json(path) if path.exists() else {}
+    return found
+
+
 def confidence() -> float:
     """How sure the trainer wants to be before another than the first is taken; :data:`CONFIDENCE` where it says nothing."""
-    path = DATA / "live" / "selection.json"
-    return float(read_json(path).get("confidence", CONFIDENCE)) if path.exists() else CONFIDENCE
+    return float(_said().get("confidence", CONFIDENCE))
 
 
 def named() -> list[Candidate]:
     """The candidates that the trainer named, in its order; one, all rows, where it named none."""
-    path = DATA / "live" / "selection.json"
-    found = read_json(path)["candidates"] if path.exists() else []
-    return [Candidate(**one) for one in found] or [Candidate("all")]
+    return [Candidate(**one) for one in _said().get("candidates", [])] or [Candidate("all")]
 
 
 def draw(
@@ -144,9 +149,5 @@ def _bound(differences: Floats, spans: NDArray[np.int64], confidence: float) -> 
     """What a mean of ``differences`` [N] exceeds by chance with 1 - ``confidence``; spans [N] are independent. 0 of fewer than two."""
     from scipy.stats import t
 
-    sums = np.bincount(spans, differences - differences.mean())
-    many = len(sums)
-    if many < 2:
-        return 0.0
-    error = np.sqrt((sums**2).sum() * many / (many - 1)) / len(differences)
-    return float(t.ppf(confidence, many - 1) * error)
+    error, many = standard_error(differences, spans)
+    return 0.0 if many < 2 else float(t.ppf(confidence, many - 1)) * error

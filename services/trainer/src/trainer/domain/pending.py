@@ -6,9 +6,9 @@ from contracts.events import ChallengerReviewed, ModelChanged, TrainingDecided
 from msgspec.structs import replace
 
 from trainer.domain.challenge import Verdict
+from trainer.domain.spans import DAY
 
 ASKS = "waiting for approval: "
-DAY = 86_400_000
 
 
 def progress(rows: int | None, needed: int, answers: bool = True) -> str:

@@ -19,6 +19,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from summaries.clustered import standard_error
 
 from trainer.domain.challenge import Floats, Scored, losses, measure
 from trainer.domain.columns import Array
@@ -95,12 +96,8 @@ def compare(
 
 def half_width(gain: Floats, span: NDArray[np.int64], confidence: float) -> float:
     """Half the interval's width for the mean of ``gain`` [rows] that come in spans [rows]; infinite for one span."""
-    deviations = np.bincount(span, gain - gain.mean())
-    n = len(deviations)
-    if n < 2:
-        return inf
-    spread = sqrt(n / (n - 1) * float((deviations**2).sum())) / len(gain)
-    return quantile(confidence, n - 1) * spread
+    error, n = standard_error(gain, span)
+    return error if n < 2 else quantile(confidence, n - 1) * error
 
 
 def verdict(compared: Compared, rows: int, wanted: int) -> Verdict:
