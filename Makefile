@@ -7,7 +7,7 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 PARTS := packages/contracts packages/summaries packages/scoring packages/servicekit packages/modelkit packages/atalaia packages/dashboards \
          services/predictor services/drift-monitor services/feedback services/trainer
-CODE := packages services projects tests bench templates/served.py
+CODE := packages services projects tests bench docker templates/served.py
 READY := .venv/.ready
 PEERS := .bench-venv/.ready
 NANNYML := .nannyml-venv/.ready
@@ -16,7 +16,7 @@ TOOLS := .tools/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools test-deploy demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates experiments contracts lock clean
+.PHONY: help setup tools test-deploy test-compose demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -56,10 +56,10 @@ up: $(READY) ## broker, MLflow and services, until Ctrl-C (PROJECT=projects/flig
 	$(BIN)/atalaia up $(if $(PROJECT),--project $(PROJECT))
 
 test: lint ## gates, then every test but the slow ones, real Kafka included
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not tools"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not tools and not compose"
 
 test-fast: $(READY) ## only the tests that start nothing
-	$(BIN)/python -m pytest -m "not slow and not tools and not kafka and not e2e"
+	$(BIN)/python -m pytest -m "not slow and not tools and not compose and not kafka and not e2e"
 
 test-slow: $(READY) ## the long ones
 	$(BIN)/python -m pytest -m slow
@@ -78,6 +78,11 @@ projects: $(READY) ## write the template's files into the served projects anew
 
 test-deploy: $(READY) $(TOOLS) ## rules, panels and manifests on real Prometheus, promtool, amtool, kustomize, kubeconform
 	$(BIN)/python -m pytest -m tools tests
+
+test-compose: $(READY) ## the composed platform for real: built, closed around the wine, scaled, killed, started anew (Docker; DATA=path)
+	@docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1 || \
+	  { echo "make test-compose needs a Docker engine with the compose plugin, and none answers." >&2; exit 2; }
+	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) $(BIN)/python -m pytest -m compose tests/compose
 
 tools: $(TOOLS) ## build these programs into .tools with Go, from a pinned module (some minutes, once)
 
@@ -150,6 +155,9 @@ lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' o
 	    --python-version 3.11 $$each.in -o $$each.lock; done
 	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-emit-package nvidia-nccl-cu12 --python-version 3.11 bench/nannyml.in -o bench/nannyml.lock
+	for each in services platform; do \
+	  $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --python-version 3.11 -c requirements.lock docker/$$each.in -o docker/$$each.lock; done
 
 clean: ## remove what setup and runs made
 	rm -rf tests/template/node_modules .venv .uv .tools .bench-venv .nannyml-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from atalaia.cli import main
+from atalaia.first_model import settings_from
 from atalaia.ports import require_free
 from atalaia.processes import Child, python, wait_until_ready
 from atalaia.project import find_project, read_env, repository_of
-from atalaia.up import settings_from
 from servicekit.broker import free_port
 from servicekit.errors import UserError
 

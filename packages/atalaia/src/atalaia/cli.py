@@ -58,6 +58,20 @@ def up(
         platform.stop()
 
 
+@app.command("first-model")
+def first_model(
+    project: Annotated[Path, typer.Option(help="folder of the ML project to serve")],
+    data: Annotated[Path, typer.Option(help="where the project's own repository and DVC's cache are kept")],
+) -> None:
+    """Topics and a first model on a Kafka and an MLflow that run; what is there already is left as it is."""
+    from atalaia.first_model import prepare
+    from atalaia.project import find_project
+
+    found, console = find_project(project), Console()
+    version = prepare(found, data, lambda line: console.print(line, highlight=False))
+    console.print(f"{found.name}: version {version} is the champion", highlight=False)
+
+
 @app.command()
 def watch(
     model: Annotated[
@@ -170,6 +184,12 @@ def demo(
         Path | None, typer.Option(help="where the report goes (default atalaia-demo-<project>)")
     ] = None,
     keep: Annotated[Path | None, typer.Option(help="keep topics, models and clones in this folder")] = None,
+    running: Annotated[
+        bool,
+        typer.Option(
+            "--running", help="on services that run already and have seen nothing, where the settings say"
+        ),
+    ] = False,
 ) -> None:
     """The whole loop on real data, or the monitor on images and texts; exits 0 only if all held that must."""
     from atalaia.demo.run import data_setting
@@ -180,12 +200,17 @@ def demo(
     if project in WATCHED:
         from atalaia.demo.elsewhere import demo as watch
 
-        if data is not None or keep is not None:
-            raise UserError(f"{project} brings its own data and keeps nothing: no --data, no --keep")
+        if data is not None or keep is not None or running:
+            raise UserError(
+                f"{project} brings its own data and services, and keeps nothing: no --data, --keep or --running"
+            )
         raise typer.Exit(watch(WATCHED[project], out or Path(f"atalaia-demo-{project}"), Console()))
+    if running and keep is not None:
+        raise UserError("--running keeps everything where it runs: no --keep")
     data_setting(project, data)
     found = find_project(project)
-    raise typer.Exit(run(found, out or Path(f"atalaia-demo-{found.name}"), Console(), keep))
+    folder = out or Path(f"atalaia-demo-{found.name}")
+    raise typer.Exit(run(found, folder, Console(), keep, running=running))
 
 
 @app.command()

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from contracts.codec import Unreadable, decode, derived_id
-from contracts.events import ModelChanged
 from servicekit.broker import EmbeddedKafka, free_port
-from servicekit.config import Settings, read_settings
-from servicekit.errors import UserError
-from servicekit.kafka import make_producer, publish, wait_for_kafka
-from servicekit.registry import Registry
-from servicekit.topic_log import read_whole
+from servicekit.kafka import wait_for_kafka
 from servicekit.topics import ensure_topics
 
+from atalaia.first_model import PREFIX, SECONDS, environment, install, pipeline, settings_from
 from atalaia.ports import require_free
 from atalaia.processes import Child, python, wait_until_ready
-from atalaia.project import Project, environment_of, repository_of
+from atalaia.project import Project, repository_of
 
 SERVICES = {
     "predictor": "predictor",
@@ -31,15 +24,7 @@ SERVICES = {
     "drift-monitor": "drift_monitor",
     "trainer": "trainer",
 }
-FIRST_MODEL_SECONDS = 600
 READY_SECONDS = 180
-PREFIX = "ATALAIA_"
-
-
-def settings_from(env: dict[str, str]) -> Settings:
-    """The settings that services started with ``env`` will see."""
-    given = {name[len(PREFIX) :].lower(): value for name, value in env.items() if name.startswith(PREFIX)}
-    return read_settings(**given)
 
 
 class Platform:
@@ -62,17 +47,7 @@ class Platform:
         self.children: dict[str, Child] = {}
         self.broker: EmbeddedKafka | None = None
         self._free = free_ports
-        # An explicit variable wins over the project's own settings.
-        explicit = {k: v for k, v in os.environ.items() if k.startswith(PREFIX)}
-        self._env = {**os.environ, **project.service_env, **explicit, **(env or {})}
-        self._env["PYTHONUNBUFFERED"] = "1"
-        # A pipeline's stages say `python`: it shall be this one, whether or not its environment is activated.
-        self._env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), self._env.get("PATH", "")])
-        self._env.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        self._env.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # we fetch bundles too
-        self._env.setdefault("DVC_NO_ANALYTICS", "true")
-        self._env.setdefault("GIT_PYTHON_REFRESH", "quiet")
+        self._env = environment(project, env)
         if free_ports:
             for service in SERVICES.values():
                 self._env[f"{PREFIX}{service.upper()}_PORT"] = str(free_port())
@@ -147,20 +122,14 @@ class Platform:
             self._start_mlflow()
         self.tick("preparing the project's own repository")
         copy = repository_of(self.project, self.data)
-        # Incremental: what an earlier start has made is not made again, what it left half done is finished.
-        repro = Child(
-            "the first model's pipeline (dvc repro)",
-            python("-m", "dvc", "repro"),
-            self.logs / "first-model.log",
-            env=environment_of(copy, self._env),
-            cwd=copy,
-        )
+        log = self.logs / "first-model.log"
+        repro = pipeline(copy, self._env, log)
         try:
             self._start_broker()
             self._export(copy)
             asyncio.run(ensure_topics(self.settings.kafka, self.settings.partitions))
             self.tick("training the first model")
-            repro.wait(FIRST_MODEL_SECONDS)
+            repro.wait(SECONDS)
         finally:
             if repro.running:
                 repro.stop()
@@ -169,7 +138,7 @@ class Platform:
             wait_until_ready(
                 {"mlflow": (self.settings.mlflow + "/health", child)}, READY_SECONDS, self.tick, self.check
             )
-        self._install_first_model(copy)
+        install(self.project, copy, self._env, self.settings, log, self.tick)
         self._start_services()
 
     def _start_mlflow(self) -> None:
@@ -222,38 +191,6 @@ class Platform:
         self._env["MLFLOW_TRACKING_URI"] = self._env["MLFLOW_REGISTRY_URI"] = self.settings.mlflow
         self.settings = settings_from(self._env)
 
-    def _install_first_model(self, copy: Path) -> None:
-        registry = Registry(self.settings.mlflow)
-        model = self.settings.model
-        version = registry.champion(model)
-        if version is None:
-            self.tick("registering the first model")
-            Child(
-                "the first model's registration",
-                python("-m", f"{self.project.package}.publish", "--alias", "champion"),
-                self.logs / "first-model.log",
-                env=environment_of(copy, self._env),
-                cwd=copy,
-            ).wait(FIRST_MODEL_SECONDS)
-            version = registry.champion(model)
-            if version is None:
-                raise UserError(
-                    f"the project {self.project.name} published no champion of {model!r}: "
-                    f"does its publish step register the model that ATALAIA_MODEL names?"
-                )
-        bundle = registry.bundle(model, version)
-        event = ModelChanged(
-            model=model,
-            version=version,
-            previous_version=None,
-            action="installed",
-            artifact_uri=bundle.artifact_uri,
-            sha256=bundle.sha256,
-            effective_from=self.settings.window_origin_ms,
-            reason="the registry's champion when the platform was first started",
-        )
-        asyncio.run(_announce(self.settings, event))
-
     def _start_services(self) -> None:
         self.tick("starting the services")
         waiting = {}
@@ -262,18 +199,3 @@ class Platform:
             self.children[name] = child
             waiting[name] = (self.url(name) + "/health/ready", child)
         wait_until_ready(waiting, READY_SECONDS, self.tick, self.check)
-
-
-async def _announce(settings: Settings, event: ModelChanged) -> None:
-    """Publish ``event`` unless ``model-events``, which is the truth, already names a version."""
-    async for batch in read_whole(settings, "model-events"):
-        for record in batch:
-            with contextlib.suppress(Unreadable):
-                if decode(ModelChanged, record.value, record.headers).model == event.model:
-                    return
-    producer = await make_producer(settings, "atalaia-up")
-    try:
-        ce_id = derived_id("installed", event.model, event.version, event.sha256)
-        await publish(producer, "model-events", event, source="atalaia", key=event.model, ce_id=ce_id)
-    finally:
-        await producer.stop()

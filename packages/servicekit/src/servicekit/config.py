@@ -123,7 +123,8 @@ class Settings(BaseSettings):
     )
     advertised_url: str = Field(
         "",
-        description="where other replicas reach this feedback service; default: http://, its host and its port",
+        description="where other replicas reach this feedback service; default: http://, its host (where that is any address: "
+        "the machine's name) and its port",
     )
     label_complete: float = Field(
         0.95, gt=0, le=1, description="coverage that makes a window fit for training"

@@ -47,6 +47,15 @@ def bind(host: str, port: int) -> socket.socket:
     return sock
 
 
+def reachable(host: str) -> str:
+    """A name for others to reach what is bound to ``host``: itself, or where that is any address, this machine's name.
+
+    >>> reachable("127.0.0.1")
+    '127.0.0.1'
+    """
+    return socket.gethostname() if host in ("0.0.0.0", "::", "") else host
+
+
 class Loads:
     """How many connections each of ``workers`` has, in a file that they all map; each writes its own number only."""
 

@@ -16,6 +16,8 @@ from servicekit.config import Settings
 from servicekit.http import Health, serve
 from servicekit.kafka import wait_for_kafka
 from servicekit.lag import watch_lag
+from servicekit.listening import reachable
+from servicekit.own_folder import own_folder
 from servicekit.record_consumer import make_app as make_faust
 from servicekit.registry_process import RegistryProcess
 from servicekit.topics import ensure_topics
@@ -85,7 +87,8 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         changes = ModelEvents(
             settings, lambda event: decides.changed(event), edges.refuse, lambda: decides.moved.set()
         )
-        stores = Rocks(settings.data_dir / "feedback" / "state", settings.join_memory_mb * 2**20)
+        folder = stack.enter_context(own_folder(settings.data_dir / "feedback", "state"))
+        stores = Rocks(folder, settings.join_memory_mb * 2**20)
         stack.callback(stores.close)
         registry = RegistryProcess(settings.mlflow)
         stack.push_async_callback(registry.close)
@@ -143,7 +146,7 @@ def _make(
     segments = tuple(name.strip() for name in settings.segments.split(",") if name.strip())
     joins = Joining(
         worker,
-        settings.advertised_url or f"http://{settings.host}:{settings.feedback_port}",
+        settings.advertised_url or f"http://{reachable(settings.host)}:{settings.feedback_port}",
         windows,
         settings.label_horizon_ms,
         settings.partitions,

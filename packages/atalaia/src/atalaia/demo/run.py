@@ -42,6 +42,7 @@ from atalaia.demo.topics import Validation, read_all
 from atalaia.demo.worlds import WORLDS, Check, Evidence, World
 from atalaia.demo.worth import worths
 from atalaia.project import Project
+from atalaia.running import Running
 from atalaia.up import SERVICES, Platform
 
 JOIN_SECONDS = 60.0
@@ -97,7 +98,7 @@ class Screen:
 
 
 async def _replay(
-    platform: Platform, world: World, batches: Any, screen: Screen
+    platform: Platform | Running, world: World, batches: Any, screen: Screen
 ) -> tuple[Sent, dict[str, Any], dict[str, Any]]:
     settings = platform.settings
     # Shorter than the servers' five seconds: a connection they are about to close is never used.
@@ -145,7 +146,7 @@ async def _replay(
         return sent, loop.pauses.get(), joiner
 
 
-async def _joined(platform: Platform, loop: Loop, labels: int) -> dict[str, Any]:
+async def _joined(platform: Platform | Running, loop: Loop, labels: int) -> dict[str, Any]:
     """Wait until feedback has joined what it took, so that the topics are read when they are complete."""
     deadline = time.monotonic() + JOIN_SECONDS
     while True:
@@ -157,16 +158,21 @@ async def _joined(platform: Platform, loop: Loop, labels: int) -> dict[str, Any]
         await asyncio.sleep(0.2)
 
 
-async def _require_empty(platform: Platform) -> None:
+async def _require_empty(platform: Platform | Running) -> None:
     async for _ in read_whole(platform.settings, "predictions"):
         raise UserError(
             f"the broker at {platform.settings.kafka} holds predictions of an earlier run, which would be taken for "
-            f"this one's: delete its topics, or unset ATALAIA_KAFKA"
+            f"this one's: delete its topics, or use another broker (ATALAIA_KAFKA)"
         )
 
 
-def demo(project: Project, out: Path, console: Console, keep: Path | None = None) -> int:
-    """Run the demonstration; 0 where the loop really closed. ``keep``: a folder for all its data."""
+def demo(
+    project: Project, out: Path, console: Console, keep: Path | None = None, *, running: bool = False
+) -> int:
+    """Run the demonstration; 0 where the loop really closed. ``keep``: a folder for all its data.
+
+    ``running``: on the services, Kafka and MLflow that the settings name, instead of its own.
+    """
     world = WORLDS.get(project.name)
     if world is None:
         raise UserError(f"there is no demonstration of {project.name!r}, only of {', '.join(WORLDS)}")
@@ -190,7 +196,11 @@ def demo(project: Project, out: Path, console: Console, keep: Path | None = None
         batches, rows = world.traffic(project)
         screen.stage("starting")
         data = keep or Path(folder)
-        platform = Platform(project, data, free_ports=True, tick=screen.tick)
+        platform = (
+            Running(project, data, screen.tick)
+            if running
+            else Platform(project, data, free_ports=True, tick=screen.tick)
+        )
         try:
             with platform:
                 lap("start")

@@ -116,8 +116,8 @@ def backtest(
     from atalaia.drift.explain import say, when
     from atalaia.drift.log import connect, one_model
     from atalaia.drift.profiles import profiles_of
+    from atalaia.first_model import settings_from
     from atalaia.project import find_project, read_env
-    from atalaia.up import settings_from
 
     if not settings.is_file():
         raise UserError(f"--settings {settings}: there is no such file")

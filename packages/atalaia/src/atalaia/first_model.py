@@ -1,0 +1,143 @@
+"""The first model: the project's pipeline run once, its result registered as champion and told on ``model-events``.
+
+What is there already is not made again, and what an earlier start left half done is finished: it may be run at every start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from contracts.codec import Unreadable, decode, derived_id
+from contracts.events import ModelChanged
+from servicekit.config import Settings, read_settings
+from servicekit.errors import UserError
+from servicekit.kafka import make_producer, publish, wait_for_kafka
+from servicekit.registry import Registry
+from servicekit.topic_log import read_whole
+from servicekit.topics import ensure_topics
+
+from atalaia.processes import Child, python
+from atalaia.project import Project, environment_of, repository_of
+
+PREFIX = "ATALAIA_"
+SECONDS = 600
+KAFKA_SECONDS = 60
+
+
+def environment(project: Project, given: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a project's processes are started with: an explicit variable wins over ``service.env``, ``given`` over both."""
+    explicit = {name: value for name, value in os.environ.items() if name.startswith(PREFIX)}
+    env = {**os.environ, **project.service_env, **explicit, **(given or {})}
+    env["PYTHONUNBUFFERED"] = "1"
+    # A pipeline's stages say `python`: it shall be this one, whether or not its environment is activated.
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", "")])
+    env.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    env.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # we fetch bundles too
+    env.setdefault("DVC_NO_ANALYTICS", "true")
+    env.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    return env
+
+
+def settings_from(env: Mapping[str, str]) -> Settings:
+    """The settings that services started with ``env`` will see."""
+    given = {name[len(PREFIX) :].lower(): value for name, value in env.items() if name.startswith(PREFIX)}
+    return read_settings(**given)
+
+
+def pipeline(copy: Path, env: Mapping[str, str], log: Path) -> Child:
+    """``dvc repro`` in the project's own repository, begun. Incremental: a stage that has run is not run again."""
+    return Child(
+        "the first model's pipeline (dvc repro)",
+        python("-m", "dvc", "repro"),
+        log,
+        env=environment_of(copy, dict(env)),
+        cwd=copy,
+    )
+
+
+def install(
+    project: Project,
+    copy: Path,
+    env: Mapping[str, str],
+    settings: Settings,
+    log: Path,
+    tick: Callable[[str], None],
+) -> str:
+    """Register what the pipeline made, where the registry has no champion yet; say it, where nothing serves. The version.
+
+    Raises :class:`UserError` where the project publishes no champion of the model that the settings name.
+    """
+    registry = Registry(settings.mlflow)
+    model = settings.model
+    version = registry.champion(model)
+    if version is None:
+        tick("registering the first model")
+        Child(
+            "the first model's registration",
+            python("-m", f"{project.package}.publish", "--alias", "champion"),
+            log,
+            env=environment_of(copy, dict(env)),
+            cwd=copy,
+        ).wait(SECONDS)
+        version = registry.champion(model)
+        if version is None:
+            raise UserError(
+                f"the project {project.name} published no champion of {model!r}: "
+                f"does its publish step register the model that ATALAIA_MODEL names?"
+            )
+    bundle = registry.bundle(model, version)
+    event = ModelChanged(
+        model=model,
+        version=version,
+        previous_version=None,
+        action="installed",
+        artifact_uri=bundle.artifact_uri,
+        sha256=bundle.sha256,
+        effective_from=settings.window_origin_ms,
+        reason="the registry's champion when the platform was first started",
+    )
+    asyncio.run(_announce(settings, event))
+    return version
+
+
+async def _announce(settings: Settings, event: ModelChanged) -> None:
+    """Publish ``event`` unless ``model-events``, which is the truth, already names a version."""
+    async for batch in read_whole(settings, "model-events"):
+        for record in batch:
+            with contextlib.suppress(Unreadable):
+                if decode(ModelChanged, record.value, record.headers).model == event.model:
+                    return
+    producer = await make_producer(settings, "atalaia-up")
+    try:
+        ce_id = derived_id("installed", event.model, event.version, event.sha256)
+        await publish(producer, "model-events", event, source="atalaia", key=event.model, ce_id=ce_id)
+    finally:
+        await producer.stop()
+
+
+def prepare(project: Project, data: Path, tick: Callable[[str], None]) -> str:
+    """Topics, the project's own repository at ``data``/project, and the first model, on Kafka and MLflow that run. The version."""
+    data = data.resolve()
+    data.mkdir(parents=True, exist_ok=True)
+    env = environment(project)
+    settings = settings_from(env)
+    env["MLFLOW_TRACKING_URI"] = env["MLFLOW_REGISTRY_URI"] = settings.mlflow
+    tick("preparing the project's own repository")
+    copy = repository_of(project, data)
+    log = data / "logs" / "first-model.log"
+    tick("training the first model")
+    run = pipeline(copy, env, log)
+    try:
+        asyncio.run(wait_for_kafka(settings.kafka, KAFKA_SECONDS))
+        asyncio.run(ensure_topics(settings.kafka, settings.partitions))
+        run.wait(SECONDS)
+    finally:
+        if run.running:
+            run.stop()
+    return install(project, copy, env, settings, log, tick)
