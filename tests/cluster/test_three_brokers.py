@@ -1,0 +1,147 @@
+"""Three brokers, the services as processes on them, and each broker killed under load, one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts.codec import decode, prediction_id
+from contracts.events import ModelChanged, OutcomesJoined, PredictionsMade, WindowTested
+from platform_under_load import START, TESTS, WINDOW_MS, Clients, Service, until
+from servicekit.brokers import EmbeddedBrokers
+from servicekit.config import Settings
+from servicekit.kafka import make_producer, publish
+from servicekit.topic_log import read_events, read_whole
+from servicekit.topics import ensure_topics
+from summaries.profile import FieldSpec, Profile
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
+INSTALLED = ModelChanged(
+    model="m", version="1", previous_version=None, action="installed", artifact_uri="", sha256="",
+    effective_from=0, reason="",
+)  # fmt: skip
+
+
+@asynccontextmanager
+async def platform(kafka: str, folder: Path) -> AsyncIterator[dict[str, Service]]:
+    """The services, each ready."""
+    await ensure_topics(kafka, 12)
+    producer = await make_producer(Settings(kafka=kafka), "test")
+    await publish(producer, "model-events", INSTALLED, source="test", key="m")
+    await producer.stop()
+    values = [float(i) for i in range(100)]
+    profile = Profile.build({"a": values}, [FieldSpec("a", "float32")], values, None, "y", None, "regression")
+    (folder / "m-1.json").write_text(json.dumps(profile.to_dict()))
+    monitor = [str(TESTS / "drift_monitor" / "worker.py"), str(folder)]
+    services = {
+        name: Service(name, command, folder, ATALAIA_KAFKA=kafka)
+        for name, command in {
+            "predictor": [str(TESTS / "predictor" / "worker.py")],
+            "drift_monitor.1": monitor,
+            "drift_monitor.2": monitor,
+            "feedback": ["-m", "feedback"],
+        }.items()
+    }
+    try:
+        await asyncio.gather(*(service.start() for service in services.values()))
+        yield services
+        assert [await service.end() for service in services.values()] == [0] * len(services)
+    finally:
+        for service in services.values():
+            await service.end(signal.SIGKILL)
+
+
+async def on_topic(settings: Settings) -> tuple[dict[str, float], dict[int, set[str]], int]:
+    """Ids with the value that each row was scored for, ids by window, and how many records came again."""
+    values: dict[str, float] = {}
+    windows: dict[int, set[str]] = {}
+    batches: Counter[str] = Counter()
+    async for records in read_whole(settings, "predictions"):
+        for record in records:
+            event = decode(PredictionsMade, record.value, record.headers)
+            batches[event.batch_id] += 1
+            for i, (at, value) in enumerate(zip(event.event_time, event.features["a"], strict=True)):
+                name = prediction_id(event.batch_id, i)
+                assert values.setdefault(name, value) == value == event.predictions[i]
+                windows.setdefault((at - START) // WINDOW_MS, set()).add(name)
+    return values, windows, batches.total() - len(batches)
+
+
+async def flushed(services: dict[str, Service], until_ms: int) -> None:
+    """Have all windows decided."""
+    answer = await services["drift_monitor.1"].http.post("/api/v1.0/flush", json={"until": until_ms})
+    assert answer.status_code == 200, answer.text
+
+
+def as_joined(status: dict[str, Any]) -> dict[str, Any]:
+    """Of feedback's counts those that say whether anything is missing."""
+    return {name: status.get(name) for name in ("labelled_distinct", "joined", "held", "unknown", "pending")}
+
+
+async def test_each_broker_is_killed_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
+    """No request fails; each answered row is on the topic, in one window's counts, and joined to its label."""
+    with EmbeddedBrokers(data_dir=tmp_path / "kafka") as cluster:
+        settings = Settings(kafka=cluster.bootstrap)
+        async with platform(cluster.bootstrap, tmp_path) as services:
+            clients = Clients(services["predictor"], services["feedback"])
+            clients.start()
+            await clients.more(500)
+            killed = []
+            for partition in range(3):  # each has another leader at first, and again when all are back
+                leader = await cluster.leader("predictions", partition)
+                if leader in killed:
+                    (leader,) = [broker for broker in cluster.brokers if broker not in killed][:1]
+                killed.append(leader)
+                leader.kill()
+                await clients.more(500)  # answered while it is away
+                assert await cluster.leader("predictions", partition) is not leader
+                await asyncio.to_thread(leader.start)
+                await cluster.until_in_sync(120)
+                await clients.more(500)
+            await clients.stop()
+            print(
+                f"{clients.statuses} answers, the slowest {clients.slowest:.2f} s, {len(clients.labelled)} labels"
+            )
+            assert clients.statuses.keys() == {200}
+
+            async def empty() -> bool:
+                text = (await services["predictor"].http.get("/metrics")).text
+                return "atalaia_spool_rows 0.0" in text
+
+            await until(empty, "the spool is not empty", 120)
+            expected = {"labelled_distinct": len(clients.labelled), "joined": len(clients.labelled)}
+            expected |= {"held": 0, "unknown": 0, "pending": 0}
+
+            async def joined() -> bool:
+                return as_joined(await services["feedback"].status()) == expected
+
+            await until(joined, f"not joined as expected: {expected}", 120)
+            await asyncio.wait_for(flushed(services, clients.over), 120)
+            for service in services.values():
+                service.lives()
+
+        values, windows, again = await on_topic(settings)
+        print(f"{len(values)} rows on the topic, {again} records came again")
+        assert values == clients.predicted
+        reports = await read_events(settings, "drift-reports", WindowTested)
+        last = {(r.window_start - START) // WINDOW_MS: r for r in reports if r.window_start >= START}
+        assert {window: r.rows for window, r in last.items() if r.rows} == {
+            window: len(ids) for window, ids in windows.items()
+        }
+        assert sum(r.late_rows for r in last.values()) == 0
+        outcomes = await read_events(settings, "outcomes", OutcomesJoined)
+        truths = Counter(
+            zip(
+                (i for o in outcomes for i in o.prediction_id),
+                (t for o in outcomes for t in o.truth),
+                strict=True,
+            )
+        )
+        assert truths == Counter(clients.predicted.items())
