@@ -88,7 +88,8 @@ def test_a_changed_generated_file_is_noticed(tmp_path: Path, monkeypatch: pytest
 
 
 def test_asyncapi_names_every_edge() -> None:
-    """The document has each topic with its message, its dead letters, and one operation for each producer and consumer."""
+    """The document has each topic with its message, its dead letters and its readers outside, and one operation for each
+    producer and consumer."""
     document = asyncapi(list(TOPICS.values()))
     assert set(document["channels"]) == set(TOPICS) | {f"{name}.dlq" for name in TOPICS}
     edges = {f"{s}.send.{t.name}" for t in TOPICS.values() for s in t.producers}
@@ -100,6 +101,7 @@ def test_asyncapi_names_every_edge() -> None:
     ) in TOPICS.items():  # two topics may carry one event: each message is its own topic's all the same
         (reference,) = document["channels"][name]["messages"].values()
         message = document["components"]["messages"][reference["$ref"].removeprefix("#/components/messages/")]
+        assert document["channels"][name].get("x-readers", []) == topic.readers
         assert message["payload"]["schema"] == {"$ref": f"./{name}.json"}
         assert message["bindings"]["kafka"]["key"]["description"] == topic.key
         assert message["examples"] == [{"payload": example(topic)}]

@@ -6,9 +6,13 @@ from typing import Any
 
 from contracts.events import (
     AlertChanged,
+    CandidateTried,
+    ChallengerReviewed,
     FeatureDrift,
     FeatureShape,
+    GuardrailSeen,
     ModelChanged,
+    PromotionReviewed,
     QualityReported,
     TrainingDecided,
     WindowTested,
@@ -104,3 +108,46 @@ def quality(end: int, accuracy: float, estimated: float | None = None, **given: 
         "estimated": {} if estimated is None else {"accuracy": estimated},
     }  # fmt: skip
     return QualityReported(**(fields | given))
+
+
+def won(kind: Any, at: int, version: str = "2", **given: Any) -> TrainingDecided:
+    """A decision on a run whose challenger has won, with all figures that a record bears; the run began at hour 4."""
+    fields: dict[str, Any] = {
+        "run_id": "run4", "rows": {"labelled": 400, "needed": 400, "train": 2_618, "holdout": 172}, "trigger": "real",
+        "metrics": {"champion": {"log_loss": 0.98, "accuracy": 0.52}, "challenger": {"log_loss": 0.39, "accuracy": 0.92}},
+        "gain": 0.4, "p_value": 0.0001, "chosen": "since the change", "duplicates": 3, "unlabelled": 120, "attempt": 1,
+        "candidates": {
+            "all": CandidateTried(rows=5_618, since=None, half_life_ms=None, metrics={"accuracy": 0.56}),
+            "weighted by recency": CandidateTried(rows=5_618, since=None, half_life_ms=9 * HOUR, metrics={"accuracy": 0.61}),
+            "since the change": CandidateTried(rows=515, since=2 * HOUR, half_life_ms=None, metrics={"accuracy": 0.92}),
+        },
+        "guardrails": {
+            "recall of late": GuardrailSeen(seen=-0.04, limit=0.9, held=True),
+            "latency": GuardrailSeen(seen=1.1, limit=5.0, held=True),
+        },
+        "classes": {"late": 101, "on time": 299}, "seconds": {"snapshot": 0.4, "train": 8.1},
+        "mlflow_run_id": "f" * 32, "dvc_revision": "d" * 40,
+    }  # fmt: skip
+    reason = "better: accuracy 0.92 against the champion's 0.52 on 172 unseen rows (McNemar p = 0.0001)"
+    return decision(kind, at, given.pop("reason", reason), version, **(fields | given))
+
+
+def word(*, approved: bool = True, **given: Any) -> ChallengerReviewed:
+    """Ana's word on the run that began at hour 4."""
+    fields: dict[str, Any] = {
+        "run_id": "run4", "model": "m", "version": "2", "approved": approved, "reason": "read it", "reviewed_by": "Ana",
+    }  # fmt: skip
+    return ChallengerReviewed(**(fields | given))
+
+
+def look(at: int, verdict: Any = "undecided", number: int = 1, **given: Any) -> PromotionReviewed:
+    """A look at version 2, which took the place of version 1."""
+    begins = {"rolled_back": "worse", "kept": "not worse", "undecided": "undecided"}[verdict]
+    gain = -0.1 if verdict == "rolled_back" else 0.1
+    fields: dict[str, Any] = {
+        "model": "m", "version": "2", "previous_version": "1", "as_of": at * HOUR, "look": number, "rows": 400,
+        "metric": "accuracy", "metrics": {"promoted": {"accuracy": 0.6 + gain}, "predecessor": {"accuracy": 0.6}},
+        "gain": gain, "low": gain - 0.05, "high": gain + 0.05, "confidence": 0.975, "verdict": verdict,
+        "reason": f"{begins}: accuracy {0.6 + gain:.4f} against the predecessor's 0.6000 on 400 rows it has served (gain)",
+    }  # fmt: skip
+    return PromotionReviewed(**(fields | given))

@@ -41,7 +41,7 @@ def test_an_open_alert_names_what_drifted_since_when_and_that_nothing_was_done()
     """An alert without a decision answers all three questions."""
     head = said(*DRIFTED)
     assert (head.tone, head.state) == ("alarm", "Drift")
-    assert head.now == "The inputs origin and temp of m version 1 no longer look like its reference."
+    assert head.now == "The inputs origin and temp of version 1 of m no longer look like its reference."
     assert head.since == "1970-01-01 02:00 UTC, 60 minutes before the end of the newest window."
     assert head.done == "Nothing yet: no training has been decided on."
     assert "2 of 3 features" in head.more
@@ -50,8 +50,10 @@ def test_an_open_alert_names_what_drifted_since_when_and_that_nothing_was_done()
 def test_what_was_done_follows_the_decisions() -> None:
     """Waiting, running, refused: each is told with its reason, and that a refusal is not the end."""
     assert (
-        "The trainer waits (40 of 200 labelled rows)."
-        in said(*DRIFTED, told.decision("waiting", 3, "waiting: 40 of 200 labelled rows (x)")).done
+        "The trainer waits for labels: 40 of 200 labelled rows."
+        in said(
+            *DRIFTED, told.decision("waiting", 3, "waiting: 40 of 200 labelled rows (x)", waits_for="rows")
+        ).done
     )
     assert (
         "A training runs since 1970-01-01 04:00 (240 labelled rows)."
@@ -89,7 +91,11 @@ def test_a_version_that_has_just_taken_over_is_not_called_well() -> None:
     assert (head.tone, head.state) == ("wait", "Replaced, not judged yet")
     assert head.now.startswith("The inputs origin and temp drifted; version 2 of m has taken over")
     assert "1970-01-01 02:00 UTC" in head.since
-    assert head.done == "Version 2 was promoted on 1970-01-01 04:00 (better: 0.7 against 0.5)."
+    assert head.done == (
+        "Version 2 was promoted on 1970-01-01 04:00 (better: 0.7 against 0.5). "
+        "Version 2 is under review against version 1: too few of its rows are labelled for a look yet."
+    )
+    assert head.phase == "under review"
 
 
 def test_a_closed_alert_is_remembered_as_last_time() -> None:
@@ -103,9 +109,9 @@ def test_a_closed_alert_is_remembered_as_last_time() -> None:
     head = said(*DRIFTED, *promoted)
     assert head.state == "Steady"
     assert head.since == "1970-01-01 04:00 UTC, when version 2 took over."
-    assert (
-        head.done
-        == "Nothing is needed. Last time, since 1970-01-01 02:00 UTC: Version 2 was promoted on 1970-01-01 04:00 (better)."
+    assert head.done.startswith(
+        "Nothing is needed. Last time (the inputs origin and temp look different, since 1970-01-01 02:00 UTC): "
+        "Version 2 was promoted on 1970-01-01 04:00 (better)."
     )
 
 
@@ -123,11 +129,11 @@ def test_concept_drift_comes_before_drift_of_inputs() -> None:
     assert head.state == "Concept drift"
     assert (
         head.now
-        == "The same inputs mean something else to m version 1 than they did: error 0.4 -> 0.6 over 193 labelled rows."
+        == "Version 1 of m makes more errors than it did: the same inputs mean something else now (error 0.4 -> 0.6 over 193 labelled rows)."
     )
     assert head.more == (
         "Its inputs or outputs no longer look like its reference either. "
-        "In the newest judged window 2 of 3 features have drifted: the inputs origin and temp."
+        "2 of 3 features have drifted in the newest judged window: the inputs origin and temp."
     )
 
 
@@ -154,8 +160,11 @@ def test_a_rollback_is_told_with_its_reason() -> None:
         told.change("1", 6, "rolled_back", "2", reason="complaints"),
     )
     assert head.state == "Rolled back"
-    assert head.now.startswith("Version 2 was taken back: version 1 of m serves again")
-    assert head.done == "Complaints."
+    assert head.now == "Version 2 was taken back by hand; version 1 of m serves again."
+    assert head.since == "1970-01-01 06:00 UTC."
+    assert head.done.endswith(
+        "Version 2 was rolled back by hand on 1970-01-01 06:00 (complaints; version 1 serves again)."
+    )
 
 
 def test_an_accepted_reference_is_an_answer() -> None:

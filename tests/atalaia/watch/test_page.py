@@ -60,7 +60,7 @@ async def test_the_three_answers_are_in_sight(browser: chromium.Browser, driftin
     """Without scrolling, and never sideways: what is wrong, since when, and what was done; no other host is asked."""
     async with opened(browser, drifting, width) as page:
         assert await page.run("document.querySelector('h1').textContent") == (
-            "The inputs origin and temp of m version 1 no longer look like its reference."
+            "The inputs origin and temp of version 1 of m no longer look like its reference."
         )
         answers = await page.run("document.getElementById('answers').innerText")
         assert "1970-01-01 06:00 UTC" in answers
@@ -106,7 +106,7 @@ async def test_the_keyboard_is_enough(browser: chromium.Browser, drifting: Any) 
     """Tab goes in reading order from the skip link on; Enter on a tile shows its charts, and the focus stays."""
     async with opened(browser, drifting) as page:
         order = []
-        for _ in range(4):
+        for _ in range(5):
             await page.press("Tab")
             order.append(
                 await page.run(
@@ -114,7 +114,8 @@ async def test_the_keyboard_is_enough(browser: chromium.Browser, drifting: Any) 
                 )
             )
         assert order[0] == "skip Skip to what is wrong now"
-        assert order[1:3] == ["tile drifted origin", "tile drifted temp"]
+        assert order[1].strip() == "All steps"
+        assert order[2:4] == ["tile drifted origin", "tile drifted temp"]
         assert await page.run("getComputedStyle(document.activeElement).outlineStyle") == "solid", (
             "the focus is seen"
         )
@@ -125,12 +126,96 @@ async def test_the_keyboard_is_enough(browser: chromium.Browser, drifting: Any) 
         assert "No distribution" in await page.run("document.querySelector('.row').textContent")
 
 
+ASKS = told.won(
+    "waiting",
+    9,
+    waits_for="approval",
+    reason="waiting for approval: better: accuracy 0.92 against the champion's 0.52",
+)
+
+
+@WIDTHS
+async def test_a_persons_turn_is_in_sight(browser: chromium.Browser, drifting: Any, width: int) -> None:
+    """A winner that waits is in the first line, in the tab's title, and with its commands on the first screen."""
+    drifting.tell(ASKS)
+    async with opened(browser, drifting, width) as page:
+        assert (
+            await page.run("document.getElementById('state').textContent")
+            == "Drift: a winner waits for approval"
+        )
+        assert await page.run("document.title") == "Drift, your turn: m, Atalaia"
+        codes = "[...document.querySelectorAll('#turn code')].map((c) => c.textContent)"
+        assert await page.run(codes) == [
+            'atalaia approve m --reason "..."',
+            'atalaia refuse m --reason "..."',
+        ]
+        assert await page.run("document.getElementById('turn').getBoundingClientRect().bottom <= innerHeight")
+        assert await page.run("document.documentElement.scrollWidth <= innerWidth")
+        drifting.tell(told.word(), told.won("promoted", 10), told.change("2", 10))
+        await page.until("document.getElementById('turn').hidden")
+
+
+async def test_figures_are_there_for_who_wants_them(browser: chromium.Browser, drifting: Any) -> None:
+    """Which rows trained, the comparison and the guardrails are tables behind a step: Enter opens them, news leaves them open."""
+    drifting.tell(ASKS)
+    async with opened(browser, drifting) as page:
+        assert await page.run("document.querySelectorAll('.evidence').length") == 1
+        assert not await page.run("document.querySelector('.evidence').open")
+        await page.run("document.querySelector('.evidence summary').focus()")
+        await page.press("Enter")
+        heads = "[...document.querySelectorAll('.evidence h3')].map((h) => h.textContent)"
+        assert await page.run(heads) == [
+            "Version 2 against version 1", "Which rows trained it", "What it must not make worse", "How it was made",
+        ]  # fmt: skip
+        assert "✓ since the change" in await page.run("document.querySelector('.evidence').textContent")
+        drifting.tell(told.word(approved=False, reason="unfair"))
+        await page.until("document.querySelector('.chain').textContent.includes('By Ana: unfair')")
+        assert await page.run("document.querySelector('.evidence').open")
+
+
+async def test_rows_that_are_waited_for_are_drawn(browser: chromium.Browser, made: Any) -> None:
+    """How many labelled rows there are of those that are wanted is a bar with its words, in the first line too."""
+    made.tell(
+        told.installed(), told.window(1), told.window(3, ("temp",)), told.alert("drift", 3),
+        told.decision("waiting", 3, "waiting: 143 of about 400 labelled rows", waits_for="rows", rows={"labelled": 143, "needed": 400}),
+    )  # fmt: skip
+    async with opened(browser, made) as page:
+        bar = "(() => { const p = document.querySelector('#answers progress'); return [p.value, p.max, p.getAttribute('aria-label')] })()"
+        assert await page.run(bar) == [143, 400, "143 of 400 labelled rows"]
+        assert await page.run("document.querySelectorAll('.chain progress').length") == 1
+
+
+async def test_labels_come_first_where_they_say_what_is_wrong(
+    browser: chromium.Browser, drifting: Any
+) -> None:
+    """While the alert is of errors or of quality their charts stand before the features, in the order of Tab too."""
+    parts = "[...document.querySelectorAll('main section:not([hidden])')].map((s) => s.id)"
+    async with opened(browser, drifting) as page:
+        assert await page.run(parts) == ["headline", "features", "drift", "quality", "trail"]
+        await page.run("document.querySelectorAll('.tile')[1].focus()")
+        drifting.tell(
+            told.alert(
+                "drift",
+                10,
+                (),
+                alert_id="q",
+                kind="quality",
+                reason="ok -> drift: accuracy 0.7, 0.8 promised",
+            )
+        )
+        await page.until("document.getElementById('state').textContent.startsWith('Worse predictions')")
+        assert await page.run(parts) == ["headline", "quality", "features", "drift", "trail"]
+        assert await page.run("document.activeElement.querySelector('.name').textContent") == "temp"
+
+
 async def test_what_is_new_appears_and_the_focus_stays(browser: chromium.Browser, drifting: Any) -> None:
     """The page asks by itself; a promotion changes its first line while a tile keeps the focus."""
     async with opened(browser, drifting) as page:
         await page.run("document.querySelectorAll('.tile')[1].focus()")
         drifting.tell(told.decision("promoted", 10, "better", "3"), told.change("3", 10))
-        await page.until("document.getElementById('state').textContent === 'Replaced, not judged yet'")
+        await page.until(
+            "document.getElementById('state').textContent === 'Replaced, not judged yet: under review'"
+        )
         assert await page.run("document.activeElement.querySelector('.name').textContent") == "temp"
         assert "Version 3 was promoted" in await page.run("document.getElementById('answers').textContent")
         drifting.lose()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +17,7 @@ import httpx
 import pytest
 import told
 from aiokafka.admin import AIOKafkaAdminClient
-from atalaia.watch.reading import TOPICS, Reading
+from atalaia.watch.reading import READER, TOPICS, Reading
 from contracts.codec import encode
 from contracts.flow import load_topics
 from servicekit.broker import EmbeddedKafka, free_port
@@ -73,9 +74,17 @@ async def test_what_is_no_address_is_one_clear_line() -> None:
 
 
 def test_every_topic_that_is_read_is_one_of_the_flow() -> None:
-    """All topics are known, none is internal, and each names the model."""
+    """All topics are known, and each names the model; their files, and so README and AsyncAPI, name this reader of them."""
     for name in TOPICS:
         assert "model" in load_topics()[name].kind.__struct_fields__
+    assert {name for name, topic in load_topics().items() if READER in topic.readers} == set(TOPICS)
+
+
+def test_the_page_of_docs_names_every_topic() -> None:
+    """docs/watch.md lists exactly the topics that are read."""
+    page = (Path(__file__).parents[3] / "docs" / "watch.md").read_text(encoding="utf-8")
+    listed = page.partition("## What it reads")[2].partition("It joins no group")[0]
+    assert set(re.findall(r"`([a-z-]+)`", listed)) == set(TOPICS)
 
 
 async def until(reading: Reading, condition: Callable[[], bool]) -> None:

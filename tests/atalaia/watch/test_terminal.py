@@ -25,7 +25,7 @@ def test_the_answers_come_first(drifting: Any) -> None:
     """What is wrong, since when and what was done, then features, quality and the train of events."""
     text = printed(drifting)
     places = [text.index(each) for each in (
-        "DRIFT", "The inputs origin and temp of m version 1", "1970-01-01 06:00 UTC", "Version 2 was refused",
+        "DRIFT", "The inputs origin and temp of version 1 of m", "1970-01-01 06:00 UTC", "Version 2 was refused",
         "temp", "accuracy", "refused", "Following kafka.example:9092",
     )]  # fmt: skip
     assert places[:4] == sorted(places[:4])
@@ -43,6 +43,21 @@ def test_a_frame_fits_its_terminal(drifting: Any, width: int, lines: int) -> Non
     assert "The inputs origin and temp" in " ".join(text.split())
     if lines < 60:
         assert "more, which differ less" in text
+
+
+def test_a_persons_turn_and_the_rows_that_trained_are_said(drifting: Any) -> None:
+    """The first line names the wait, the command stands below it on the smallest terminal too; selections are a line."""
+    drifting.tell(
+        told.won("waiting", 9, waits_for="approval", reason="waiting for approval: better: 0.92 against 0.52")
+    )
+    for lines in (None, 24):
+        text = printed(drifting, lines=lines)
+        assert text.startswith(" DRIFT: a winner waits for approval")
+        assert 'atalaia approve m --reason "..."' in text
+        assert lines is None or len(text.splitlines()) <= lines
+    text = " ".join(printed(drifting).split())
+    assert "which rows trained it: all 5,618 from the beginning 0.56; weighted by recency" in text
+    assert "✓ since the change 515 since 1970-01-01 02:00 0.92" in text
 
 
 def test_no_name_commands_the_terminal(made: Any) -> None:

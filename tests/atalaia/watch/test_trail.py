@@ -7,7 +7,7 @@ from typing import Any
 import told
 from atalaia.watch.domain.memory import Memories
 from atalaia.watch.domain.trail import Chain, trail
-from contracts.events import ChallengerReviewed, PromotionReviewed, TrainingRequested
+from contracts.events import PromotionReviewed, TrainingRequested
 
 
 def chains(*events: Any) -> list[Chain]:
@@ -73,7 +73,10 @@ def test_an_automatic_rollback_belongs_to_the_promotion_it_undoes() -> None:
         told.change("1", 7, "rolled_back", "2", reason="worse in production"),
     )  # fmt: skip
     assert steps(chain) == [(3, "alert"), (4, "promoted"), (6, "does worse"), (7, "rolled back")]
-    assert chain.steps[-1].version == "1"
+    assert (chain.steps[-1].version, chain.steps[-1].words) == (
+        "2",
+        "By hand: worse in production; version 1 serves again.",
+    )
 
 
 def test_a_rollback_by_hand_and_a_training_asked_for_are_chains_of_their_own() -> None:
@@ -87,19 +90,8 @@ def test_a_rollback_by_hand_and_a_training_asked_for_are_chains_of_their_own() -
     )  # fmt: skip
     assert asked.title == "A training that was asked for"
     assert [step.words for step in asked.steps] == ["New labels by Ana.", "Not better."]
+    assert not asked.open
     assert (rollback.title, steps(rollback)) == ("Back to an earlier version", [(2, "rolled back")])
-
-
-def test_a_persons_word_follows_the_wait_for_it() -> None:
-    """An approval stands behind the decision that waited for it."""
-    word = ChallengerReviewed(
-        run_id="run4", model="m", version="2", approved=True, reason="looks right", reviewed_by="Ana"
-    )
-    (chain,) = chains(
-        told.alert("drift", 3), told.decision("waiting", 4, "won", "2", waits_for="approval"), word
-    )
-    assert steps(chain) == [(3, "alert"), (4, "waiting"), (4, "approved")]
-    assert chain.steps[-1].words == "By Ana: looks right."
 
 
 def test_an_answer_to_several_alerts_stands_in_each() -> None:

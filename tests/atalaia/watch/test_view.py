@@ -8,7 +8,7 @@ import msgspec
 import told
 from atalaia.watch.domain.choosing import choices, chosen
 from atalaia.watch.domain.memory import Memories
-from atalaia.watch.domain.view import MOST_FEATURES, View, view
+from atalaia.watch.domain.view import MOST_FEATURES, MOST_STEPS, View, view
 
 
 def seen(*events: Any) -> View:
@@ -97,6 +97,16 @@ def test_very_many_features_are_cut_and_counted() -> None:
     shown = seen(told.installed(), told.window(1, features=features))
     assert (len(shown.tiles), shown.left_out, len(shown.series)) == (MOST_FEATURES, 50, MOST_FEATURES)
     assert "f0" not in shown.series
+
+
+def test_of_very_many_steps_the_first_and_the_newest_are_shown() -> None:
+    """An alert that is refused for weeks keeps its beginning and its end, and says how much is left out."""
+    refused = [told.decision("refused", at, f"not better {at}", str(at)) for at in range(4, 304)]
+    (chain,) = seen(told.alert("drift", 3), *refused).trail
+    assert len(chain.steps) == MOST_STEPS + 1
+    assert [step.what for step in chain.steps[:2]] == ["alert", "and more"]
+    assert chain.steps[1].words == "277 steps in between are left out."
+    assert chain.steps[-1].version == "303"
 
 
 def test_a_view_of_hardly_anything_can_be_encoded() -> None:

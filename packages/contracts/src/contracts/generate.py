@@ -88,6 +88,7 @@ def asyncapi(topics: list[Topic]) -> dict[str, Any]:
             "address": topic.name,
             "description": topic.description,
             "messages": {topic.event: {"$ref": f"#/components/messages/{topic.name}"}},
+            **({"x-readers": topic.readers} if topic.readers else {}),  # outside of the platform: no operations of it
             "bindings": {
                 "kafka": {
                     "partitions": PARTITIONS if topic.partitioned else 1,

@@ -24,6 +24,7 @@ from servicekit.topic_log import FETCH_BYTES
 
 from atalaia.watch.domain.memory import KEEP_WINDOWS, Memories
 
+READER = "atalaia watch"  # as the topics' files name it
 TOPICS = (
     "model-events", "drift-reports", "drift-alerts", "concept-reports", "quality-reports", "training-runs",
     "training-requests", "references", "challengers", "approvals", "promotion-reviews",

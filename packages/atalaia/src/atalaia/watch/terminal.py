@@ -13,9 +13,11 @@ from rich.text import Text
 from atalaia.drift.explain import chance, make_table, when
 from atalaia.drift.plots import Signs, number, signs_for, sparkline
 from atalaia.watch.domain.choosing import choices, chosen
-from atalaia.watch.domain.facts import metric_name
+from atalaia.watch.domain.evidence import MUST_NOT, WHICH_ROWS
+from atalaia.watch.domain.steps import Step
 from atalaia.watch.domain.trail import Chain
 from atalaia.watch.domain.view import View, view
+from atalaia.watch.domain.words import metric_name
 from atalaia.watch.reading import Reading, Watching
 
 STYLES = {"alarm": "bold red", "wait": "bold yellow", "good": "bold green", "none": "bold", "plain": ""}
@@ -83,10 +85,15 @@ def _headline(shown: View, *, figures: bool) -> RenderableType:
     for what, words in (("since", head.since), ("done", head.done)):
         if words:
             table.add_row(Text(what, style="dim"), Text(clean(words)))
+    if head.turn is not None:
+        table.add_row(Text("your turn", style=style), Text(clean(head.turn.words), style="bold"))
+        for command in head.turn.commands:
+            table.add_row("", Text(clean(command), style="bold cyan"))
     if figures and shown.facts:
         said = "; ".join(f"{fact.value} ({fact.label})" for fact in shown.facts)
         table.add_row(Text("figures", style="dim"), Text(clean(said), style="dim"))
-    return Group(Text(head.state.upper(), style=style), table)
+    phase = f": {head.phase}" if head.phase else ""
+    return Group(Text(f"{head.state.upper()}{phase}", style=style), table)
 
 
 def _features(shown: View, room: int, signs: Signs, width: int) -> RenderableType:
@@ -168,8 +175,19 @@ def _trail(chains: Sequence[Chain], room: int) -> RenderableType:
                 clean(step.version or ""),
                 Text(clean(step.words)),
             )
+            for line in _figures(step):
+                table.add_row("", "", "", Text(clean(line), style="dim"))
         left -= len(chain.steps) + 1
     return table if chains else Text("Nothing has happened so far.", style="dim")
+
+
+def _figures(step: Step) -> list[str]:
+    """Which rows trained, and what a challenger must not do, a line each; the rest stands in the words."""
+    return [
+        f"{table.title.lower()}: {'; '.join(' '.join(filter(None, row)) for row in table.rows)}"
+        for table in step.evidence
+        if table.columns and table.title in (WHICH_ROWS, MUST_NOT)
+    ]
 
 
 def _status(watching: Watching) -> Text:

@@ -24,7 +24,7 @@ def choices(memories: Memories) -> list[Choice]:
     found = []
     for memory in memories.models.values():
         head = headline(memory, trail(memory))
-        found.append(Choice(memory.model, head.tone, head.state))
+        found.append(Choice(memory.model, head.tone, head.short))
     return sorted(found, key=lambda c: (URGENT[c.tone], c.model))
 
 

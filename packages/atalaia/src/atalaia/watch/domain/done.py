@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from atalaia.drift.explain import when
 from atalaia.drift.history import Alert
-from atalaia.watch.domain.steps import Step
+from atalaia.watch.domain.steps import APPROVAL, APPROVED, LABELS, NOT_APPROVED, SCORES, SHADOW, Step
 from atalaia.watch.domain.trail import Chain
+from atalaia.watch.domain.words import utc
 
 MOST_REFUSALS = 2
 BRACKETS = re.compile(r" ?\([^()]*\)")
-PENDING = {"waiting", "training", "promoted", "refused", "failed"}
+WORDS = (APPROVED, NOT_APPROVED)
+PENDING = {"waiting", LABELS, SHADOW, APPROVAL, "training", "promoted", "refused", "failed"}
 
 
 def answers_to(alerts: Iterable[Alert], chains: Sequence[Chain]) -> str:
@@ -36,18 +38,47 @@ def done(chain: Chain) -> str:
         else [f"{len(came_to_nothing) - 1} trainings came to nothing."]
     )
     skipped = came_to_nothing[:-1] if told else []
-    told += [said for step in chain.steps if step not in skipped and (said := _said(step))]
+    told += [said for step in chain.steps if step not in skipped and (said := told_of(step))]
+    told.append(_goes_on(chain))
+    return " ".join(filter(None, told))
+
+
+def _goes_on(chain: Chain) -> str:
+    """What is not over yet; of an alert that is closed only a winner that waits."""
     pending = [s for s in chain.steps if s.what in PENDING]
-    if pending and pending[-1].what == "training":
-        told.append(f"A training runs since {when(pending[-1].at)}{_why(pending[-1])}.")
-    elif pending and pending[-1].what == "waiting":
-        told.append(f"The trainer waits{_why(pending[-1])}.")
-    elif pending and pending[-1].what == "refused" and chain.open:
-        told.append("The trainer tries again once more rows are labelled.")
-    return " ".join(told)
+    if not pending:
+        return ""
+    last, version = pending[-1], f"Version {pending[-1].version}"
+    word = next((s for s in reversed(chain.steps) if s.what in WORDS and s.version == last.version), None)
+    match last.what:
+        case "waiting for approval" if word is not None:
+            return f"{version} was {word.what} {_lower(word.words)}; the trainer has not acted on it yet."
+        case "waiting for approval":
+            return f"{version} has won its challenge{_why(last)} and waits for approval."
+        case "in shadow":
+            why, _, then = BRACKETS.sub("", last.words).partition(SCORES)
+            scores = f"; since {utc(last.at)} it scores{then}" if then else "."
+            return f"{version} has won its challenge ({_lower(why)}){scores}"
+    if not chain.open:
+        return ""
+    match last.what:
+        case "training":
+            return f"A training runs since {when(last.at)}{_why(last)}."
+        case "waiting for labels":
+            return f"The trainer waits for labels: {_lower(BRACKETS.sub('', last.words))}."
+        case "waiting":
+            return f"The trainer waits{_why(last)}."
+        case "refused":
+            return "The trainer tries again once more rows are labelled."
+    return ""
 
 
-def _said(step: Step) -> str:
+def told_of(step: Step) -> str:
+    """A step that is an answer as a sentence; empty for any other.
+
+    >>> told_of(Step(0, "rolled back", "By hand: complaints; version 1 serves again.", "wait", "2"))
+    'Version 2 was rolled back by hand on 1970-01-01 00:00 (complaints; version 1 serves again).'
+    """
     who = f"Version {step.version}" if step.version else "A training"
     match step.what:
         case "refused" | "promoted":
@@ -55,7 +86,8 @@ def _said(step: Step) -> str:
         case "failed":
             return f"A training failed on {when(step.at)}{_why(step)}."
         case "rolled back":
-            return f"Version {step.version} serves again since {when(step.at)}{_why(step)}."
+            how, _, why = _lower(BRACKETS.sub("", step.words)).partition(": ")
+            return f"{who} was rolled back {how} on {when(step.at)} ({why})."
         case "accepted":
             return step.words
         case _:
@@ -64,5 +96,10 @@ def _said(step: Step) -> str:
 
 def _why(step: Step) -> str:
     """The reason in brackets, without what is in brackets in it: the train of events has it in full."""
-    words = BRACKETS.sub("", step.words).strip().rstrip(".")
-    return f" ({words[:1].lower()}{words[1:]})" if words else ""
+    words = _lower(BRACKETS.sub("", step.words))
+    return f" ({words})" if words else ""
+
+
+def _lower(words: str) -> str:
+    words = words.strip().rstrip(".")
+    return f"{words[:1].lower()}{words[1:]}"

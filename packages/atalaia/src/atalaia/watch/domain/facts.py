@@ -10,12 +10,7 @@ from contracts.events import WindowTested
 from atalaia.drift.explain import when
 from atalaia.drift.plots import number, share
 from atalaia.watch.domain.memory import Memory
-from atalaia.watch.domain.words import utc
-
-METRIC_NAMES = {
-    "accuracy": "accuracy", "log_loss": "log loss", "auc": "ROC AUC", "f1": "F1", "balanced_accuracy": "balanced accuracy",
-    "pr_auc": "PR AUC", "brier": "Brier score", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²", "mape": "MAPE",
-}  # fmt: skip
+from atalaia.watch.domain.words import metric_name, utc
 
 
 class Fact(msgspec.Struct, frozen=True):
@@ -31,11 +26,6 @@ def facts(memory: Memory, judged: WindowTested | None, metrics: Sequence[str]) -
     return [fact for fact in found if fact is not None]
 
 
-def metric_name(metric: str) -> str:
-    """As people write it."""
-    return METRIC_NAMES.get(metric, metric.replace("_", " "))
-
-
 def _serving(memory: Memory) -> Fact | None:
     change = memory.serving
     if change is None:
@@ -44,7 +34,7 @@ def _serving(memory: Memory) -> Fact | None:
         f"serves since {utc(change.effective_from)}" if change.effective_from else "serves from the beginning"
     )
     shadow = memory.challenger.version if memory.challenger else None
-    beside = f"; version {shadow} shadows it" if shadow not in (None, change.version) else ""
+    beside = f" (version {shadow} shadows it)" if shadow not in (None, change.version) else ""
     return Fact(f"version {change.version}", f"{begins}{beside}")
 
 

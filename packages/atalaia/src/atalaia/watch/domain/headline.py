@@ -3,36 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
-import msgspec
+from msgspec.structs import replace
 
 from atalaia.drift.history import Alert
+from atalaia.watch.domain.answers import GRAVEST, Headline, what
 from atalaia.watch.domain.done import answers_to, done
 from atalaia.watch.domain.memory import Memory
-from atalaia.watch.domain.trail import Chain
-from atalaia.watch.domain.windows import is_judged, judged_of, spoken
-from atalaia.watch.domain.words import changed, lasting, plain, sentence, strongest, utc
+from atalaia.watch.domain.pending import review_of, turn_of, under_review
+from atalaia.watch.domain.steps import APPROVAL, APPROVED, LABELS, NOT_APPROVED, SHADOW
+from atalaia.watch.domain.takeover import last_rollback, not_judged, worse
+from atalaia.watch.domain.trail import Chain, last_move
+from atalaia.watch.domain.windows import is_judged, own, spoken
+from atalaia.watch.domain.words import changed, lasting, sentence, strongest, utc
 
-Tone = Literal["alarm", "wait", "good", "none"]
-GRAVEST = {"quality": 0, "real": 1, "virtual": 2}
+PHASES = {
+    "waiting": "a training waits", LABELS: "waiting for labels", "training": "a training runs", SHADOW: "a winner is tried on live traffic",
+    APPROVAL: "a winner waits for approval", APPROVED: "a winner is approved", NOT_APPROVED: "a winner is not approved",
+    "refused": "a training was refused", "failed": "a training failed",
+}  # fmt: skip
 STATES = {"quality": "Worse predictions", "real": "Concept drift", "virtual": "Drift"}
 
 
-class Headline(msgspec.Struct, frozen=True):
-    """``state`` in a word or two, then three answers in plain words: ``now`` in a sentence, with ``more`` to it,
-    ``since`` and ``done``."""
-
-    tone: Tone
-    state: str
-    now: str
-    more: str
-    since: str
-    done: str
-
-
 def headline(memory: Memory, chains: Sequence[Chain]) -> Headline:
-    """What the topics say of a model, in the order of what matters most."""
+    """What the topics say of a model, in the order of what matters most, and whether it is a person's turn."""
+    head = _as_judged(memory, chains)
+    turn, review, tone = turn_of(memory), review_of(memory), head.tone
+    last = last_move(memory, chains)
+    phase = PHASES.get(last.what, "") if last else "under review" if under_review(memory) else ""
+    if turn is not None and tone in ("good", "none"):
+        tone = "wait"
+    progress = last.progress if last else None
+    return replace(
+        head, tone=tone, done=f"{head.done} {review}".strip(), phase=phase, turn=turn, progress=progress
+    )
+
+
+def _as_judged(memory: Memory, chains: Sequence[Chain]) -> Headline:
     windows = spoken(memory)
     version = memory.serving.version if memory.serving else windows[-1].version if windows else None
     if version is None:
@@ -40,83 +47,46 @@ def headline(memory: Memory, chains: Sequence[Chain]) -> Headline:
             "none", "Nothing yet", f"No version of {memory.model} serves or was judged so far.", "", "", ""
         )
     opened = sorted((a for a in memory.alerts if a.open), key=lambda a: GRAVEST.get(a.opening.kind, 3))
-    own = [alert for alert in opened if alert.version == version]
-    if own:
-        return _alerted(memory, own, chains)
-    if not judged_of(windows, version):
-        return _not_judged(memory, version, opened, chains)
+    alerts = [alert for alert in opened if alert.version == version]
+    if memory.looks and memory.looks[-1].verdict == "rolled_back":
+        return worse(memory, chains)
+    if alerts:
+        return _alerted(memory, alerts, chains)
+    if not own(memory, windows):
+        return not_judged(memory, version, opened, chains)
     if windows[-1].state == "warning" and windows[-1].version == version:
         return _warned(memory, version)
     return _steady(memory, version, chains)
 
 
-def _alerted(memory: Memory, own: Sequence[Alert], chains: Sequence[Chain]) -> Headline:
-    first, *others = own
+def _alerted(memory: Memory, alerts: Sequence[Alert], chains: Sequence[Chain]) -> Headline:
+    first, *others = alerts
     since = first.changes[-1].since
-    recovered = all(alert.state == "recovered" for alert in own)
+    recovered = all(alert.state == "recovered" for alert in alerts)
     more = []
     if first.opening.kind != "virtual" and any(alert.opening.kind == "virtual" for alert in others):
         more.append("Its inputs or outputs no longer look like its reference either.")
-    judged = judged_of(spoken(memory), first.version)
+    judged = own(memory, spoken(memory))
     if recovered:
         more.append("The newest window is quiet again; a few more, and the alert is closed.")
     elif judged:
         drifted = [name for name, f in judged[-1].features.items() if f.drifted]
         new = first.opening.kind != "virtual" and drifted
         names = f": {changed(strongest(judged[-1].features, drifted))}" if new else ""
+        quiet = "Its inputs and outputs look as they should: " if not drifted else ""
         more.append(
-            f"In the newest judged window {len(drifted)} of {len(judged[-1].features)} features have drifted{names}."
+            f"{quiet}{len(drifted)} of {len(judged[-1].features)} features have drifted in the newest judged window{names}."
         )
     ago = memory.newest - since
     return Headline(
         tone="wait" if recovered else "alarm",
         state="Quiet again" if recovered else STATES.get(first.opening.kind, "Alert"),
-        now=_what(first, f"{memory.model} version {first.version}"),
+        now=what(first, f"version {first.version} of {memory.model}"),
+        kind=first.opening.kind,
         more=" ".join(more),
         since=f"{utc(since)}{f', {lasting(ago)} before the end of the newest window' if ago > 0 else ''}.",
-        done=answers_to(own, chains),
+        done=f"{last_rollback(memory)} {answers_to(alerts, chains)}".strip(),
     )
-
-
-def _what(alert: Alert, whose: str) -> str:
-    opening, reason = alert.opening, plain(alert.opening.reason)
-    if opening.kind == "real":
-        return sentence(
-            f"the same inputs mean something else to {whose} than they did: {reason.partition(';')[0]}"
-        )
-    if opening.kind == "quality":
-        return sentence(f"the predictions of {whose} are worse than expected: {reason}")
-    names = strongest(opening.features)
-    if not names:
-        return sentence(
-            f"all features of {whose} together no longer look like its reference, though none does alone"
-        )
-    return sentence(f"{changed(names)} of {whose} no longer look{'s' * (len(names) == 1)} like its reference")
-
-
-def _not_judged(memory: Memory, version: str, opened: Sequence[Alert], chains: Sequence[Chain]) -> Headline:
-    change = memory.serving
-    at = change.effective_from if change else 0
-    whose = f"version {version} of {memory.model}"
-    since = f"{utc(at)}." if at else "The beginning."
-    if change is not None and change.action == "rolled_back":
-        now = (
-            f"Version {change.previous_version} was taken back: {whose} serves again, and is not judged yet."
-        )
-        return Headline(
-            "wait", "Rolled back", now, "", since, sentence(plain(change.reason) or "no reason was given")
-        )
-    if opened:
-        first = opened[0]
-        names = strongest(first.opening.features)
-        what = f"{changed(names)} drifted" if names else _what(first, f"version {first.version}").rstrip(".")
-        return Headline(
-            "wait", "Replaced, not judged yet",
-            sentence(f"{what}; {whose} has taken over, and none of its windows has been judged yet"), "",
-            f"{utc(first.changes[-1].since)}; version {version} took over {utc(at)}.", answers_to(opened, chains),
-        )  # fmt: skip
-    now = f"{sentence(whose)[:-1]} serves, and none of its windows has been judged yet."
-    return Headline("none", "Not judged yet", now, "", since, "Nothing was needed so far.")
 
 
 def _warned(memory: Memory, version: str) -> Headline:
@@ -127,13 +97,13 @@ def _warned(memory: Memory, version: str) -> Headline:
     )
     return Headline(
         "wait", "Warning", now, "So few windows are no alert yet.", f"{utc(window.window_start)}.",
-        "Nothing yet: trainings begin with an alert.",
+        f"{last_rollback(memory)} Nothing yet: trainings begin with an alert.".strip(),
     )  # fmt: skip
 
 
 def _steady(memory: Memory, version: str, chains: Sequence[Chain]) -> Headline:
     windows = spoken(memory)
-    judged = judged_of(windows, version)
+    judged = own(memory, windows)
     now = f"Nothing is wrong: what {memory.model} version {version} sees and says looks like its reference."
     if judged[-1].status == "drift":
         now = (
@@ -141,18 +111,31 @@ def _steady(memory: Memory, version: str, chains: Sequence[Chain]) -> Headline:
         )
     few = windows[-1].rows if not is_judged(windows[-1]) else None
     at, why = judged[0].window_start, "with the first window that is remembered"
-    if memory.serving is not None and memory.serving.effective_from > 0:
-        at, why = memory.serving.effective_from, f"when version {version} took over"
+    if memory.since > 0:
+        at, why = memory.since, f"when version {version} took over"
     closed = [a for a in memory.alerts if not a.open and a.version == version and a.opening.state == "drift"]
     if closed and closed[0].changes[-1].window_end > at:
         at, why = closed[0].changes[-1].window_end, "when the last alert was closed"
-    answered = next((chain for chain in chains if chain.answers), None)
-    last = f" Last time, since {utc(answered.since)}: {done(answered)}" if answered else ""
     return Headline(
         tone="good" if judged[-1].status == "ok" else "wait",
         state="Steady" if judged[-1].status == "ok" else "Drifted, no alert",
         now=now,
         more=f"The newest window has {few:,} rows, too few to be judged." if few is not None else "",
         since=f"{utc(at)}, {why}.",
-        done=f"Nothing is needed.{last}",
+        done=_going_on(chains) or _last_time(chains),
     )
+
+
+def _going_on(chains: Sequence[Chain]) -> str:
+    """Of a training that nothing about the model asks for, or whose alert is closed."""
+    current = (chain for chain in chains if chain.open or chain.waits)
+    return " ".join(filter(None, map(done, current)))
+
+
+def _last_time(chains: Sequence[Chain]) -> str:
+    answered = next((chain for chain in chains if chain.answers), None)
+    if answered is None:
+        return "Nothing is needed."
+    title = f"{answered.title[:1].lower()}{answered.title[1:]}"
+    since = f", since {utc(answered.since)}" if answered.since else ""
+    return f"Nothing is needed. Last time ({title}{since}): {done(answered)}"

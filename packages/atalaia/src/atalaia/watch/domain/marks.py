@@ -24,7 +24,11 @@ def marks_of(memory: Memory) -> list[Mark]:
     ]
     for change in memory.changes.values():
         if change.effective_from and change.action != "installed":
-            words = f"version {change.version} {change.action.replace('_', ' ')}"
+            words = f"version {change.version} promoted"
+            if change.action == "rolled_back":
+                words = (
+                    f"version {change.previous_version} rolled back, version {change.version} serves again"
+                )
             found.append(Mark(change.effective_from, change.action, words))
     told = {(c.version, c.effective_from) for c in memory.changes.values()}
     for d in memory.decisions.values():

@@ -57,7 +57,8 @@ class Memory:
     """The last revision; without segments, classes and confusion."""
     concepts: dict[tuple[int, str], ConceptTested] = field(default_factory=dict)
     changes: dict[tuple[int, str, str], ModelChanged] = field(default_factory=dict)
-    decisions: dict[tuple[str, str], TrainingDecided] = field(default_factory=dict)
+    decisions: dict[tuple[str, str, str], TrainingDecided] = field(default_factory=dict)
+    """By run, decision and what it waits for: each word on a run, in the order in which they came."""
     reviews: dict[tuple[str, int], PromotionReviewed] = field(default_factory=dict)
     approvals: dict[str, ChallengerReviewed] = field(default_factory=dict)
     requests: dict[str, TrainingRequested] = field(default_factory=dict)
@@ -70,6 +71,27 @@ class Memory:
     def serving(self) -> ModelChanged | None:
         """Who serves, by the last word of ``model-events``."""
         return next(reversed(self.changes.values()), None)
+
+    @property
+    def since(self) -> int:
+        """From which event time on the version serves that does; 0: from the beginning, or none does."""
+        return self.serving.effective_from if self.serving else 0
+
+    @property
+    def runs(self) -> dict[str, TrainingDecided]:
+        """The last word on each training, in the order in which they came."""
+        found: dict[str, TrainingDecided] = {}
+        for decision in self.decisions.values():
+            last(found, decision.run_id, decision, len(self.decisions))
+        return found
+
+    @property
+    def looks(self) -> list[PromotionReviewed]:
+        """The looks at the version that serves, since it does, oldest first."""
+        serving = self.serving
+        version = serving.version if serving else None
+        found = [r for r in self.reviews.values() if r.version == version and r.as_of > self.since]
+        return sorted(found, key=lambda look: look.as_of)
 
     @property
     def alerts(self) -> list[Alert]:
@@ -95,7 +117,7 @@ class Memory:
                 changes = [*self._alerts.get(event.alert_id, []), bare_of_shapes(event)]
                 last(self._alerts, event.alert_id, changes[:1] + changes[1:][-self.keep :])
             case TrainingDecided():
-                last(self.decisions, (event.run_id, event.decision), event)
+                last(self.decisions, (event.run_id, event.decision, event.waits_for or ""), event)
             case ModelChanged():
                 last(self.changes, (event.effective_from, event.version, event.action), event)
             case ChallengerChanged():

@@ -9,7 +9,20 @@ from contracts.events import ModelChanged, PromotionReviewed, TrainingDecided
 
 from atalaia.drift.history import SHORT, Alert
 from atalaia.watch.domain.memory import Memory
-from atalaia.watch.domain.steps import Step, accepted, alert_changed, decided, reviewed, said, serves
+from atalaia.watch.domain.runs import of_run, told_once
+from atalaia.watch.domain.steps import (
+    APPROVAL,
+    APPROVED,
+    LABELS,
+    NOT_APPROVED,
+    SHADOW,
+    Step,
+    accepted,
+    alert_changed,
+    asked,
+    reviewed,
+    serves,
+)
 from atalaia.watch.domain.words import changed, sentence, strongest
 
 KINDS = {
@@ -19,6 +32,9 @@ KINDS = {
 }
 OTHERS = {"schedule": "A training by the schedule", "manual": "A training that was asked for"}
 ANSWERS = ("promoted", "refused", "failed", "accepted", "rolled back")
+WINNERS = (SHADOW, APPROVAL, APPROVED, NOT_APPROVED)
+MOVES = ("training", "waiting", LABELS, *WINNERS, "promoted", "refused", "failed")
+ASIDE = ("under review", "kept", "does worse")  # what is said of a version that serves already
 
 
 class Chain(msgspec.Struct):
@@ -44,36 +60,70 @@ class Chain(msgspec.Struct):
         """What was done about it, oldest first."""
         return [step for step in self.steps if step.what in ANSWERS]
 
+    @property
+    def move(self) -> Step | None:
+        """What the trainer did last."""
+        return next((step for step in reversed(self.steps) if step.what in MOVES), None)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a winner of it is not over yet."""
+        return self.move is not None and self.move.what in WINNERS
+
 
 def trail(memory: Memory) -> list[Chain]:
     """All chains, the newest first, each with its steps in order."""
     chains = {alert.id: _of_alert(alert) for alert in reversed(memory.alerts)}
     promoted: dict[str, Chain] = {}
-    for decision in _told_once(memory.decisions.values()):
-        chain = chains.get(decision.alert_id) or _of_training(memory, decision)
-        chains[decision.alert_id] = chain
-        chain.steps.append(decided(decision))
-        if decision.decision == "promoted" and decision.challenger_version is not None:
-            promoted[decision.challenger_version] = chain
-        for other in decision.answers:
-            if other in chains and other != decision.alert_id and decision.decision in ANSWERS:
-                chains[other].steps.append(decided(decision))
+    runs: dict[str, list[TrainingDecided]] = {}
+    for decision in told_once(memory.decisions.values()):
+        runs.setdefault(decision.run_id, []).append(decision)
+    for run in runs.values():
+        _train(memory, run, chains, promoted)
+    for request in memory.requests.values():
+        if request.request_id not in chains and not _answered(memory, request.request_id):
+            chain = Chain(
+                request.request_id, "manual", OTHERS["manual"], 0, None, True, [asked(request, memory.newest)]
+            )
+            chains[request.request_id] = chain
     for reference in memory.accepted.values():
         if reference.alert_id in chains:
             chains[reference.alert_id].steps.append(accepted(reference))
-    for decision in memory.decisions.values():
-        word = memory.approvals.get(decision.run_id)
-        if word is not None and decision.waits_for == "approval" and decision.alert_id in chains:
-            chains[decision.alert_id].steps.append(said(word, decision.as_of))
     for review in _last_looks(memory.reviews.values()):
         if review.version in promoted:
             promoted[review.version].steps.append(reviewed(review))
     for change in memory.changes.values():
-        _serve(change, chains, promoted)
+        _serve(memory, change, chains, promoted)
     for chain in chains.values():
         chain.steps.sort(key=lambda step: step.at)  # stable: of one moment in the order of their making
         chain.came = _came(chain)
     return sorted(chains.values(), key=lambda chain: (chain.at, chain.since), reverse=True)
+
+
+def last_move(memory: Memory, chains: Iterable[Chain]) -> Step | None:
+    """What the trainer did last about whatever is open; None where that was a promotion, or nothing is."""
+    serving = memory.serving.version if memory.serving else None
+    own = [c for c in chains if c.waits or (c.open and (c.kind in OTHERS or c.version == serving))]
+    moves = [chain.move for chain in own if chain.move is not None]
+    last = max(moves, key=lambda step: step.at, default=None)
+    return None if last is None or last.what == "promoted" else last
+
+
+def _train(
+    memory: Memory, run: list[TrainingDecided], chains: dict[str, Chain], promoted: dict[str, Chain]
+) -> None:
+    """All words on one run: in the chain of what asked for it, and without the figures in those that it answers too."""
+    last, steps = run[-1], of_run(run, memory.approvals.get(run[-1].run_id))
+    chain = chains.get(last.alert_id) or _of_training(memory, last)
+    chains[last.alert_id] = chain
+    chain.steps += steps
+    if chain.kind in OTHERS:
+        chain.open = last.decision == "started" or last.waits_for in ("shadow", "approval") or _asked(last)
+    if last.decision == "promoted" and last.challenger_version is not None:
+        promoted[last.challenger_version] = chain
+    for other in last.answers:
+        if other in chains and other != last.alert_id:
+            chains[other].steps += [msgspec.structs.replace(step, evidence=[]) for step in steps]
 
 
 def _of_alert(alert: Alert) -> Chain:
@@ -93,38 +143,32 @@ def _of_training(memory: Memory, decision: TrainingDecided) -> Chain:
     chain.title = OTHERS.get(kind, f"Alert {decision.alert_id[:SHORT]}, raised before what is remembered")
     request = memory.requests.get(decision.alert_id)
     if request is not None:
-        by = f" by {request.requested_by}" if request.requested_by else ""
-        chain.steps.append(
-            Step(decision.as_of, "asked for", sentence(f"{request.reason or 'no reason given'}{by}"))
-        )
+        chain.steps.append(asked(request, decision.as_of))
     return chain
 
 
+def _asked(last: TrainingDecided) -> bool:
+    """Whether a person still waits for an answer; a period of the schedule ends with the next one."""
+    return last.trigger == "manual" and last.decision == "waiting"
+
+
+def _answered(memory: Memory, request: str) -> bool:
+    return any(request in d.answers for d in memory.decisions.values())
+
+
 def _came(chain: Chain) -> str:
+    told = [step for step in chain.steps if step.what not in ASIDE]
     if chain.answers:
-        last = chain.answers[-1]
-        return f"version {last.version} {last.what}" if last.version else last.what
+        last = told[-1] if told[-1].what in ("training", *WINNERS) else chain.answers[-1]
+        review = [step.what for step in chain.steps if step.what in ASIDE and step.version == last.version]
+        came = f"version {last.version} {last.what}" if last.version else last.what
+        return f"{came}, {review[-1]}" if review and last.what == "promoted" else came
     last = chain.steps[-1]
     if last.what == "closed":
         return f"closed: {last.words[:1].lower()}{last.words[1:].rstrip('.')}"
-    return "nothing was done so far" if last.what == "alert" else last.what
-
-
-def _told_once(decisions: Iterable[TrainingDecided]) -> list[TrainingDecided]:
-    """Decisions in order; of one that waits for the same again and again the last."""
-    told: list[TrainingDecided] = []
-    place: dict[tuple[str, str | None], int] = {}
-    for d in decisions:
-        key = (d.alert_id, d.waits_for)
-        if d.decision != "waiting":
-            place = {known: at for known, at in place.items() if known[0] != d.alert_id}
-        elif key in place:
-            told[place[key]] = d
-            continue
-        else:
-            place[key] = len(told)
-        told.append(d)
-    return told
+    if last.what in ("alert", "asked for"):
+        return "nothing was done so far"
+    return f"version {last.version} {last.what}" if last.version and last.what in WINNERS else last.what
 
 
 def _last_looks(reviews: Iterable[PromotionReviewed]) -> list[PromotionReviewed]:
@@ -133,11 +177,13 @@ def _last_looks(reviews: Iterable[PromotionReviewed]) -> list[PromotionReviewed]
     )
 
 
-def _serve(change: ModelChanged, chains: dict[str, Chain], promoted: dict[str, Chain]) -> None:
+def _serve(
+    memory: Memory, change: ModelChanged, chains: dict[str, Chain], promoted: dict[str, Chain]
+) -> None:
     """Who came to serve, where no decision says so already; a rollback belongs to what it undoes."""
     if change.action == "promoted" and change.version in promoted:
         return
-    step = serves(change)
+    step = serves(change, by_itself=by_itself(memory, change))
     undone = promoted.get(change.previous_version or "") if change.action == "rolled_back" else None
     if undone is not None:
         undone.steps.append(step)
@@ -147,3 +193,13 @@ def _serve(change: ModelChanged, chains: dict[str, Chain], promoted: dict[str, C
         change.action, f"Version {change.version} was promoted"
     )
     chains[key] = Chain("", change.action, title, change.effective_from, change.version, False, [step])
+
+
+def by_itself(memory: Memory, change: ModelChanged) -> bool:
+    """Whether a rollback is a review's: it has that look's reason."""
+    return change.action == "rolled_back" and any(
+        look.version == change.previous_version
+        and look.verdict == "rolled_back"
+        and look.reason == change.reason
+        for look in memory.reviews.values()
+    )

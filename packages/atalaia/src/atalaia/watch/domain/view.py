@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import msgspec
 
+from atalaia.watch.domain.answers import Headline
 from atalaia.watch.domain.facts import Fact, facts
-from atalaia.watch.domain.headline import Headline, headline
+from atalaia.watch.domain.headline import headline
 from atalaia.watch.domain.marks import Mark, marks_of
 from atalaia.watch.domain.memory import Memory
 from atalaia.watch.domain.quality import Error, Quality, errors_of, metrics_of, quality_of, reports_of
 from atalaia.watch.domain.series import Series, Window, series_of, window_of
 from atalaia.watch.domain.shapes import Drawn, shapes_of
+from atalaia.watch.domain.steps import Step
 from atalaia.watch.domain.trail import Chain, trail
-from atalaia.watch.domain.windows import Tile, is_judged, judged_of, spoken, tiles
+from atalaia.watch.domain.windows import Tile, is_judged, judged_of, own, spoken, tiles
 
 MOST_FEATURES = 200
 MOST_CHAINS = 40
+MOST_STEPS = 24
 
 
 class View(msgspec.Struct, frozen=True):
@@ -46,7 +49,7 @@ def view(memory: Memory) -> View:
     chains, windows = trail(memory), spoken(memory)
     serving = memory.serving
     version = serving.version if serving else windows[-1].version if windows else None
-    judged = judged_of(windows, version) if version else []
+    judged = own(memory, windows)
     if not judged:  # a new version says nothing yet: what the one before it said last
         before = [w for w in windows if is_judged(w)]
         judged = judged_of(windows, before[-1].version) if before else []
@@ -74,5 +77,14 @@ def view(memory: Memory) -> View:
         quality=[quality_of(q, metrics) for q in quality],
         errors=errors_of(memory),
         marks=marks_of(memory),
-        trail=chains[:MOST_CHAINS],
+        trail=[_shortened(chain) for chain in chains[:MOST_CHAINS]],
     )
+
+
+def _shortened(chain: Chain) -> Chain:
+    """Of very many steps the first and the newest ones, and how many are left out between."""
+    steps, left = chain.steps, len(chain.steps) - MOST_STEPS
+    if left <= 0:
+        return chain
+    told = Step(steps[left].at, "and more", f"{left:,} steps in between are left out.")
+    return msgspec.structs.replace(chain, steps=[steps[0], told, *steps[left + 1 :]])

@@ -63,6 +63,14 @@ def judged_of(windows: Iterable[WindowTested], version: str) -> list[WindowTeste
     return [w for w in windows if w.version == version and is_judged(w)]
 
 
+def own(memory: Memory, windows: Sequence[WindowTested]) -> list[WindowTested]:
+    """The judged windows of the version that serves, since it does: what it did before it was replaced and came back is over."""
+    serving = memory.serving
+    if serving is None:
+        return judged_of(windows, windows[-1].version) if windows else []
+    return [w for w in judged_of(windows, serving.version) if w.window_end > serving.effective_from]
+
+
 def tiles(windows: Sequence[WindowTested], opened: Collection[str]) -> list[Tile]:
     """A tile a feature of the last of ``windows``, judged ones of one version: what drifted first, the strongest first."""
     if not windows:

@@ -11,6 +11,11 @@ from atalaia.drift.explain import when
 
 ID = re.compile(r"[ (]*\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}\b\)?")
 CHANGE = re.compile(r"^(ok|warning|drift|recovered) -> (ok|warning|drift|recovered): ")
+METRIC_NAMES = {
+    "accuracy": "accuracy", "log_loss": "log loss", "auc": "ROC AUC", "f1": "F1", "balanced_accuracy": "balanced accuracy",
+    "pr_auc": "PR AUC", "brier": "Brier score", "mae": "mean absolute error", "rmse": "RMSE", "r2": "R²", "mape": "MAPE",
+}  # fmt: skip
+METRIC = re.compile(r"\b(log_loss|balanced_accuracy|pr_auc)\b")
 MOST_NAMED = 4
 MS_DAY = 86_400_000
 
@@ -34,6 +39,23 @@ def plain(reason: str) -> str:
     'error 0.4 -> 0.6; virtual too'
     """
     return ID.sub("", CHANGE.sub("", reason)).strip()
+
+
+def named(reason: str, before: str | None) -> str:
+    """A reason that names the versions it speaks of by their roles, with their numbers; metrics as people write them.
+
+    >>> named("better: log_loss 0.44 against the champion's 0.46", "1")
+    "better: log loss 0.44 against version 1's 0.46"
+    """
+    if before is not None:
+        reason = reason.replace("the champion's", f"version {before}'s")
+        reason = reason.replace("the predecessor's", f"version {before}'s")
+    return METRIC.sub(lambda found: METRIC_NAMES[found[0]], reason)
+
+
+def metric_name(metric: str) -> str:
+    """As people write it."""
+    return METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
 def utc(event_time: int) -> str:

@@ -20,6 +20,9 @@ const TIME = /(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?(?: UTC)?)/;
 /** A sentence whose times stay on one line. */
 export const said = (words) => words.replaceAll(" -> ", " → ").split(TIME).map((part, i) => (i % 2 ? el("span", { class: "time" }, part) : part));
 
+/** A name that may be broken where its parts meet, rather than amid a word. */
+export const breakable = (name) => name.split(/(?<=[:_./-])/).flatMap((part, i) => (i ? [el("wbr"), part] : [part]));
+
 /** An SVG element. */
 export const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
 

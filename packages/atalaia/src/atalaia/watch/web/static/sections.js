@@ -1,7 +1,7 @@
 // The parts of the page, each from the view alone.
 
 import * as charts from "./charts.js";
-import { byId, el, replace, said, svg } from "./dom.js";
+import { breakable, byId, el, replace, said, svg } from "./dom.js";
 import { chance, effectName, metricName, number, share, when } from "./words.js";
 
 const STATES = { drifted: "▲ drifted", was: "△ drifted earlier", steady: "● steady" };
@@ -9,15 +9,39 @@ const MOST_ROWS = 3, MOST_TILES = 24, MOST_TILES_PHONE = 10, MOST_LISTED = 12, O
 
 export function headline(head) {
   byId("headline").className = `headline ${head.tone}`;
-  replace(byId("state"), head.state);
+  replace(byId("state"), head.phase ? `${head.state}: ${head.phase}` : head.state);
   replace(byId("now"), said(head.now));
   replace(byId("also"), said(head.more));
-  const answers = [["Since", head.since], ["What was done", head.done]].filter(([, words]) => words);
-  replace(byId("answers"), ...answers.flatMap(([what, words]) => [el("dt", {}, what), el("dd", {}, said(words))]));
+  const whole = head.trail ? el("a", { href: "#trail", "data-key": "to the trail" }, "All steps") : null;
+  const answers = [["Since", head.since], ["What was done", head.done, " ", whole, progress(head.progress)]].filter(([, words]) => words);
+  replace(byId("answers"), ...answers.flatMap(([what, words, ...more]) => [el("dt", {}, what), el("dd", {}, said(words), ...more)]));
+  turn(head.turn);
 }
+
+/** What waits for a person: the commands are there to be copied. */
+function turn(told) {
+  byId("turn").hidden = !told;
+  if (!told) return;
+  replace(byId("turn"), el("p", {}, el("b", {}, "Your turn. "), said(told.words)),
+    el("ul", {}, told.commands.map((command) => el("li", {}, el("code", { tabindex: 0, "data-key": command }, command)))));
+}
+
+/** How many labelled rows there are of those that are waited for. */
+const progress = (of) => (of ? el("span", { class: "progress" }, el("progress", { max: of[1], value: Math.min(...of), "aria-label": `${of[0]} of ${of[1]} labelled rows` })) : null);
 
 export function facts(found) {
   replace(byId("facts"), ...found.map((fact) => el("li", {}, el("b", {}, fact.value), el("span", {}, said(fact.label)))));
+}
+
+/** Where the labels say what is wrong, they come first: the parts stand in the order of reading. */
+export function order(labelsFirst) {
+  const inputs = ["features", "drift"], labels = ["quality", "errors"];
+  const ids = labelsFirst ? [...labels, ...inputs] : [...inputs, ...labels];
+  const there = [...byId("trail").parentElement.children].map((node) => node.id).filter((id) => ids.includes(id));
+  if (String(there) === String(ids)) return;
+  const active = document.activeElement;
+  for (const id of ids) byId("trail").before(byId(id));
+  active?.focus({ preventScroll: true }); // which moving it has taken
 }
 
 /** Tiles; a click shows a feature's charts first. */
@@ -30,7 +54,7 @@ export function tiles(view, chosen, all, pick, showAll) {
   replace(byId("features-note"), said(`As of the newest judged window${other}: ${when(of.start)} to ${when(of.end)} UTC. An effect of ${number(of.min_effect)} or more counts, where chance does not explain it. Choose one to see its charts.${left}`));
   const tile = (t) => {
     const since = t.since !== null ? `since ${when(t.since)}` : t.drifted_in ? `in ${t.drifted_in} of ${t.windows} windows` : "";
-    const name = el("span", { class: "name" }, t.name);
+    const name = el("span", { class: "name" }, breakable(t.name));
     const figures = el("span", { class: "figures" }, `${effectName(t.effect_name)} ${number(Number(t.effect.toFixed(3)))}`);
     const told = el("span", { class: "figures" }, said(since));
     const pressed = t.name === chosen;
@@ -85,7 +109,7 @@ function row(view, name, state) {
         el("figcaption", {}, el("b", {}, drawn.words), said(`, window ${when(drawn.start)} to ${when(drawn.end)}`), `, version ${drawn.version}${drawn.accepted ? ", against an accepted reference" : ""}`), legend("reference", "live"))
     : el("figure", {}, el("figcaption", {}, "No distribution: the topics carry the shape of a feature only for windows in which it drifted. The others are in the model's profile, which this page does not read."));
   return el("article", { class: "row", "aria-label": name },
-    el("h3", {}, name, " ", el("span", { class: "faint" }, said(why))),
+    el("h3", {}, breakable(name), " ", el("span", { class: "faint" }, said(why))),
     el("div", { class: "charts" },
       el("figure", {}, charts.pValues(view, name, width), el("figcaption", {}, "p-value, corrected; what is below 10⁻¹² is drawn there"), legend("hit", "band")),
       el("figure", {}, charts.effects(view, name, width), el("figcaption", {}, `effect (${tile.effect_name === "cramers_v" ? "Cramér's V" : "Kolmogorov–Smirnov D"})`), legend("alert", "promoted")),
@@ -126,11 +150,26 @@ export function errors(view) {
 /** The train of events, the newest chain first. */
 export function trail(view) {
   byId("trail").hidden = !view.trail.length;
-  const step = (s) => el("li", { class: `step ${s.tone}` }, el("time", { datetime: new Date(s.at).toISOString() }, s.at ? when(s.at) : "from the beginning"), el("b", {}, s.version ? `${s.what}, v${s.version}` : s.what), el("span", {}, said(s.words)));
+  const step = (s, key) => el("li", { class: `step ${s.tone}` }, el("time", { datetime: new Date(s.at).toISOString() }, s.at ? when(s.at) : "from the beginning"), el("b", {}, s.version ? `${s.what}, v${s.version}` : s.what),
+    el("div", {}, said(s.words), progress(s.progress), s.evidence.length ? evidence(s.evidence, `${key} ${s.at} ${s.what}`) : null));
   const chain = (c, i) => el("details", { class: "chain", "data-key": `chain ${c.id} ${c.kind} ${c.since}`, open: i < OPEN_CHAINS || c.open },
     el("summary", {}, c.title, " ", el("small", {}, said(`${c.since ? `since ${when(c.since)} UTC, version ${c.version}` : `version ${c.version}`}; ${c.came}`)), c.open ? el("span", { class: "open-mark" }, " ▲ open") : null),
-    el("ol", { class: "steps" }, c.steps.map(step)));
+    el("ol", { class: "steps" }, c.steps.map((s) => step(s, c.id))));
   replace(byId("chains"), ...view.trail.map(chain));
+}
+
+/** The figures behind a step, closed until somebody wants them. */
+function evidence(tables, key) {
+  const titles = tables.map((t) => t.title);
+  const summary = `${titles[0]}${titles.slice(1).map((t) => `; ${t[0].toLowerCase()}${t.slice(1)}`).join("")}`;
+  const one = (t) => [
+    el("h3", {}, t.title),
+    el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": t.title }, el("table", {},
+      t.columns.length ? el("thead", {}, el("tr", {}, t.columns.map((c) => el("th", { scope: "col" }, c)))) : null,
+      el("tbody", {}, t.rows.map((row) => el("tr", {}, row.map((cell, i) => el(i ? "td" : "th", i ? {} : { scope: "row" }, said(cell)))))))),
+    t.note ? el("p", { class: "faint" }, said(t.note)) : null,
+  ];
+  return el("details", { class: "evidence", "data-key": `evidence ${key}` }, el("summary", {}, summary), tables.flatMap(one));
 }
 
 /** Who is read, and how that goes. */

@@ -19,9 +19,9 @@ function draw() {
   const { view, models, missing } = shown;
   part("watching", shown.watching, () => sections.watching(shown.watching));
   part("models", [models, view?.model], () => chooseModel(models, view?.model));
-  part("headline", [view?.headline, missing, view ? "" : shown.watching.words], () => sections.headline(view?.headline ?? nothing(missing)));
+  part("headline", [view?.headline, missing, view ? "" : shown.watching.words], () => sections.headline(view ? { ...view.headline, trail: view.trail.length } : nothing(missing)));
   part("foot", [shown.watching.unreadable, shown.watching.records, view?.windows.length], () => sections.foot(shown));
-  document.title = view ? `${view.headline.state}: ${view.model}, Atalaia` : "Atalaia";
+  document.title = view ? `${view.headline.state}${view.headline.turn ? ", your turn" : ""}: ${view.model}, Atalaia` : "Atalaia";
   if (!view) {
     for (const id of ["features", "drift", "quality", "errors", "trail"]) byId(id).hidden = true;
     replace(byId("facts"));
@@ -31,6 +31,8 @@ function draw() {
   if (!view.series[chosen.feature]) chosen.feature = null;
   if (!view.metrics.includes(chosen.metric)) chosen.metric = view.metrics[0];
   const times = [view.windows, view.marks, innerWidth];
+  const labelsFirst = ["real", "quality"].includes(view.headline.kind);
+  part("order", labelsFirst, () => sections.order(labelsFirst));
   part("facts", view.facts, () => sections.facts(view.facts));
   part("tiles", [view.tiles, view.tiles_of, view.version, view.series, chosen.feature, chosen.tiles], () => sections.tiles(view, chosen.feature, chosen.tiles, pick, () => set({ tiles: true })));
   part("rows", [times, view.series, view.shapes, view.tiles, chosen.feature, chosen.rows], () => sections.rows(view, chosen.feature, chosen.rows, () => set({ rows: true })));
@@ -51,10 +53,10 @@ function pick(name) {
 
 function nothing(missing) {
   const state = shown.watching.state;
-  if (missing) return { tone: "none", state: "No such model", now: `The topics name no model ${missing}.`, more: "", since: "", done: "" };
+  if (missing) return { tone: "none", state: "No such model", now: `The topics name no model ${missing}.`, more: "", since: "", done: "", phase: "" };
   const titles = { reading: "Reading", looking: "Reading", away: "No broker" };
   const known = titles[state] === undefined;
-  return { tone: state === "away" ? "alarm" : "none", state: titles[state] ?? "Nothing yet", now: known ? "No model has reported yet." : shown.watching.words, more: known ? shown.watching.words : "", since: "", done: "" };
+  return { tone: state === "away" ? "alarm" : "none", state: titles[state] ?? "Nothing yet", now: known ? "No model has reported yet." : shown.watching.words, more: known ? shown.watching.words : "", since: "", done: "", phase: "" };
 }
 
 function chooseModel(models, current) {

@@ -1,0 +1,91 @@
+"""A version that has just come to serve, by promotion or by a rollback: what for, and that it is not judged yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from contracts.events import ModelChanged
+
+from atalaia.drift.history import Alert
+from atalaia.watch.domain.answers import Headline, what
+from atalaia.watch.domain.done import answers_to, done, told_of
+from atalaia.watch.domain.memory import Memory
+from atalaia.watch.domain.steps import serves
+from atalaia.watch.domain.trail import Chain, by_itself
+from atalaia.watch.domain.words import changed, named, plain, sentence, strongest, utc
+
+
+def not_judged(memory: Memory, version: str, opened: Sequence[Alert], chains: Sequence[Chain]) -> Headline:
+    """The first line while the version that serves has no judged window since it does."""
+    change, at = memory.serving, memory.since
+    whose = f"version {version} of {memory.model}"
+    since = f"{utc(at)}." if at else "The beginning."
+    if change is not None and change.action == "rolled_back":
+        return _rolled_back(memory, change, whose, since, chains)
+    promoting = _promoting(chains, version)
+    if opened or promoting:
+        first = opened[0] if opened else None
+        told = next((a for a in memory.alerts if promoting and a.id == promoting.id), first)
+        names = strongest(told.opening.features) if told else []
+        why = (
+            f"{changed(names)} drifted"
+            if names
+            else what(told, f"version {told.version}").rstrip(".")
+            if told
+            else ""
+        )
+        begin = told.changes[-1].since if told else at
+        return Headline(
+            "wait", "Replaced, not judged yet",
+            sentence(f"{f'{why}; ' if why else ''}{whose} has taken over, and none of its windows has been judged yet"), "",
+            f"{utc(begin)}; version {version} took over {utc(at)}." if told else since,
+            done(promoting) if promoting else answers_to(opened, chains),
+        )  # fmt: skip
+    now = f"{sentence(whose)[:-1]} serves, and none of its windows has been judged yet."
+    return Headline("none", "Not judged yet", now, "", since, "Nothing was needed so far.")
+
+
+def _promoting(chains: Sequence[Chain], version: str) -> Chain | None:
+    """The chain in which a version was promoted."""
+    return next(
+        (c for c in chains if any((s.what, s.version) == ("promoted", version) for s in c.steps)), None
+    )
+
+
+def _rolled_back(
+    memory: Memory, change: ModelChanged, whose: str, since: str, chains: Sequence[Chain]
+) -> Headline:
+    alone = by_itself(memory, change)
+    now = (
+        f"Version {change.previous_version} did worse than the one before it and was taken back; {whose} serves again."
+        if alone
+        else f"Version {change.previous_version} was taken back by hand; {whose} serves again."
+    )
+    undone = _promoting(chains, change.previous_version or "")
+    known = undone is not None and any(step.what == "rolled back" for step in undone.steps)
+    told = done(undone) if undone is not None and known else last_rollback(memory)
+    return Headline(
+        "wait", "Rolled back by itself" if alone else "Rolled back", now,
+        f"What version {change.version} sees has not been judged since.", since, told,
+    )  # fmt: skip
+
+
+def worse(memory: Memory, chains: Sequence[Chain]) -> Headline:
+    """The first line where the last look found the version that serves worse, and it serves on."""
+    look = memory.looks[-1]
+    promoting = _promoting(chains, look.version)
+    figures = named(plain(look.reason), look.previous_version).partition(" (")[0].partition(": ")[2]
+    return Headline(
+        "alarm", "Worse than the one before",
+        f"Version {look.version} of {memory.model} does worse than version {look.previous_version} would: {figures}.", "",
+        f"{utc(memory.since)}, when version {look.version} took over; known since {utc(look.as_of)}.",
+        done(promoting) if promoting else "Nothing yet.",
+    )  # fmt: skip
+
+
+def last_rollback(memory: Memory) -> str:
+    """That the version that serves came back, and why; empty where it did not."""
+    change = memory.serving
+    if change is None or change.action != "rolled_back":
+        return ""
+    return told_of(serves(change, by_itself=by_itself(memory, change)))
