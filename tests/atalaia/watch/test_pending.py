@@ -232,9 +232,16 @@ def test_what_drifts_after_a_rollback_does_not_hide_it() -> None:
     """A new alert of the version that came back is the first line; that it came back is part of what was done."""
     again = [told.window(8, ("temp",)), told.alert("drift", 8, alert_id="b", since=7)]
     head, _ = shown(*PROMOTED, WORSE, BACK, *again)
-    assert head.state == "Drift"
+    assert (head.state, head.phase) == ("Drift", "no training yet")
     assert head.done.startswith("Version 2 was rolled back by itself on 1970-01-01 07:00")
     assert head.done.endswith("Nothing yet: no training has been decided on.")
+
+
+def test_an_alert_from_before_the_rollback_is_over() -> None:
+    """What was open about the version before it was replaced is not what is wrong with it now, closed or not."""
+    events = [event for event in PROMOTED if event is not PROMOTED[-2]]
+    head, chains = shown(*events, WORSE, BACK, told.window(8))
+    assert (head.state, [chain.open for chain in chains]) == ("Steady", [False, False])
 
 
 def test_a_run_that_answers_several_alerts_is_told_in_each() -> None:

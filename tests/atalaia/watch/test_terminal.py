@@ -56,8 +56,12 @@ def test_a_persons_turn_and_the_rows_that_trained_are_said(drifting: Any) -> Non
         assert 'atalaia approve m --reason "..."' in text
         assert lines is None or len(text.splitlines()) <= lines
     text = " ".join(printed(drifting).split())
-    assert "which rows trained it: all 5,618 from the beginning 0.56; weighted by recency" in text
-    assert "✓ since the change 515 since 1970-01-01 02:00 0.92" in text
+    assert (
+        "Which rows trained it (rows, which, accuracy, held out): all: 5,618, from the beginning, 0.56; weighted"
+        in text
+    )
+    assert "✓ since the change: 515, since 1970-01-01 02:00, 0.92" in text
+    assert "make worse" not in text, "what is held needs no line"
 
 
 def test_no_name_commands_the_terminal(made: Any) -> None:

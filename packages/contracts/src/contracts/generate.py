@@ -88,7 +88,8 @@ def asyncapi(topics: list[Topic]) -> dict[str, Any]:
             "address": topic.name,
             "description": topic.description,
             "messages": {topic.event: {"$ref": f"#/components/messages/{topic.name}"}},
-            **({"x-readers": topic.readers} if topic.readers else {}),  # outside of the platform: no operations of it
+            # Outside of the platform: they are no operations of it.
+            **({"x-readers": topic.readers} if topic.readers else {}),
             "bindings": {
                 "kafka": {
                     "partitions": PARTITIONS if topic.partitioned else 1,

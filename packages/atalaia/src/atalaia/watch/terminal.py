@@ -13,7 +13,7 @@ from rich.text import Text
 from atalaia.drift.explain import chance, make_table, when
 from atalaia.drift.plots import Signs, number, signs_for, sparkline
 from atalaia.watch.domain.choosing import choices, chosen
-from atalaia.watch.domain.evidence import MUST_NOT, WHICH_ROWS
+from atalaia.watch.domain.evidence import HELD, MUST_NOT, WHICH_ROWS
 from atalaia.watch.domain.steps import Step
 from atalaia.watch.domain.trail import Chain
 from atalaia.watch.domain.view import View, view
@@ -23,6 +23,7 @@ from atalaia.watch.reading import Reading, Watching
 STYLES = {"alarm": "bold red", "wait": "bold yellow", "good": "bold green", "none": "bold", "plain": ""}
 FEATURES = {"drifted": "red", "was": "yellow", "steady": "dim"}
 WORDS = {"drifted": "drifted", "was": "drifted earlier", "steady": "steady"}
+KINDS = {"virtual": "drift", "real": "concept drift", "manual": "asked for"}
 SPARK, WIDE = 24, 100
 MUCH = (24, 24)
 FITTING = ((16, 16), (12, 12), (8, 8), (6, 6), (4, 4), (3, 2), (2, 0), (0, 0))
@@ -163,7 +164,7 @@ def _trail(chains: Sequence[Chain], room: int) -> RenderableType:
         mark = f"{' (open)' if chain.open else ''}; {chain.came}"
         table.add_row(
             "",
-            Text(chain.kind, style="bold"),
+            Text(KINDS.get(chain.kind, chain.kind.replace("_", " ")), style="bold"),
             "",
             Text(clean(f"{chain.title}, since {when(chain.since)}{mark}"), style="bold"),
         )
@@ -182,12 +183,17 @@ def _trail(chains: Sequence[Chain], room: int) -> RenderableType:
 
 
 def _figures(step: Step) -> list[str]:
-    """Which rows trained, and what a challenger must not do, a line each; the rest stands in the words."""
-    return [
-        f"{table.title.lower()}: {'; '.join(' '.join(filter(None, row)) for row in table.rows)}"
-        for table in step.evidence
-        if table.columns and table.title in (WHICH_ROWS, MUST_NOT)
-    ]
+    """Which rows trained, and what a challenger made worse than it may, a line each; the rest stands in the words."""
+    lines = []
+    for table in step.evidence:
+        rows = table.rows if table.title == WHICH_ROWS else []
+        if table.title == MUST_NOT:
+            rows = [row for row in table.rows if row[-1] != HELD[True]]
+        if rows:
+            columns = ", ".join(filter(None, table.columns[1:]))
+            told = "; ".join(f"{name}: {', '.join(filter(None, cells))}" for name, *cells in rows)
+            lines.append(f"{table.title} ({columns}): {told}")
+    return lines
 
 
 def _status(watching: Watching) -> Text:

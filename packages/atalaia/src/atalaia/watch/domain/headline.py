@@ -29,8 +29,10 @@ def headline(memory: Memory, chains: Sequence[Chain]) -> Headline:
     """What the topics say of a model, in the order of what matters most, and whether it is a person's turn."""
     head = _as_judged(memory, chains)
     turn, review, tone = turn_of(memory), review_of(memory), head.tone
-    last = last_move(memory, chains)
+    last = last_move(chains)
     phase = PHASES.get(last.what, "") if last else "under review" if under_review(memory) else ""
+    if head.kind and not phase and not any(chain.open and chain.answers for chain in chains):
+        phase = "no training yet"
     if turn is not None and tone in ("good", "none"):
         tone = "wait"
     progress = last.progress if last else None
@@ -46,14 +48,13 @@ def _as_judged(memory: Memory, chains: Sequence[Chain]) -> Headline:
         return Headline(
             "none", "Nothing yet", f"No version of {memory.model} serves or was judged so far.", "", "", ""
         )
-    opened = sorted((a for a in memory.alerts if a.open), key=lambda a: GRAVEST.get(a.opening.kind, 3))
-    alerts = [alert for alert in opened if alert.version == version]
+    alerts = sorted(memory.opened, key=lambda alert: GRAVEST.get(alert.opening.kind, 3))
     if memory.looks and memory.looks[-1].verdict == "rolled_back":
         return worse(memory, chains)
     if alerts:
         return _alerted(memory, alerts, chains)
     if not own(memory, windows):
-        return not_judged(memory, version, opened, chains)
+        return not_judged(memory, version, chains)
     if windows[-1].state == "warning" and windows[-1].version == version:
         return _warned(memory, version)
     return _steady(memory, version, chains)

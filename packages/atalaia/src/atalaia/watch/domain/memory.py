@@ -99,6 +99,22 @@ class Memory:
         return alerts_of(change for changes in self._alerts.values() for change in changes)
 
     @property
+    def opened(self) -> list[Alert]:
+        """The alerts that are open about the version that serves, since it does; newest first."""
+        serving = self.serving
+        return [
+            alert
+            for alert in self.alerts
+            if alert.open
+            and (
+                serving is None
+                or (
+                    alert.version == serving.version and alert.changes[-1].window_end > serving.effective_from
+                )
+            )
+        ]
+
+    @property
     def newest(self) -> int:
         """How far event time has come, by the windows that are over; 0 where none is."""
         ends = [*(key[0] for key in self.windows), *(key[0] for key in self.quality)]

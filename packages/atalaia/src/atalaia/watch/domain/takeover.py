@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from contracts.events import ModelChanged
 
-from atalaia.drift.history import Alert
-from atalaia.watch.domain.answers import Headline, what
+from atalaia.watch.domain.answers import GRAVEST, Headline, what
 from atalaia.watch.domain.done import answers_to, done, told_of
 from atalaia.watch.domain.memory import Memory
 from atalaia.watch.domain.steps import serves
@@ -15,7 +14,7 @@ from atalaia.watch.domain.trail import Chain, by_itself
 from atalaia.watch.domain.words import changed, named, plain, sentence, strongest, utc
 
 
-def not_judged(memory: Memory, version: str, opened: Sequence[Alert], chains: Sequence[Chain]) -> Headline:
+def not_judged(memory: Memory, version: str, chains: Sequence[Chain]) -> Headline:
     """The first line while the version that serves has no judged window since it does."""
     change, at = memory.serving, memory.since
     whose = f"version {version} of {memory.model}"
@@ -23,6 +22,7 @@ def not_judged(memory: Memory, version: str, opened: Sequence[Alert], chains: Se
     if change is not None and change.action == "rolled_back":
         return _rolled_back(memory, change, whose, since, chains)
     promoting = _promoting(chains, version)
+    opened = sorted((a for a in memory.alerts if a.open), key=lambda a: GRAVEST.get(a.opening.kind, 3))
     if opened or promoting:
         first = opened[0] if opened else None
         told = next((a for a in memory.alerts if promoting and a.id == promoting.id), first)

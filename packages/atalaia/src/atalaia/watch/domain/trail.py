@@ -38,7 +38,8 @@ ASIDE = ("under review", "kept", "does worse")  # what is said of a version that
 
 
 class Chain(msgspec.Struct):
-    """What hangs together. ``since``: from when the world looks different; ``open``: nothing has ended it yet;
+    """What hangs together. ``since``: from when the world looks different; ``open``: it is about what serves, and nothing has
+    ended it yet;
     ``came``: what came of it so far, in a few words."""
 
     id: str
@@ -73,7 +74,8 @@ class Chain(msgspec.Struct):
 
 def trail(memory: Memory) -> list[Chain]:
     """All chains, the newest first, each with its steps in order."""
-    chains = {alert.id: _of_alert(alert) for alert in reversed(memory.alerts)}
+    opened = {alert.id for alert in memory.opened}
+    chains = {alert.id: _of_alert(alert, is_open=alert.id in opened) for alert in reversed(memory.alerts)}
     promoted: dict[str, Chain] = {}
     runs: dict[str, list[TrainingDecided]] = {}
     for decision in told_once(memory.decisions.values()):
@@ -100,10 +102,9 @@ def trail(memory: Memory) -> list[Chain]:
     return sorted(chains.values(), key=lambda chain: (chain.at, chain.since), reverse=True)
 
 
-def last_move(memory: Memory, chains: Iterable[Chain]) -> Step | None:
+def last_move(chains: Iterable[Chain]) -> Step | None:
     """What the trainer did last about whatever is open; None where that was a promotion, or nothing is."""
-    serving = memory.serving.version if memory.serving else None
-    own = [c for c in chains if c.waits or (c.open and (c.kind in OTHERS or c.version == serving))]
+    own = [chain for chain in chains if chain.waits or chain.open]
     moves = [chain.move for chain in own if chain.move is not None]
     last = max(moves, key=lambda step: step.at, default=None)
     return None if last is None or last.what == "promoted" else last
@@ -126,14 +127,14 @@ def _train(
             chains[other].steps += [msgspec.structs.replace(step, evidence=[]) for step in steps]
 
 
-def _of_alert(alert: Alert) -> Chain:
+def _of_alert(alert: Alert, *, is_open: bool) -> Chain:
     opening = alert.opening
     steps = [alert_changed(change, opening=change is opening) for change in alert.changes]
     names = strongest(opening.features)
     title = KINDS.get(opening.kind, opening.kind)
     if opening.kind == "virtual" and names:
         title = sentence(f"{changed(names)} look{'s' * (len(names) == 1)} different")[:-1]
-    return Chain(alert.id, opening.kind, title, alert.changes[-1].since, alert.version, alert.open, steps)
+    return Chain(alert.id, opening.kind, title, alert.changes[-1].since, alert.version, is_open, steps)
 
 
 def _of_training(memory: Memory, decision: TrainingDecided) -> Chain:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 
 from contracts.events import FeatureDrift
 
@@ -17,15 +18,20 @@ METRIC_NAMES = {
 }  # fmt: skip
 METRIC = re.compile(r"\b(log_loss|balanced_accuracy|pr_auc)\b")
 MOST_NAMED = 4
+MOST_LETTERS = 90  # of names in one sentence
 MS_DAY = 86_400_000
 
 
 def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
-    """Names in a sentence.
+    """Names in a sentence: no more than it can bear, where they are long, but one.
 
     >>> listed(["temp"]), listed(["temp", "dewp"]), listed(list("abcdef"))
     ('temp', 'temp and dewp', 'a, b, c, d and 2 more')
+    >>> listed(["a" * 50, "b" * 50, "c"]).endswith("a and 2 more")
+    True
     """
+    fitting = sum(letters <= MOST_LETTERS for letters in accumulate(map(len, names)))
+    most = min(most, max(fitting, 1))
     shown = list(names[:most])
     if len(names) > most:
         return f"{', '.join(shown)} and {len(names) - most} more"
@@ -66,12 +72,14 @@ def utc(event_time: int) -> str:
 def lasting(ms: int) -> str:
     """How long, no more exact than it matters.
 
-    >>> lasting(90_000), lasting(5 * 3_600_000), lasting(42 * MS_DAY)
-    ('2 minutes', '5 hours', '42 days')
+    >>> lasting(1_000), lasting(90_000), lasting(5 * 3_600_000), lasting(42 * MS_DAY)
+    ('less than a minute', '2 minutes', '5 hours', '42 days')
     """
     for unit, size, enough in (("day", MS_DAY, 2), ("hour", 3_600_000, 2), ("minute", 60_000, 0)):
         if ms >= enough * size:
             n = round(ms / size)
+            if not n:
+                return "less than a minute"
             return f"{n} {unit}{'s' * (n != 1)}"
     return "no time"
 

@@ -8,7 +8,7 @@ function fill(node, attributes, children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return node;
 }
 
@@ -17,11 +17,14 @@ export const el = (tag, attributes = {}, ...children) => fill(document.createEle
 
 const TIME = /(\d{4}-\d\d-\d\d(?: \d\d:\d\d(?::\d\d)?)?(?: UTC)?)/;
 
-/** A sentence whose times stay on one line. */
-export const said = (words) => words.replaceAll(" -> ", " → ").split(TIME).map((part, i) => (i % 2 ? el("span", { class: "time" }, part) : part));
-
 /** A name that may be broken where its parts meet, rather than amid a word. */
 export const breakable = (name) => name.split(/(?<=[:_./-])/).flatMap((part, i) => (i ? [el("wbr"), part] : [part]));
+
+const LONG = /(\S{24,})/;
+
+/** A sentence whose times stay on one line; very long names in it may be broken where their parts meet. */
+export const said = (words) => words.replaceAll(" -> ", " → ").split(TIME).map((part, i) =>
+  i % 2 ? el("span", { class: "time" }, part) : part.split(LONG).map((word, j) => (j % 2 ? breakable(word) : word)));
 
 /** An SVG element. */
 export const svg = (tag, attributes = {}, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
@@ -34,7 +37,7 @@ export function replace(parent, ...children) {
   const key = parent.contains(active) ? active.dataset.key : undefined;
   const opened = new Map();
   for (const each of parent.querySelectorAll("details[data-key]")) opened.set(each.dataset.key, each.open);
-  parent.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined));
+  parent.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   for (const each of parent.querySelectorAll("[data-key]")) {
     if (each.tagName === "DETAILS" && opened.has(each.dataset.key)) each.open = opened.get(each.dataset.key);
     if (key !== undefined && each.dataset.key === key) each.focus({ preventScroll: true });
