@@ -16,7 +16,7 @@ TOOLS := .tools/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools test-deploy test-compose demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates experiments contracts lock clean
+.PHONY: help setup tools test-deploy test-compose demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates bench-scaling experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -105,7 +105,7 @@ format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-bench: bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-feedback bench-estimates ## all benchmarks; each writes bench/results/NAME.json
+bench: bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-feedback bench-estimates bench-scaling ## all benchmarks; each writes bench/results/NAME.json
 
 bench-detection: $(READY) $(PEERS) ## false alarms and delay beside the thesis, river, Frouros (a quarter of an hour)
 	$(BIN)/python bench/detection.py
@@ -127,6 +127,9 @@ bench-feedback: $(READY) ## 1,000,000 late labels joined to predictions that wai
 
 bench-estimates: $(READY) $(NANNYML) ## quality estimated before labels beside NannyML's CBPE, on its data (half a minute)
 	$(BIN)/python bench/estimates.py
+
+bench-scaling: $(READY) ## two predictors, monitors and feedback services against one of each, on three brokers (a quarter of an hour)
+	$(BIN)/python bench/scaling_bench.py
 
 $(NANNYML): $(UV) bench/nannyml.lock
 	@test -x .nannyml-venv/bin/python || $(UV) venv --quiet --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .nannyml-venv
