@@ -8,6 +8,7 @@ from contracts.events import (
     AlertChanged,
     CandidateTried,
     ChallengerReviewed,
+    ConceptTested,
     FeatureDrift,
     FeatureShape,
     GuardrailSeen,
@@ -99,13 +100,13 @@ def installed() -> ModelChanged:
     return change("1", 0, "installed", None)
 
 
-def quality(end: int, accuracy: float, estimated: float | None = None, **given: Any) -> QualityReported:
+def quality(end: int, accuracy: float, estimate: float | None = None, **given: Any) -> QualityReported:
     """The quality of the hour that ends at ``end``."""
     fields: dict[str, Any] = {
         "model": "m", "version": "1", "window_start": (end - 1) * HOUR, "window_end": end * HOUR, "as_of": end * HOUR,
         "revision": 0, "final": False, "predicted": 500, "labelled": 450, "coverage": 0.9, "label_delay_mean": 1.0,
         "metrics": {"accuracy": accuracy}, "confusion": None, "intervals": {"accuracy": (accuracy - 0.03, accuracy + 0.03)},
-        "estimated": {} if estimated is None else {"accuracy": estimated},
+        "estimated": {} if estimate is None else {"accuracy": estimate},
     }  # fmt: skip
     return QualityReported(**(fields | given))
 
@@ -151,3 +152,12 @@ def look(at: int, verdict: Any = "undecided", number: int = 1, **given: Any) -> 
         "reason": f"{begins}: accuracy {0.6 + gain:.4f} against the predecessor's 0.6000 on 400 rows it has served (gain)",
     }  # fmt: skip
     return PromotionReviewed(**(fields | given))
+
+
+def concept(at: int, **given: Any) -> ConceptTested:
+    """The errors as of hour ``at``."""
+    fields: dict[str, Any] = {
+        "model": "m", "version": "1", "as_of": at * HOUR, "detector": "adwin", "rows": 450, "error": 0.2, "state": "ok",
+        "alert_id": None, "since": None, "offsets": {},
+    }  # fmt: skip
+    return ConceptTested(**(fields | given))

@@ -183,6 +183,21 @@ def test_too_few_rows_are_told_and_not_taken_for_quiet() -> None:
     assert head.more == "The newest window has 8 rows, too few to be judged."
 
 
+def test_labels_that_are_worse_than_estimated_are_said_before_there_is_an_alert() -> None:
+    """A quality whose interval lies on the wrong side of its estimate stands beside a quiet window, whichever way is worse."""
+    quiet = [told.installed(), told.window(1)]
+    assert said(*quiet, told.quality(1, 0.7, 0.9)).more == (
+        "The newest window with labels did worse than estimated: accuracy 0.7 against 0.9; there is no alert of it."
+    )
+    assert said(*quiet, told.quality(1, 0.9, 0.7)).more == said(*quiet, told.quality(1, 0.7, 0.71)).more == ""
+    loss = {
+        "metrics": {"log_loss": 0.7},
+        "intervals": {"log_loss": (0.6, 0.8)},
+        "estimated": {"log_loss": 0.3},
+    }
+    assert "log loss 0.7 against 0.3" in said(*quiet, told.quality(1, 0, **loss)).more
+
+
 def test_a_model_without_a_judged_window_is_not_judged_yet() -> None:
     """An installed version alone is neither well nor ill."""
     assert said(told.installed()).state == "Not judged yet"

@@ -185,6 +185,21 @@ async def test_rows_that_are_waited_for_are_drawn(browser: chromium.Browser, mad
         assert await page.run("document.querySelectorAll('.chain progress').length") == 1
 
 
+async def test_windows_that_are_worse_than_promised_are_triangles(
+    browser: chromium.Browser, drifting: Any
+) -> None:
+    """Where an alert of quality is open the chart says which windows it is about, by their form and in words."""
+    drifting.tell(told.concept(9, quality_alert_id="q", quality_state="drift", quality_since=6 * told.HOUR))
+    async with opened(browser, drifting) as page:
+        hits = "[...document.querySelectorAll('#quality-chart svg[role=img] .dot.hit title')].map((t) => t.textContent)"
+        found = await page.run(hits)
+        assert len(found) == 3
+        assert all(words.endswith("worse than promised") for words in found)
+        assert "worse than promised, by an alert" in await page.run(
+            "document.getElementById('quality').innerText"
+        )
+
+
 async def test_labels_come_first_where_they_say_what_is_wrong(
     browser: chromium.Browser, drifting: Any
 ) -> None:

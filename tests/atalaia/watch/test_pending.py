@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import told
 from atalaia.watch.domain.answers import Headline
+from atalaia.watch.domain.chain import Chain
 from atalaia.watch.domain.choosing import choices
 from atalaia.watch.domain.headline import headline
 from atalaia.watch.domain.memory import Memories
-from atalaia.watch.domain.trail import Chain, trail
+from atalaia.watch.domain.trail import trail
 from contracts.events import TrainingRequested
 
 ASKS = "waiting for approval: better: accuracy 0.92 against the champion's 0.52 on 172 unseen rows (McNemar p = 0.0001)"
@@ -217,6 +218,9 @@ def test_a_rollback_by_itself_is_told_with_what_the_review_saw() -> None:
     assert (
         head.now
         == "Version 2 did worse than the one before it and was taken back; version 1 of m serves again."
+    )
+    assert head.more.endswith(
+        "What version 2 was promoted against may be back: the input temp looks different, since 1970-01-01 02:00 UTC."
     )
     assert head.since == "1970-01-01 07:00 UTC."
     assert head.done.endswith(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import told
+from atalaia.watch.domain.chain import Chain
 from atalaia.watch.domain.memory import Memories
-from atalaia.watch.domain.trail import Chain, trail
+from atalaia.watch.domain.trail import trail
 from contracts.events import PromotionReviewed, TrainingRequested
 
 

@@ -71,6 +71,16 @@ def test_quality_has_interval_and_estimate() -> None:
     assert (figure.realised, figure.estimated, figure.low) == (0.8, 0.85, 0.77)
 
 
+def test_windows_that_an_alert_of_quality_is_about_are_marked() -> None:
+    """From where the concept reports say that windows are worse up to their last word of it; another version's are not."""
+    worse = {"quality_alert_id": "q", "quality_state": "drift", "quality_since": 2 * told.HOUR}
+    shown = seen(
+        told.installed(), *(told.quality(i, 0.8) for i in range(1, 7)), told.quality(7, 0.8, version="2"), told.concept(2),
+        told.concept(4, **worse), told.concept(5, **worse), told.concept(6, **worse | {"quality_state": "recovered"}),
+    )  # fmt: skip
+    assert [q.worse for q in shown.quality] == [False, False, True, True, True, False, False]
+
+
 def test_shapes_are_of_what_drifted() -> None:
     """Only a drifted feature has a shape, with where its values went in words."""
     shown = seen(told.installed(), told.window(1), told.window(2, ("temp", "origin")))

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from atalaia.drift.explain import chance, make_table, when
 from atalaia.drift.plots import Signs, number, signs_for, sparkline
+from atalaia.watch.domain.chain import Chain
 from atalaia.watch.domain.choosing import choices, chosen
 from atalaia.watch.domain.evidence import HELD, MUST_NOT, WHICH_ROWS
 from atalaia.watch.domain.steps import Step
-from atalaia.watch.domain.trail import Chain
 from atalaia.watch.domain.view import View, view
 from atalaia.watch.domain.words import metric_name
 from atalaia.watch.reading import Reading, Watching

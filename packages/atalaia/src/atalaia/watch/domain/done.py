@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 
 from atalaia.drift.explain import when
 from atalaia.drift.history import Alert
+from atalaia.watch.domain.chain import Chain
 from atalaia.watch.domain.steps import APPROVAL, APPROVED, LABELS, NOT_APPROVED, SCORES, SHADOW, Step
-from atalaia.watch.domain.trail import Chain
 from atalaia.watch.domain.words import utc
 
 MOST_REFUSALS = 2
-BRACKETS = re.compile(r" ?\([^()]*\)")
+ASIDE = re.compile(r" ?\([^()]*\)|, trained on '[^']*', chosen among \d+")
 WORDS = (APPROVED, NOT_APPROVED)
 PENDING = {"waiting", LABELS, SHADOW, APPROVAL, "training", "promoted", "refused", "failed"}
 
@@ -56,7 +56,7 @@ def _goes_on(chain: Chain) -> str:
         case "waiting for approval":
             return f"{version} has won its challenge{_why(last)} and waits for approval."
         case "in shadow":
-            why, _, then = BRACKETS.sub("", last.words).partition(SCORES)
+            why, _, then = ASIDE.sub("", last.words).partition(SCORES)
             scores = f"; since {utc(last.at)} it scores{then}" if then else "."
             return f"{version} has won its challenge ({_lower(why)}){scores}"
     if not chain.open:
@@ -65,7 +65,7 @@ def _goes_on(chain: Chain) -> str:
         case "training":
             return f"A training runs since {when(last.at)}{_why(last)}."
         case "waiting for labels":
-            return f"The trainer waits for labels: {_lower(BRACKETS.sub('', last.words))}."
+            return f"The trainer waits for labels: {_lower(ASIDE.sub('', last.words))}."
         case "waiting":
             return f"The trainer waits{_why(last)}."
         case "refused":
@@ -86,7 +86,7 @@ def told_of(step: Step) -> str:
         case "failed":
             return f"A training failed on {when(step.at)}{_why(step)}."
         case "rolled back":
-            how, _, why = _lower(BRACKETS.sub("", step.words)).partition(": ")
+            how, _, why = _lower(ASIDE.sub("", step.words)).partition(": ")
             return f"{who} was rolled back {how} on {when(step.at)} ({why})."
         case "accepted":
             return step.words
@@ -95,8 +95,8 @@ def told_of(step: Step) -> str:
 
 
 def _why(step: Step) -> str:
-    """The reason in brackets, without what is in brackets in it: the train of events has it in full."""
-    words = _lower(BRACKETS.sub("", step.words))
+    """The reason in brackets, without what is in brackets in it or aside: the train of events has it in full."""
+    words = _lower(ASIDE.sub("", step.words))
     return f" ({words})" if words else ""
 
 

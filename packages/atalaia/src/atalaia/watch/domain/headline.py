@@ -8,12 +8,13 @@ from msgspec.structs import replace
 
 from atalaia.drift.history import Alert
 from atalaia.watch.domain.answers import GRAVEST, Headline, what
+from atalaia.watch.domain.chain import Chain, last_move
 from atalaia.watch.domain.done import answers_to, done
 from atalaia.watch.domain.memory import Memory
 from atalaia.watch.domain.pending import review_of, turn_of, under_review
+from atalaia.watch.domain.quality import reports_of, worse_than_estimated
 from atalaia.watch.domain.steps import APPROVAL, APPROVED, LABELS, NOT_APPROVED, SHADOW
 from atalaia.watch.domain.takeover import last_rollback, not_judged, worse
-from atalaia.watch.domain.trail import Chain, last_move
 from atalaia.watch.domain.windows import is_judged, own, spoken
 from atalaia.watch.domain.words import changed, lasting, sentence, strongest, utc
 
@@ -110,10 +111,16 @@ def _steady(memory: Memory, version: str, chains: Sequence[Chain]) -> Headline:
         now = (
             f"The newest judged window of {memory.model} version {version} has drifted, and no alert is open."
         )
-    few = windows[-1].rows if not is_judged(windows[-1]) else None
+    labelled = [q for q in reports_of(memory) if q.version == version and q.window_end > memory.since]
+    few_rows = (
+        f"The newest window has {windows[-1].rows:,} rows, too few to be judged."
+        if not is_judged(windows[-1])
+        else ""
+    )
     at, why = judged[0].window_start, "with the first window that is remembered"
     if memory.since > 0:
-        at, why = memory.since, f"when version {version} took over"
+        first = memory.serving is not None and memory.serving.action == "installed"
+        at, why = memory.since, f"when version {version} {'began to serve' if first else 'took over'}"
     closed = [a for a in memory.alerts if not a.open and a.version == version and a.opening.state == "drift"]
     if closed and closed[0].changes[-1].window_end > at:
         at, why = closed[0].changes[-1].window_end, "when the last alert was closed"
@@ -121,7 +128,7 @@ def _steady(memory: Memory, version: str, chains: Sequence[Chain]) -> Headline:
         tone="good" if judged[-1].status == "ok" else "wait",
         state="Steady" if judged[-1].status == "ok" else "Drifted, no alert",
         now=now,
-        more=f"The newest window has {few:,} rows, too few to be judged." if few is not None else "",
+        more=f"{few_rows} {worse_than_estimated(labelled)}".strip(),
         since=f"{utc(at)}, {why}.",
         done=_going_on(chains) or _last_time(chains),
     )

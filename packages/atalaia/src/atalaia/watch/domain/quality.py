@@ -7,12 +7,18 @@ from collections.abc import Sequence
 import msgspec
 from contracts.events import QualityReported
 
+from atalaia.drift.plots import number
 from atalaia.watch.domain.memory import Memory
+from atalaia.watch.domain.words import metric_name
 
 METRICS = (
     "accuracy", "log_loss", "auc", "f1", "balanced_accuracy", "precision", "recall", "brier", "pr_auc",
     "mae", "rmse", "r2", "mape", "bias",
 )  # fmt: skip
+
+
+Span = tuple[str, int, int]
+LESS_IS_BETTER = {"log_loss", "brier", "mae", "rmse", "mape"}
 
 
 class Figure(msgspec.Struct, frozen=True):
@@ -25,7 +31,7 @@ class Figure(msgspec.Struct, frozen=True):
 
 
 class Quality(msgspec.Struct, frozen=True):
-    """How good one window's predictions were; ``enough``: its labels are."""
+    """How good one window's predictions were; ``enough``: its labels are; ``worse``: an alert of quality is about it."""
 
     start: int
     end: int
@@ -35,6 +41,7 @@ class Quality(msgspec.Struct, frozen=True):
     coverage: float
     enough: bool
     figures: dict[str, Figure]
+    worse: bool
 
 
 class Error(msgspec.Struct, frozen=True):
@@ -64,7 +71,20 @@ def metrics_of(quality: Sequence[QualityReported]) -> list[str]:
     return sorted(told, key=lambda m: m not in estimated)
 
 
-def quality_of(q: QualityReported, metrics: Sequence[str]) -> Quality:
+def worse_spans(memory: Memory) -> list[Span]:
+    """Of each alert of quality its version, and from when to when windows did worse, by the concept reports."""
+    found: dict[str, Span] = {}
+    for _, report in sorted(memory.concepts.items()):
+        if (
+            report.quality_alert_id is not None
+            and report.quality_state == "drift"
+            and report.quality_since is not None
+        ):
+            found[report.quality_alert_id] = (report.version, report.quality_since, report.as_of)
+    return list(found.values())
+
+
+def quality_of(q: QualityReported, metrics: Sequence[str], worse: Sequence[Span]) -> Quality:
     """The figures of these metrics in one report."""
     figures = {}
     for name in metrics:
@@ -80,7 +100,24 @@ def quality_of(q: QualityReported, metrics: Sequence[str]) -> Quality:
         q.coverage,
         q.status == "ok",
         figures,
+        any(version == q.version and since <= q.window_start < until for version, since, until in worse),
     )
+
+
+def worse_than_estimated(reports: Sequence[QualityReported]) -> str:
+    """What the newest window with labels enough says where it is worse than estimated beyond its interval; else empty."""
+    enough = [q for q in reports if q.status == "ok" and q.metrics]
+    for name in metrics_of(enough[-1:]):
+        newest = enough[-1]
+        if name not in newest.estimated or name not in newest.intervals or name not in newest.metrics:
+            continue
+        (low, high), estimate = newest.intervals[name], newest.estimated[name]
+        if (low > estimate) if name in LESS_IS_BETTER else (high < estimate):
+            return (
+                f"The newest window with labels did worse than estimated: {metric_name(name)} "
+                f"{number(round(newest.metrics[name], 3))} against {number(round(estimate, 3))}; there is no alert of it."
+            )
+    return ""
 
 
 def errors_of(memory: Memory) -> list[Error]:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from contracts.events import ModelChanged
 
 from atalaia.watch.domain.answers import GRAVEST, Headline, what
+from atalaia.watch.domain.chain import KINDS, Chain
 from atalaia.watch.domain.done import answers_to, done, told_of
 from atalaia.watch.domain.memory import Memory
 from atalaia.watch.domain.steps import serves
-from atalaia.watch.domain.trail import Chain, by_itself
+from atalaia.watch.domain.trail import by_itself
 from atalaia.watch.domain.words import changed, named, plain, sentence, strongest, utc
 
 
@@ -64,9 +65,12 @@ def _rolled_back(
     undone = _promoting(chains, change.previous_version or "")
     known = undone is not None and any(step.what == "rolled back" for step in undone.steps)
     told = done(undone) if undone is not None and known else last_rollback(memory)
+    more = f"What version {change.version} sees has not been judged since."
+    if undone is not None and undone.kind in KINDS:
+        title = f"{undone.title[:1].lower()}{undone.title[1:]}"
+        more += f" What version {change.previous_version} was promoted against may be back: {title}, since {utc(undone.since)}."
     return Headline(
-        "wait", "Rolled back by itself" if alone else "Rolled back", now,
-        f"What version {change.version} sees has not been judged since.", since, told,
+        "wait", "Rolled back by itself" if alone else "Rolled back", now, more, since, told,
     )  # fmt: skip
 
 

@@ -8,68 +8,11 @@ import msgspec
 from contracts.events import ModelChanged, PromotionReviewed, TrainingDecided
 
 from atalaia.drift.history import SHORT, Alert
+from atalaia.watch.domain.chain import KINDS, OTHERS, Chain, came
 from atalaia.watch.domain.memory import Memory
 from atalaia.watch.domain.runs import of_run, told_once
-from atalaia.watch.domain.steps import (
-    APPROVAL,
-    APPROVED,
-    LABELS,
-    NOT_APPROVED,
-    SHADOW,
-    Step,
-    accepted,
-    alert_changed,
-    asked,
-    reviewed,
-    serves,
-)
+from atalaia.watch.domain.steps import accepted, alert_changed, asked, reviewed, serves
 from atalaia.watch.domain.words import changed, sentence, strongest
-
-KINDS = {
-    "virtual": "Inputs or outputs look different",
-    "real": "The same inputs mean something else",
-    "quality": "The model does worse",
-}
-OTHERS = {"schedule": "A training by the schedule", "manual": "A training that was asked for"}
-ANSWERS = ("promoted", "refused", "failed", "accepted", "rolled back")
-WINNERS = (SHADOW, APPROVAL, APPROVED, NOT_APPROVED)
-MOVES = ("training", "waiting", LABELS, *WINNERS, "promoted", "refused", "failed")
-ASIDE = ("under review", "kept", "does worse")  # what is said of a version that serves already
-
-
-class Chain(msgspec.Struct):
-    """What hangs together. ``since``: from when the world looks different; ``open``: it is about what serves, and nothing has
-    ended it yet;
-    ``came``: what came of it so far, in a few words."""
-
-    id: str
-    kind: str
-    title: str
-    since: int
-    version: str | None
-    open: bool
-    steps: list[Step]
-    came: str = ""
-
-    @property
-    def at(self) -> int:
-        """When it went on last."""
-        return max((step.at for step in self.steps), default=self.since)
-
-    @property
-    def answers(self) -> list[Step]:
-        """What was done about it, oldest first."""
-        return [step for step in self.steps if step.what in ANSWERS]
-
-    @property
-    def move(self) -> Step | None:
-        """What the trainer did last."""
-        return next((step for step in reversed(self.steps) if step.what in MOVES), None)
-
-    @property
-    def waits(self) -> bool:
-        """Whether a winner of it is not over yet."""
-        return self.move is not None and self.move.what in WINNERS
 
 
 def trail(memory: Memory) -> list[Chain]:
@@ -98,16 +41,8 @@ def trail(memory: Memory) -> list[Chain]:
         _serve(memory, change, chains, promoted)
     for chain in chains.values():
         chain.steps.sort(key=lambda step: step.at)  # stable: of one moment in the order of their making
-        chain.came = _came(chain)
+        chain.came = came(chain)
     return sorted(chains.values(), key=lambda chain: (chain.at, chain.since), reverse=True)
-
-
-def last_move(chains: Iterable[Chain]) -> Step | None:
-    """What the trainer did last about whatever is open; None where that was a promotion, or nothing is."""
-    own = [chain for chain in chains if chain.waits or chain.open]
-    moves = [chain.move for chain in own if chain.move is not None]
-    last = max(moves, key=lambda step: step.at, default=None)
-    return None if last is None or last.what == "promoted" else last
 
 
 def _train(
@@ -155,21 +90,6 @@ def _asked(last: TrainingDecided) -> bool:
 
 def _answered(memory: Memory, request: str) -> bool:
     return any(request in d.answers for d in memory.decisions.values())
-
-
-def _came(chain: Chain) -> str:
-    told = [step for step in chain.steps if step.what not in ASIDE]
-    if chain.answers:
-        last = told[-1] if told[-1].what in ("training", *WINNERS) else chain.answers[-1]
-        review = [step.what for step in chain.steps if step.what in ASIDE and step.version == last.version]
-        came = f"version {last.version} {last.what}" if last.version else last.what
-        return f"{came}, {review[-1]}" if review and last.what == "promoted" else came
-    last = chain.steps[-1]
-    if last.what == "closed":
-        return f"closed: {last.words[:1].lower()}{last.words[1:].rstrip('.')}"
-    if last.what in ("alert", "asked for"):
-        return "nothing was done so far"
-    return f"version {last.version} {last.what}" if last.version and last.what in WINNERS else last.what
 
 
 def _last_looks(reviews: Iterable[PromotionReviewed]) -> list[PromotionReviewed]:

@@ -5,15 +5,24 @@ from __future__ import annotations
 import msgspec
 
 from atalaia.watch.domain.answers import Headline
+from atalaia.watch.domain.chain import Chain
 from atalaia.watch.domain.facts import Fact, facts
 from atalaia.watch.domain.headline import headline
 from atalaia.watch.domain.marks import Mark, marks_of
 from atalaia.watch.domain.memory import Memory
-from atalaia.watch.domain.quality import Error, Quality, errors_of, metrics_of, quality_of, reports_of
+from atalaia.watch.domain.quality import (
+    Error,
+    Quality,
+    errors_of,
+    metrics_of,
+    quality_of,
+    reports_of,
+    worse_spans,
+)
 from atalaia.watch.domain.series import Series, Window, series_of, window_of
 from atalaia.watch.domain.shapes import Drawn, shapes_of
 from atalaia.watch.domain.steps import Step
-from atalaia.watch.domain.trail import Chain, trail
+from atalaia.watch.domain.trail import trail
 from atalaia.watch.domain.windows import Tile, is_judged, judged_of, own, spoken, tiles
 
 MOST_FEATURES = 200
@@ -59,6 +68,7 @@ def view(memory: Memory) -> View:
     shadow = memory.challenger.version if memory.challenger else None
     quality = reports_of(memory)
     metrics = metrics_of(quality)
+    worse = worse_spans(memory)
     return View(
         model=memory.model,
         headline=headline(memory, chains),
@@ -74,7 +84,7 @@ def view(memory: Memory) -> View:
         series={name: series_of(windows, name) for name in names},
         shapes=shapes_of(memory, found),
         metrics=metrics,
-        quality=[quality_of(q, metrics) for q in quality],
+        quality=[quality_of(q, metrics, worse) for q in quality],
         errors=errors_of(memory),
         marks=marks_of(memory),
         trail=[_shortened(chain) for chain in chains[:MOST_CHAINS]],

@@ -113,7 +113,7 @@ export function bars(drawn, width, most = 6) {
   return node;
 }
 
-/** A metric over event time: realised in its interval, estimated dashed. */
+/** A metric over event time: realised in its interval, estimated dashed; triangles where an alert says that it is worse. */
 export function quality(view, metric, width) {
   const told = view.quality.filter((q) => q.figures[metric]);
   const x = span(view);
@@ -129,11 +129,11 @@ export function quality(view, metric, width) {
   chart.inner.append(svg("path", { class: "reference", d: path(estimated) }), svg("path", { class: "live", d: path(realised) }));
   const words = (i) => {
     const f = told[i].figures[metric];
-    return `${when(told[i].end)}: realised ${number(f.realised)}, estimated ${number(f.estimated)}, ${share(told[i].coverage)} labelled, version ${told[i].version}`;
+    return `${when(told[i].end)}: realised ${number(f.realised)}, estimated ${number(f.estimated)}, ${share(told[i].coverage)} labelled, version ${told[i].version}${told[i].worse ? ", worse than promised" : ""}`;
   };
   marks(chart, view.marks, x);
   estimated.forEach((p, i) => p && chart.inner.append(svg("circle", { class: "dot reference", cx: p[0], cy: p[1], r: 2.5 }, svg("title", {}, words(i)))));
-  dots(chart, realised, realised.map(() => false), words);
+  dots(chart, realised, told.map((q) => q.worse), words);
   return chart.svg;
 }
 

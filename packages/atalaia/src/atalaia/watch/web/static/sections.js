@@ -75,6 +75,7 @@ const key = {
   live: () => swatch(svg("path", { class: "live", d: "M0 6h22" }), "live"),
   estimated: () => swatch(svg("path", { class: "reference", d: "M0 6h22" }), "estimated before the labels"),
   realised: () => swatch(svg("path", { class: "live", d: "M0 6h22" }), "realised, in its 95% interval"),
+  worse: () => swatch(svg("path", { class: "dot hit", d: "M6 10h10l-5 -9z" }), "worse than promised, by an alert"),
   hit: () => swatch(svg("path", { class: "dot hit", d: "M6 10h10l-5 -9z" }), "drifted"),
   band: () => swatch(svg("rect", { class: "threshold", width: 22, height: 12 }), "where it counts"),
   alert: () => swatch(svg("path", { class: "mark-alert", d: "M6 2h10l-5 8z" }), "alert"),
@@ -137,7 +138,7 @@ export function quality(view, metric, choose) {
   const note = estimated ? "" : "No report bears an estimate of this metric: that takes a model whose profile has the quality of its held-out rows. ";
   replace(byId("quality-chart"), el("figure", { class: "card" }, charts.quality(view, metric, wideWidth()),
     el("figcaption", {}, `${note}By window of prediction time; of the newest window ${share(newest.coverage)} is labelled.`),
-    legend("realised", ...(estimated ? ["estimated"] : []), "alert", "refused", "promoted")));
+    legend("realised", ...(estimated ? ["estimated"] : []), ...(view.quality.some((q) => q.worse) ? ["worse"] : []), "alert", "refused", "promoted")));
 }
 
 export function errors(view) {
