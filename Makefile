@@ -12,11 +12,12 @@ READY := .venv/.ready
 PEERS := .bench-venv/.ready
 NANNYML := .nannyml-venv/.ready
 CI_LOCAL := tests/template/node_modules/.ready
+NODE_CONSUMER := consumers/node/node_modules/.ready
 TOOLS := .tools/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup tools test-deploy test-compose demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates bench-scaling experiments contracts lock clean
+.PHONY: help setup consumers tools test-deploy test-compose demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates bench-scaling experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -55,7 +56,7 @@ demo-texts: $(READY) ## the monitor alone on texts (sentences of docstrings)
 up: $(READY) ## broker, MLflow and services, until Ctrl-C (PROJECT=projects/flights)
 	$(BIN)/atalaia up $(if $(PROJECT),--project $(PROJECT))
 
-test: lint ## gates, then every test but the slow ones, real Kafka included
+test: lint $(if $(shell command -v npm),$(NODE_CONSUMER)) ## gates, then every test but the slow ones, real Kafka included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not tools and not compose"
 
 test-fast: $(READY) ## only the tests that start nothing
@@ -72,6 +73,13 @@ $(CI_LOCAL): tests/template/package-lock.json
 	@command -v npm >/dev/null || { echo "the template's CI runs in gitlab-ci-local: install Node 20 with npm" >&2; exit 2; }
 	npm ci --prefix tests/template --ignore-scripts --no-audit --no-fund --silent
 	@touch $(CI_LOCAL)
+
+consumers: $(NODE_CONSUMER) ## install the consumer in Node from its lock (Node 20 with npm); its tests are part of make test
+
+$(NODE_CONSUMER): consumers/node/package.json consumers/node/package-lock.json
+	@command -v npm >/dev/null || { echo "consumers/node needs Node 20.19.4 or newer with npm, and there is no npm on the PATH." >&2; exit 2; }
+	npm ci --prefix consumers/node --ignore-scripts --no-audit --no-fund --silent
+	@touch $(NODE_CONSUMER)
 
 projects: $(READY) ## write the template's files into the served projects anew
 	$(BIN)/python templates/served.py
@@ -163,4 +171,4 @@ lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' o
 	    --python-version 3.11 -c requirements.lock docker/$$each.in -o docker/$$each.lock; done
 
 clean: ## remove what setup and runs made
-	rm -rf tests/template/node_modules .venv .uv .tools .bench-venv .nannyml-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*
+	rm -rf tests/template/node_modules consumers/node/node_modules .venv .uv .tools .bench-venv .nannyml-venv .pytest_cache .mypy_cache .ruff_cache .hypothesis atalaia-demo-*

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = (".", "docs", "docs/adr", "bench", "packages", "services", "projects", "templates")
+FOLDERS = (".", "docs", "docs/adr", "bench", "consumers", "packages", "services", "projects", "templates")
 PAPERS = sorted(
     {
         path.relative_to(ROOT)
         for folder in FOLDERS
         for path in (ROOT / folder).glob("*.md" if folder == "." else "**/*.md")
-        if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
+        if not any(part.startswith(".") or part == "node_modules" for part in path.relative_to(ROOT).parts)
     }
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
