@@ -17,7 +17,7 @@ TOOLS := .tools/.ready
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup consumers tools test-deploy test-compose demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates bench-scaling experiments contracts lock clean
+.PHONY: help setup consumers tools test-deploy test-compose demo demo-wine demo-loans demo-digits demo-texts up test test-fast test-slow test-template projects lint format bench bench-detection bench-monitor bench-vectors bench-kinds bench-predictor bench-estimates bench-scaling bench-stages bench-simulation experiments contracts lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -138,6 +138,12 @@ bench-estimates: $(READY) $(NANNYML) ## quality estimated before labels beside N
 
 bench-scaling: $(READY) ## two predictors, monitors and feedback services against one of each, on three brokers (a quarter of an hour)
 	$(BIN)/python bench/scaling_bench.py
+
+bench-stages: $(READY) ## what a row, a record, a pane, a label cost each stage (ten minutes; DATA=path to the wine)
+	$(if $(DATA),ATALAIA_WINE_CSV=$(abspath $(DATA))) PYTHONPATH=projects/wine-quality/src $(BIN)/python bench/stages.py
+
+bench-simulation: $(READY) ## size 10,000 to 1,000,000 predictions a second; writes docs/scaling.md's tables (STAGES=bench/results/stages.json)
+	$(BIN)/python bench/simulation.py $(if $(STAGES),--stages $(STAGES)) --write
 
 $(NANNYML): $(UV) bench/nannyml.lock
 	@test -x .nannyml-venv/bin/python || $(UV) venv --quiet --python $$($(PYTHON) -c 'import sys; print(sys.executable)') .nannyml-venv

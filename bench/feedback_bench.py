@@ -31,7 +31,7 @@ from contracts.codec import encode, partition_of, prediction_id
 from contracts.events import PredictionsMade
 from feedback.domain.splitting import split
 from feedback.domain.uploads import Labels
-from monitor import processor, status
+from monitor import on_disk, processor, status
 from results import Figure, at_least, at_most, seen, write
 from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
@@ -256,6 +256,8 @@ async def through_service(rows: int, memory_mb: int, over_http: bool) -> dict[st
                 found = {
                     "pending_cpu": pending, "labels_cpu": rows / cpu, "labels_wall": rows / wall,
                     "memory_pending": memory, "memory": peak(service.process.pid),
+                    "state": sum(f.stat().st_size for f in (folder / "data").rglob("*") if f.is_file()),
+                    "topics": on_disk(folder / "kafka"),
                 }  # fmt: skip
             finally:
                 await service.stop()

@@ -95,6 +95,16 @@ def status(pid: int, name: str) -> float:
     return int(line.split()[1]) / 1024
 
 
+def on_disk(folder: Path) -> dict[str, int]:
+    """Bytes of each topic's log in a broker's folder: what a replica writes, and a reader fetches."""
+    found: dict[str, int] = {}
+    for log in folder.rglob("*.log"):
+        topic, _, partition = log.parent.name.rpartition("-")
+        if partition.isdigit():
+            found[topic] = found.get(topic, 0) + log.stat().st_size
+    return found
+
+
 def counted(port: int) -> int:
     """Rows the worker says it has counted."""
     try:
@@ -105,8 +115,11 @@ def counted(port: int) -> int:
     return int(sum(float(x.rsplit(" ", 1)[1]) for x in lines if x.startswith("atalaia_rows_counted_total{")))
 
 
-def through_monitor(settings: Settings, total: int, folder: Path) -> dict[str, Any]:
-    """Rows by processor second and by second, and resident memory at quarters of the topic."""
+def through_monitor(settings: Settings, total: int, folder: Path, every: float = 0.2) -> dict[str, Any]:
+    """Rows by processor second and by second, and resident memory at quarters of the topic.
+
+    The worker is asked ``every`` so many seconds how far it is, which is work for it too.
+    """
     port = free_port()
     env = {
         **os.environ, "ATALAIA_KAFKA": settings.kafka, "ATALAIA_MODEL": "m", "ATALAIA_PARTITIONS": str(PARTITIONS),
@@ -130,7 +143,7 @@ def through_monitor(settings: Settings, total: int, folder: Path) -> dict[str, A
                     memory[quarter] = resident(worker.pid)
             if n >= total:
                 break
-            time.sleep(0.2)  # to be asked is work for the worker too
+            time.sleep(every)
         else:
             raise SystemExit(
                 f"the worker did not read its topic: {(folder / 'worker.log').read_text()[-2000:]}"

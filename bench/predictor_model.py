@@ -45,7 +45,7 @@ def build(folder: Path, depth: int) -> Any:
 
     def keep(given: dict[str, Any]) -> Any:
         made.append(make(given))
-        return made[0]
+        return made[-1]  # the first one is the model; the others are its learning curve's
 
     os.chdir(folder)
     for work in (

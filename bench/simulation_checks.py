@@ -1,0 +1,103 @@
+"""The model held against measured runs: what the fit says of the runs it was fitted to, and the simulation of what it was not.
+
+A drive of ``bench/load.py`` gives the processor time of a request, to which the costs are fitted, and beside it the rate,
+the latency and how many requests became one record: these the simulation has to find by itself.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+from simulation_costs import Costs
+from simulation_predictor import Process, closed_loop
+from stages_fit import DRIVE, OWN, TOGETHER, fitted
+
+DISTURBED = 0.2  # of a core, by others: then rates and latencies are not the server's
+
+
+def checks(costs: Costs) -> dict[str, list[dict[str, Any]]]:
+    """By kind: measured, modelled and their ratio."""
+    return {
+        "processor time": [*_predictor(costs), *_monitor(costs), *_together(costs)],
+        "drives": _drives(costs),
+    }
+
+
+def _beside(what: str, measured: float, modelled: float, **more: Any) -> dict[str, Any]:
+    return {"what": what, "measured": measured, "modelled": modelled, "ratio": modelled / measured, **more}
+
+
+def _predictor(costs: Costs) -> list[dict[str, Any]]:
+    found = []
+    for name, measured in costs.named("drive, ").items():
+        if not name.endswith(OWN):
+            continue
+        drive = DRIVE.match(f"drive, {name}")
+        assert drive is not None
+        rows, requests = int(drive[1]), costs[f"{drive[0]}requests a record"]
+        process = Process.measured(costs, rows)
+        modelled = process.record / requests + process.request + process.row * rows
+        found.append(_beside(f"predictor, {name.removesuffix(': ' + OWN)}: a request, s", measured, modelled))
+    return found
+
+
+def _monitor(costs: Costs) -> list[dict[str, Any]]:
+    """Each size of record foretold by the three others."""
+    sizes = {
+        int(match[1]): value
+        for name, value in costs.named("monitor: a record of ").items()
+        if (match := re.fullmatch(r"(\d+) rows", name))
+    }
+    found = []
+    for size, measured in sizes.items():
+        rest = {s: v for s, v in sizes.items() if s != size}
+        record, row = fitted([[1.0, s] for s in rest], list(rest.values()))
+        found.append(_beside(f"monitor, a record of {size} rows, s", measured, record + row * size))
+    return found
+
+
+def _together(costs: Costs) -> list[dict[str, Any]]:
+    """What ``bench-scaling`` saw one and two of a kind use, in another run on three brokers, which nothing was fitted to."""
+    figures, found = costs.named(TOGETHER), []
+    for name, measured in figures.items():
+        run, _, what = name.partition(": ")
+        rows = int(re.findall(r"(\d+) rows?", run)[0])
+        if not what.endswith("a row"):
+            continue
+        if run.startswith("monitors"):
+            modelled = costs["monitor: a record"] / rows + costs["monitor: a row"]
+        else:
+            process = Process.measured(costs, rows)
+            modelled = (
+                process.record / figures[f"{run}: rows a record, one"] + process.request / rows + process.row
+            )
+        found.append(_beside(f"{run}, {what.removesuffix(', a row')}: a row, s", measured, modelled))
+    return found
+
+
+def _drives(costs: Costs) -> list[dict[str, Any]]:
+    """Rate, latency and gathering of each drive, simulated with the load and the broker on the other core."""
+    found = []
+    for name in costs.named("drive, "):
+        drive = DRIVE.match(f"drive, {name}")
+        if drive is None or not name.endswith(OWN):
+            continue
+        rows, connections, of = int(drive[1]), int(drive[2]), drive[0]
+        others = costs[f"{of}others' share of a core"]  # seconds a second
+        served = closed_loop(
+            connections, Process.measured(costs, rows),
+            costs[f"{of}the load's processor time of a request"], costs[f"{of}the broker's processor time of a record"],
+        )  # fmt: skip
+        for what, modelled in (
+            ("requests", len(served.latencies) / served.seconds),
+            ("p50", served.quantile(0.5)),
+            ("requests a record", float(np.mean(served.records)) / rows),
+        ):
+            found.append(
+                _beside(
+                    f"{of}{what}", costs[f"{of}{what}"], modelled, others=others, counts=others <= DISTURBED
+                )
+            )
+    return found
