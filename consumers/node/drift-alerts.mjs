@@ -1,25 +1,16 @@
 #!/usr/bin/env node
 // Reads drift-alerts from Kafka, holds each record against the published schema, prints it, then commits its offset.
-import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { Consumer, MessagesStreamFallbackModes, MessagesStreamModes } from '@platformatic/kafka'
 import { reader, Unreadable } from './contract.mjs'
 import { cloudEvent, line, plain } from './format.mjs'
+import { refuse, settings } from './settings.mjs'
 
 const TOPIC = 'drift-alerts'
 const RETRY_MS = 1000
-const LEAVE_MS = 3000
+const LEAVE_MS = 3000 // a broker that is away cannot be told that we leave
 const PATIENCE_MS = 10_000 // with --once
-const USAGE = `usage: drift-alerts.mjs [options]
-  --kafka HOST:PORT,...  bootstrap servers; default: $ATALAIA_KAFKA, else 127.0.0.1:9092
-  --group ID             go on where this consumer group stopped; default: a group of its own
-  --from-beginning       where the group has committed nothing yet, begin with the first alert, not the next
-  --once                 end at the log's present end
-  --json                 CloudEvents as JSON lines instead of lines for people
-  --contracts FOLDER     where asyncapi.yaml and the schemas are; default: this checkout's`
 
 const options = settings()
 const read = contract()
@@ -35,7 +26,7 @@ for (const signal of ['SIGINT', 'SIGTERM']) {
   process.once(signal, () => {
     ending.abort()
     stream?.destroy()
-    setTimeout(end, LEAVE_MS) // a broker that is away cannot be told that we leave
+    setTimeout(end, LEAVE_MS)
   })
 }
 process.stdout.on('error', () => {}) // the write that fails says so too
@@ -46,6 +37,7 @@ while (!ending.signal.aborted) {
     break
   } catch (error) {
     if (ending.signal.aborted || error.code === 'EPIPE') break
+    if (error instanceof TypeError) throw error // a fault of ours does not pass by waiting
     tell(trouble(error))
     if (options.once && Date.now() > lastSuccess + PATIENCE_MS) process.exit(1)
     await pause(RETRY_MS, null, { signal: ending.signal }).catch(() => {})
@@ -135,7 +127,9 @@ function trouble(error) {
     fromBeginning = true // when it comes, all in it is new; a group's offsets go with their topic
     return `There is no topic ${TOPIC} at ${options.kafka}. Atalaia's services make it; waiting for it.`
   }
-  if (is('code', 'PLT_KFK_NETWORK') || is('code', 'PLT_KFK_TIMEOUT')) return `No Kafka broker answers at ${options.kafka}; waiting for one.`
+  if (is('code', 'PLT_KFK_NETWORK') || is('code', 'PLT_KFK_TIMEOUT')) {
+    return `No Kafka broker answers at ${options.kafka}; waiting for one.`
+  }
   return `Kafka: ${innermost(error).message.replace(/\.$/, '')}; trying again.`
 }
 
@@ -150,35 +144,10 @@ function tell(text) {
   said = text
 }
 
-function settings() {
-  const flag = { type: 'boolean', default: false }
-  const text = value => ({ type: 'string', default: value })
-  try {
-    const { values } = parseArgs({
-      options: {
-        kafka: text(process.env.ATALAIA_KAFKA || '127.0.0.1:9092'),
-        group: text(`drift-alerts-${randomUUID()}`),
-        contracts: text(fileURLToPath(new URL('../../packages/contracts/schemas/', import.meta.url))),
-        'from-beginning': flag, once: flag, json: flag, help: flag,
-      },
-    })
-    if (values.help) process.exit(process.stdout.write(`${USAGE}\n`) ? 0 : 1)
-    if (!/^[^\s,]+:\d+(,[^\s,]+:\d+)*$/.test(values.kafka)) throw new Error(`${values.kafka} is not HOST:PORT.`)
-    return values
-  } catch (error) {
-    return refuse(`${error.message}\n${USAGE}`)
-  }
-}
-
 function contract() {
   try {
     return reader(options.contracts, TOPIC)
   } catch (error) {
     return refuse(`The contract cannot be read: ${error.message}`)
   }
-}
-
-function refuse(text) {
-  process.stderr.write(`${text}\n`)
-  process.exit(2)
 }
