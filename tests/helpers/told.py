@@ -119,8 +119,8 @@ def won(kind: Any, at: int, version: str = "2", **given: Any) -> TrainingDecided
         "gain": 0.4, "p_value": 0.0001, "chosen": "since the change", "duplicates": 3, "unlabelled": 120, "attempt": 1,
         "candidates": {
             "all": CandidateTried(rows=5_618, since=None, half_life_ms=None, metrics={"accuracy": 0.56}),
-            "weighted by recency": CandidateTried(rows=5_618, since=None, half_life_ms=9 * HOUR, metrics={"accuracy": 0.61}),
             "since the change": CandidateTried(rows=515, since=2 * HOUR, half_life_ms=None, metrics={"accuracy": 0.92}),
+            "weighted by recency": CandidateTried(rows=5_618, since=None, half_life_ms=9 * HOUR, metrics={"accuracy": 0.61}),
         },
         "guardrails": {
             "recall of late": GuardrailSeen(seen=-0.04, limit=0.9, held=True),

@@ -21,7 +21,7 @@ async def test_the_view_answers_with_everything(drifting: Any) -> None:
     answer = (await client(drifting).get("/api/v1.0/view")).json()
     assert answer["watching"]["words"] == "Following kafka.example:9092."
     assert answer["models"] == [{"model": "m", "tone": "alarm", "state": "Drift"}]
-    assert answer["view"]["headline"]["now"].startswith("The inputs origin and temp of version 1 of m")
+    assert answer["view"]["headline"]["now"].startswith("The inputs origin and temp have changed")
 
 
 async def test_what_has_not_changed_is_not_sent_again(drifting: Any) -> None:

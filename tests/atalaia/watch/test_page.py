@@ -60,7 +60,7 @@ async def test_the_three_answers_are_in_sight(browser: chromium.Browser, driftin
     """Without scrolling, and never sideways: what is wrong, since when, and what was done; no other host is asked."""
     async with opened(browser, drifting, width) as page:
         assert await page.run("document.querySelector('h1').textContent") == (
-            "The inputs origin and temp of version 1 of m no longer look like its reference."
+            "The inputs origin and temp have changed: they no longer look like the reference of version 1 of m."
         )
         answers = await page.run("document.getElementById('answers').innerText")
         assert "1970-01-01 06:00 UTC" in answers
@@ -150,6 +150,8 @@ async def test_a_persons_turn_is_in_sight(browser: chromium.Browser, drifting: A
             'atalaia refuse m --reason "..."',
         ]
         assert await page.run("document.getElementById('turn').getBoundingClientRect().bottom <= innerHeight")
+        await page.run("document.querySelector('#turn code').focus()")
+        assert await page.run("getSelection().toString()") == 'atalaia approve m --reason "..."'
         assert await page.run("document.documentElement.scrollWidth <= innerWidth")
         drifting.tell(told.word(), told.won("promoted", 10), told.change("2", 10))
         await page.until("document.getElementById('turn').hidden")

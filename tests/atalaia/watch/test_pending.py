@@ -157,14 +157,14 @@ def test_which_rows_trained_and_why_is_a_table() -> None:
     """Each selection with its rows, its weights and how it did; the chosen one is marked, what was left out is counted."""
     _, (chain, _) = shown(*DRIFTED, told.won("refused", 4))
     rows = chain.steps[-1].evidence[1]
-    assert rows.columns == ["selection of rows", "rows", "which", "accuracy, held out"]
+    assert rows.columns == ["selection of rows", "rows", "accuracy, held out", "which"]
     assert rows.rows == [
-        ["all", "5,618", "from the beginning", "0.56"],
-        ["weighted by recency", "5,618", "from the beginning, weights halved each 9 hours", "0.61"],
-        ["✓ since the change", "515", "since 1970-01-01 02:00", "0.92"],
+        ["all", "5,618", "0.56", "from the beginning"],
+        ["weighted by recency", "5,618", "0.61", "from the beginning, weights halved each 9 hours"],
+        ["✓ since the change", "515", "0.92", "since 1970-01-01 02:00"],
     ]
     assert rows.note == (
-        "Taken is the first, most rows first, than which no other is better beyond chance. "
+        "In this order the first is taken than which no other is better beyond chance. "
         "3 rows that equal held-out ones were left out. 120 rows of that time have no label."
     )
     assert chain.steps[-1].evidence[2].rows[0] == ["recall of late", "+4%", "down to -90%", "held"]

@@ -48,6 +48,7 @@ def what(alert: Alert, whose: str) -> str:
     names = strongest(opening.features)
     if not names:
         return sentence(
-            f"all features of {whose} together no longer look like its reference, though none does alone"
+            f"all features together have changed, though none has alone: they no longer look like the reference of {whose}"
         )
-    return sentence(f"{changed(names)} of {whose} no longer look{'s' * (len(names) == 1)} like its reference")
+    has = "has changed: it no longer looks" if len(names) == 1 else "have changed: they no longer look"
+    return sentence(f"{changed(names)} {has} like the reference of {whose}")

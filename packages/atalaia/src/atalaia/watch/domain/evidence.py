@@ -13,6 +13,7 @@ from atalaia.watch.domain.quality import METRICS
 from atalaia.watch.domain.words import lasting, metric_name
 
 MOST_METRICS = 6
+ENOUGH = 12  # of an id or a hash, to find it by
 WHICH_ROWS, MUST_NOT = "Which rows trained it", "What it must not make worse"
 RATIOS = ("latency", "size")
 HELD = {True: "held", False: "✗ not held"}
@@ -92,20 +93,24 @@ def _candidates(d: TrainingDecided) -> Evidence | None:
         [
             f"✓ {name}" if name == d.chosen else name,
             f"{each.rows:,}",
-            _weights(each),
             *(_figure(each.metrics.get(m)) for m in metrics),
+            _weights(each),
         ]
-        for name, each in d.candidates.items()
+        for name, each in sorted(d.candidates.items(), key=_most_data_first)
     ]
     note = []
     if len(rows) > 1:
-        note.append("Taken is the first, most rows first, than which no other is better beyond chance.")
+        note.append("In this order the first is taken than which no other is better beyond chance.")
     if d.duplicates:
         note.append(f"{d.duplicates:,} rows that equal held-out ones were left out.")
     if d.unlabelled:
         note.append(f"{d.unlabelled:,} rows of that time have no label.")
-    columns = ["selection of rows", "rows", "which", *(f"{metric_name(m)}, held out" for m in metrics)]
+    columns = ["selection of rows", "rows", *(f"{metric_name(m)}, held out" for m in metrics), "which"]
     return Evidence(WHICH_ROWS, columns, rows, " ".join(note))
+
+
+def _most_data_first(candidate: tuple[str, CandidateTried]) -> tuple[int, bool]:
+    return -candidate[1].rows, candidate[1].half_life_ms is not None
 
 
 def _weights(each: CandidateTried) -> str:
@@ -140,13 +145,13 @@ def _moved(name: str, value: float) -> str:
 def _made(d: TrainingDecided) -> Evidence | None:
     counts = ", ".join(f"{name} {n:,}" for name, n in d.classes.items())
     rows = [
-        ["labelled rows since the change", counts],
+        ["labelled since the change", counts],
         ["trained on, held out", _rows(d.rows)],
         ["took", _seconds(d.seconds)],
         ["attempt", str(d.attempt) if d.attempt and d.attempt > 1 else ""],
-        ["MLflow run", d.mlflow_run_id or ""],
-        ["DVC revision", d.dvc_revision or ""],
-        ["data, sha256", d.data_sha256 or ""],
+        ["MLflow run", (d.mlflow_run_id or "")[:ENOUGH]],
+        ["DVC revision", (d.dvc_revision or "")[:ENOUGH]],
+        ["data, sha256", (d.data_sha256 or "")[:ENOUGH]],
     ]
     rows = [row for row in rows if row[1]]
     return Evidence("How it was made", [], rows) if rows else None

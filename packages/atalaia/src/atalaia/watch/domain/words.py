@@ -35,7 +35,7 @@ def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
     shown = list(names[:most])
     if len(names) > most:
         return f"{', '.join(shown)} and {len(names) - most} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+    return _joined(shown)
 
 
 def plain(reason: str) -> str:
@@ -108,14 +108,26 @@ def changed(names: Sequence[str]) -> str:
     """Which inputs and outputs, in a sentence.
 
     >>> changed(["temp", "probability:yes"])
-    'the input temp and the output probability:yes'
+    'the input temp and the probability of yes'
+    >>> changed(["prediction:late", "probability:yes", "probability:no"])
+    'the predicted late and the probabilities of yes and no'
     """
-    inputs, outputs = [n for n in names if not is_output(n)], [n for n in names if is_output(n)]
-    parts = []
-    for what, found, most in (
-        ("input", inputs, MOST_NAMED),
-        ("output", outputs, MOST_NAMED // 2 if inputs else MOST_NAMED),
-    ):
-        if found:
-            parts.append(f"the {what}{'s' * (len(found) != 1)} {listed(found, most)}")
-    return " and ".join(parts)
+    inputs = [name for name in names if not is_output(name)]
+    outputs = [name.split(":", 1) for name in names if is_output(name)]
+    predicted = [of for what, of in outputs if what == "prediction"]
+    probable = [of for what, of in outputs if what == "probability"]
+    parts = (
+        (f"input{'s' * (len(inputs) != 1)}", inputs, MOST_NAMED),
+        ("predicted", predicted, MOST_NAMED // 2),
+        (
+            "probability of" if len(probable) == 1 else "probabilities of",
+            probable,
+            MOST_NAMED // 2 if inputs else MOST_NAMED,
+        ),
+    )
+    told = [f"the {what} {listed(found, most)}" for what, found, most in parts if found]
+    return _joined(told)
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)

@@ -18,12 +18,12 @@ export function headline(head) {
   turn(head.turn);
 }
 
-/** What waits for a person: the commands are there to be copied. */
+/** What waits for a person. A command that has the focus is selected, to be copied. */
 function turn(told) {
   byId("turn").hidden = !told;
   if (!told) return;
   replace(byId("turn"), el("p", {}, el("b", {}, "Your turn. "), said(told.words)),
-    el("ul", {}, told.commands.map((command) => el("li", {}, el("code", { tabindex: 0, "data-key": command }, command)))));
+    el("ul", {}, told.commands.map((command) => el("li", {}, el("code", { tabindex: 0, "data-key": command, onfocus: (event) => getSelection().selectAllChildren(event.target) }, command)))));
 }
 
 /** How many labelled rows there are of those that are waited for. */
@@ -163,13 +163,16 @@ export function trail(view) {
 function evidence(tables, key) {
   const titles = tables.map((t) => t.title);
   const summary = `${titles[0]}${titles.slice(1).map((t) => `; ${t[0].toLowerCase()}${t.slice(1)}`).join("")}`;
-  const one = (t) => [
-    el("h3", {}, t.title),
-    el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": t.title }, el("table", {},
-      t.columns.length ? el("thead", {}, el("tr", {}, t.columns.map((c) => el("th", { scope: "col" }, c)))) : null,
-      el("tbody", {}, t.rows.map((row) => el("tr", {}, row.map((cell, i) => el(i ? "td" : "th", i ? {} : { scope: "row" }, said(cell)))))))),
-    t.note ? el("p", { class: "faint" }, said(t.note)) : null,
-  ];
+  const one = (t) => {
+    const words = (i) => (t.rows.some((row) => i && /[a-z]{3}/i.test(row[i])) ? { class: "words" } : {});
+    return [
+      el("h3", {}, t.title),
+      el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": t.title }, el("table", {},
+        t.columns.length ? el("thead", {}, el("tr", {}, t.columns.map((c, i) => el("th", { scope: "col", ...words(i) }, c)))) : null,
+        el("tbody", {}, t.rows.map((row) => el("tr", {}, row.map((cell, i) => el(i ? "td" : "th", i ? words(i) : { scope: "row" }, said(cell)))))))),
+      t.note ? el("p", { class: "faint" }, said(t.note)) : null,
+    ];
+  };
   return el("details", { class: "evidence", "data-key": `evidence ${key}` }, el("summary", {}, summary), tables.flatMap(one));
 }
 
