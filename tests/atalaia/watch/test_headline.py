@@ -45,7 +45,7 @@ def test_an_open_alert_names_what_drifted_since_when_and_that_nothing_was_done()
         head.now
         == "The inputs origin and temp have changed: they no longer look like the reference of version 1 of m."
     )
-    assert head.since == "1970-01-01 02:00 UTC, 60 minutes before the end of the newest window."
+    assert head.since == "1970-01-01 02:00 UTC, for 60 minutes up to the newest window."
     assert head.done == "Nothing yet: no training has been decided on."
     assert "2 of 3 features" in head.more
 
@@ -164,7 +164,7 @@ def test_a_rollback_is_told_with_its_reason() -> None:
     )
     assert head.state == "Rolled back"
     assert head.now == "Version 2 was taken back by hand; version 1 of m serves again."
-    assert head.since == "1970-01-01 06:00 UTC."
+    assert head.since == "1970-01-01 06:00 UTC, when version 1 came back."
     assert head.done.endswith(
         "Version 2 was rolled back by hand on 1970-01-01 06:00 (complaints; version 1 serves again)."
     )

@@ -222,7 +222,7 @@ def test_a_rollback_by_itself_is_told_with_what_the_review_saw() -> None:
     assert head.more.endswith(
         "What version 2 was promoted against may be back: the input temp looks different, since 1970-01-01 02:00 UTC."
     )
-    assert head.since == "1970-01-01 07:00 UTC."
+    assert head.since == "1970-01-01 07:00 UTC, when version 1 came back."
     assert head.done.endswith(
         "Version 2 was rolled back by itself on 1970-01-01 07:00 "
         "(worse: accuracy 0.5000 against version 1's 0.6000 on 400 rows it has served; version 1 serves again)."

@@ -86,7 +86,7 @@ def _alerted(memory: Memory, alerts: Sequence[Alert], chains: Sequence[Chain]) -
         now=what(first, f"version {first.version} of {memory.model}"),
         kind=first.opening.kind,
         more=" ".join(more),
-        since=f"{utc(since)}{f', {lasting(ago)} before the end of the newest window' if ago > 0 else ''}.",
+        since=f"{utc(since)}{f', for {lasting(ago)} up to the newest window' if ago > 0 else ''}.",
         done=f"{last_rollback(memory)} {answers_to(alerts, chains)}".strip(),
     )
 

@@ -21,7 +21,7 @@ def not_judged(memory: Memory, version: str, chains: Sequence[Chain]) -> Headlin
     whose = f"version {version} of {memory.model}"
     since = f"{utc(at)}." if at else "The beginning."
     if change is not None and change.action == "rolled_back":
-        return _rolled_back(memory, change, whose, since, chains)
+        return _rolled_back(memory, change, whose, f"{utc(at)}, when version {version} came back.", chains)
     promoting = _promoting(chains, version)
     opened = sorted((a for a in memory.alerts if a.open), key=lambda a: GRAVEST.get(a.opening.kind, 3))
     if opened or promoting:
