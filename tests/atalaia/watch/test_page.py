@@ -187,6 +187,21 @@ async def test_rows_that_are_waited_for_are_drawn(browser: chromium.Browser, mad
         assert await page.run("document.querySelectorAll('.chain progress').length") == 1
 
 
+async def test_a_rollback_has_its_sign_in_the_legends(browser: chromium.Browser, drifting: Any) -> None:
+    """The mark of a rollback is explained where one is drawn, and not where none is; a review's brings the labels first."""
+    explained = "document.getElementById('quality').innerText.includes('rollback')"
+    async with opened(browser, drifting) as page:
+        assert not await page.run(explained)
+        worse = told.look(10, "rolled_back")
+        drifting.tell(
+            told.change("2", 9), worse, told.change("1", 10, "rolled_back", "2", reason=worse.reason)
+        )
+        await page.until("document.getElementById('state').textContent === 'Rolled back by itself'")
+        assert await page.run(explained)
+        parts = "[...document.querySelectorAll('main section:not([hidden])')].map((s) => s.id)"
+        assert await page.run(parts) == ["headline", "quality", "features", "drift", "trail"]
+
+
 async def test_windows_that_are_worse_than_promised_are_triangles(
     browser: chromium.Browser, drifting: Any
 ) -> None:

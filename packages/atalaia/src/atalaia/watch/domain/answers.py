@@ -16,7 +16,7 @@ GRAVEST = {"quality": 0, "real": 1, "virtual": 2}
 
 class Headline(msgspec.Struct, frozen=True):
     """``state`` in a word or two and how far its answer is, ``phase``; then three answers in plain words: ``now`` in a
-    sentence, with ``more`` to it, ``since`` and ``done``. ``kind``: of the alert that it is about. ``turn``: what waits for a person, if anything does;
+    sentence, with ``more`` to it, ``since`` and ``done``. ``kind``: of the alert that it is about, or a review. ``turn``: what waits for a person, if anything does;
     ``progress``: how many labelled rows there are of how many that are waited for."""
 
     tone: Tone

@@ -32,7 +32,7 @@ def headline(memory: Memory, chains: Sequence[Chain]) -> Headline:
     turn, review, tone = turn_of(memory), review_of(memory), head.tone
     last = last_move(chains)
     phase = PHASES.get(last.what, "") if last else "under review" if under_review(memory) else ""
-    if head.kind and not phase and not any(chain.open and chain.answers for chain in chains):
+    if head.kind in STATES and not phase and not any(chain.open and chain.answers for chain in chains):
         phase = "no training yet"
     if turn is not None and tone in ("good", "none"):
         tone = "wait"

@@ -14,6 +14,8 @@ from atalaia.watch.domain.steps import serves
 from atalaia.watch.domain.trail import by_itself
 from atalaia.watch.domain.words import changed, named, plain, sentence, strongest, utc
 
+REVIEW = "review"
+
 
 def not_judged(memory: Memory, version: str, chains: Sequence[Chain]) -> Headline:
     """The first line while the version that serves has no judged window since it does."""
@@ -70,7 +72,7 @@ def _rolled_back(
         title = f"{undone.title[:1].lower()}{undone.title[1:]}"
         more += f" What version {change.previous_version} was promoted against may be back: {title}, since {utc(undone.since)}."
     return Headline(
-        "wait", "Rolled back by itself" if alone else "Rolled back", now, more, since, told,
+        "wait", "Rolled back by itself" if alone else "Rolled back", now, more, since, told, kind=REVIEW if alone else "",
     )  # fmt: skip
 
 
@@ -83,7 +85,7 @@ def worse(memory: Memory, chains: Sequence[Chain]) -> Headline:
         "alarm", "Worse than the one before",
         f"Version {look.version} of {memory.model} does worse than version {look.previous_version} would: {figures}.", "",
         f"{utc(memory.since)}, when version {look.version} took over; known since {utc(look.as_of)}.",
-        done(promoting) if promoting else "Nothing yet.",
+        done(promoting) if promoting else "Nothing yet.", kind=REVIEW,
     )  # fmt: skip
 
 

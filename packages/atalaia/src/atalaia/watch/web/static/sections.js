@@ -82,6 +82,8 @@ const key = {
   refused: () => swatch(svg("path", { class: "mark-refused", d: "M7 2l8 8m0 -8l-8 8" }), "refusal"),
   promoted: () => swatch(svg("path", { class: "mark-promoted", d: "M6 10h10l-5 -8z" }), "promotion"),
 };
+key.rolled_back = () => swatch(svg("path", { class: "mark-rolled_back", d: "M14 1v10l-8 -5z" }), "rollback");
+const marked = (view, ...names) => names.filter((name) => name !== "rolled_back" || view.marks.some((m) => m.what === name));
 const legend = (...names) => el("p", { class: "key" }, ...names.map((name) => key[name]()));
 
 /** Below each other: the feature that was chosen, then what has drifted, the strongest first. */
@@ -113,7 +115,7 @@ function row(view, name, state) {
     el("h3", {}, breakable(name), " ", el("span", { class: "faint" }, said(why))),
     el("div", { class: "charts" },
       el("figure", {}, charts.pValues(view, name, width), el("figcaption", {}, "p-value, corrected; what is below 10⁻¹² is drawn there"), legend("hit", "band")),
-      el("figure", {}, charts.effects(view, name, width), el("figcaption", {}, `effect (${tile.effect_name === "cramers_v" ? "Cramér's V" : "Kolmogorov–Smirnov D"})`), legend("alert", "promoted")),
+      el("figure", {}, charts.effects(view, name, width), el("figcaption", {}, `effect (${tile.effect_name === "cramers_v" ? "Cramér's V" : "Kolmogorov–Smirnov D"})`), legend(...marked(view, "alert", "promoted", "rolled_back"))),
       shape),
     table(view, name));
 }
@@ -138,14 +140,14 @@ export function quality(view, metric, choose) {
   const note = estimated ? "" : "No report bears an estimate of this metric: that takes a model whose profile has the quality of its held-out rows. ";
   replace(byId("quality-chart"), el("figure", { class: "card" }, charts.quality(view, metric, wideWidth()),
     el("figcaption", {}, `${note}By window of prediction time; of the newest window ${share(newest.coverage)} is labelled.`),
-    legend("realised", ...(estimated ? ["estimated"] : []), ...(view.quality.some((q) => q.worse) ? ["worse"] : []), "alert", "refused", "promoted")));
+    legend("realised", ...(estimated ? ["estimated"] : []), ...(view.quality.some((q) => q.worse) ? ["worse"] : []), ...marked(view, "alert", "refused", "promoted", "rolled_back"))));
 }
 
 export function errors(view) {
   const told = view.errors.some((e) => e.error !== null);
   byId("errors").hidden = !told;
   if (told) replace(byId("errors-chart"), el("figure", { class: "card" }, charts.errors(view, wideWidth()),
-    el("figcaption", {}, "Mean error of the rows whose labels came between two boundaries: a change here with steady inputs means that the same inputs mean something else."), legend("hit", "alert", "promoted")));
+    el("figcaption", {}, "Mean error of the rows whose labels came between two boundaries: a change here with steady inputs means that the same inputs mean something else."), legend("hit", ...marked(view, "alert", "promoted", "rolled_back"))));
 }
 
 /** The train of events, the newest chain first. */

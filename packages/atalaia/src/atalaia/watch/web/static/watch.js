@@ -31,7 +31,7 @@ function draw() {
   if (!view.series[chosen.feature]) chosen.feature = null;
   if (!view.metrics.includes(chosen.metric)) chosen.metric = view.metrics[0];
   const times = [view.windows, view.marks, innerWidth];
-  const labelsFirst = ["real", "quality"].includes(view.headline.kind);
+  const labelsFirst = ["real", "quality", "review"].includes(view.headline.kind);
   part("order", labelsFirst, () => sections.order(labelsFirst));
   part("facts", view.facts, () => sections.facts(view.facts));
   part("tiles", [view.tiles, view.tiles_of, view.version, view.series, chosen.feature, chosen.tiles], () => sections.tiles(view, chosen.feature, chosen.tiles, pick, () => set({ tiles: true })));
