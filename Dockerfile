@@ -4,7 +4,7 @@ ARG PYTHON=python:3.11-slim-bookworm
 
 FROM ${PYTHON} AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/atalaia/.venv/bin:$PATH HOME=/tmp \
-    MLFLOW_DISABLE_TELEMETRY=true MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false DVC_NO_ANALYTICS=true GIT_PYTHON_REFRESH=quiet
+    MLFLOW_DISABLE_TELEMETRY=true MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false DVC_NO_ANALYTICS=true DVC_SITE_CACHE_DIR=/tmp/dvc GIT_PYTHON_REFRESH=quiet
 # Named volumes take their owner from the folder of the image that they are mounted on.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp atalaia \
  && install -d -o atalaia -g atalaia /var/lib/atalaia /run/atalaia /run/atalaia/postgres /run/atalaia/s3 /run/atalaia/grafana /reports

@@ -12,9 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from servicekit.errors import UserError
 
 CHAMPION = "champion"
+
+
+def signed(mlmodel: Path) -> list[dict[str, Any]]:
+    """The inputs of a stored model's signature, nothing where it has none (https://mlflow.org/docs/latest/ml/model/).
+
+    Read from the file: MLflow's own reader needs pandas, which nothing that serves needs beside.
+    """
+    described = yaml.safe_load(mlmodel.read_text(encoding="utf-8"))
+    inputs = (described.get("signature") or {}).get("inputs")
+    return [
+        {"name": each["name"], "type": each["type"], "optional": not each.get("required", True)}
+        for each in json.loads(inputs or "[]")
+    ]
 
 
 @dataclass(frozen=True)
@@ -135,15 +150,11 @@ class Registry:
                     f"{uri}: {len(found)} .onnx files are stored with it, not one. Register it anew."
                 )
             onnx = found[0].read_bytes()
-            signature = mlflow.models.Model.load(str(path)).signature
+            signature = signed(path / "MLmodel")
         checksum = hashlib.sha256(onnx).hexdigest()
         stated = described.tags.get("sha256")
         if stated and stated != checksum:
             raise UserError(
                 f"{uri}: the stored model has sha256 {checksum}, its tag says {stated}. Register it anew."
             )
-        fields = [
-            {"name": c.name, "type": getattr(c.type, "name", str(c.type)), "optional": not c.required}
-            for c in (signature.inputs if signature else [])
-        ]
-        return ModelBundle(model, version, onnx, checksum, uri, self.profile(model, version), fields)
+        return ModelBundle(model, version, onnx, checksum, uri, self.profile(model, version), signature)
