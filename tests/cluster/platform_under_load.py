@@ -114,6 +114,15 @@ class Clients:
 
         await until(reached, f"{rows} more rows are not answered", 120)
 
+    async def go_on(self, seconds: float) -> None:
+        """Return after some time, in which rows were answered; raises what went wrong."""
+        before = len(self.predicted)
+        await asyncio.sleep(seconds)
+        for task in self._tasks:
+            if task.done():
+                await task
+        assert len(self.predicted) > before
+
     @property
     def over(self) -> int:
         """When the last row's window is over and its grace too, event time."""

@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from contracts.codec import decode, prediction_id
 from contracts.events import ModelChanged, OutcomesJoined, PredictionsMade, WindowTested
 from platform_under_load import START, TESTS, WINDOW_MS, Clients, Service, until
+from servicekit.broker import EmbeddedKafka
 from servicekit.brokers import EmbeddedBrokers
 from servicekit.config import Settings
 from servicekit.kafka import make_producer, publish
@@ -74,30 +74,18 @@ async def on_topic(settings: Settings) -> tuple[dict[str, float], dict[int, set[
     return values, windows, batches.total() - len(batches)
 
 
-async def flushed(services: dict[str, Service], until_ms: int) -> None:
-    """Have all windows decided."""
-    answer = await services["drift_monitor.1"].http.post("/api/v1.0/flush", json={"until": until_ms})
-    assert answer.status_code == 200, answer.text
-
-
-def as_joined(status: dict[str, Any]) -> dict[str, Any]:
-    """Of feedback's counts those that say whether anything is missing."""
-    return {name: status.get(name) for name in ("labelled_distinct", "joined", "held", "unknown", "pending")}
-
-
 async def test_each_broker_is_killed_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
     """No request fails; each answered row is on the topic, in one window's counts, and joined to its label."""
     with EmbeddedBrokers(data_dir=tmp_path / "kafka") as cluster:
-        settings = Settings(kafka=cluster.bootstrap)
         async with platform(cluster.bootstrap, tmp_path) as services:
             clients = Clients(services["predictor"], services["feedback"])
             clients.start()
             await clients.more(500)
-            killed = []
-            for partition in range(3):  # each has another leader at first, and again when all are back
+            killed: list[EmbeddedKafka] = []
+            for partition in range(3):
                 leader = await cluster.leader("predictions", partition)
-                if leader in killed:
-                    (leader,) = [broker for broker in cluster.brokers if broker not in killed][:1]
+                if leader in killed:  # leaders move back to where they were only in time
+                    leader = next(broker for broker in cluster.brokers if broker not in killed)
                 killed.append(leader)
                 leader.kill()
                 await clients.more(500)  # answered while it is away
@@ -105,43 +93,61 @@ async def test_each_broker_is_killed_under_load_and_nothing_is_lost(tmp_path: Pa
                 await asyncio.to_thread(leader.start)
                 await cluster.until_in_sync(120)
                 await clients.more(500)
-            await clients.stop()
-            print(
-                f"{clients.statuses} answers, the slowest {clients.slowest:.2f} s, {len(clients.labelled)} labels"
-            )
-            assert clients.statuses.keys() == {200}
+            await settled(services, clients)
+        await check_topics(Settings(kafka=cluster.bootstrap), clients)
 
-            async def empty() -> bool:
-                text = (await services["predictor"].http.get("/metrics")).text
-                return "atalaia_spool_rows 0.0" in text
 
-            await until(empty, "the spool is not empty", 120)
-            expected = {"labelled_distinct": len(clients.labelled), "joined": len(clients.labelled)}
-            expected |= {"held": 0, "unknown": 0, "pending": 0}
+async def test_without_a_quorum_for_a_minute_nothing_is_lost(tmp_path: Path) -> None:
+    """Two of three are away for longer than any request waits: the predictor answers from its spool, all else goes on after."""
+    with EmbeddedBrokers(data_dir=tmp_path / "kafka") as cluster:
+        async with platform(cluster.bootstrap, tmp_path) as services:
+            clients = Clients(services["predictor"], services["feedback"])
+            clients.start()
+            await clients.more(500)
+            for broker in cluster.brokers[:2]:
+                broker.kill()
+            await clients.go_on(60)
+            await asyncio.gather(*(asyncio.to_thread(broker.start) for broker in cluster.brokers[:2]))
+            await cluster.until_in_sync(120)
+            await clients.more(500)
+            await settled(services, clients)
+        await check_topics(Settings(kafka=cluster.bootstrap), clients)
 
-            async def joined() -> bool:
-                return as_joined(await services["feedback"].status()) == expected
 
-            await until(joined, f"not joined as expected: {expected}", 120)
-            await asyncio.wait_for(flushed(services, clients.over), 120)
-            for service in services.values():
-                service.lives()
+async def settled(services: dict[str, Service], clients: Clients) -> None:
+    """End the clients, and return once all they sent is joined and decided."""
+    await clients.stop()
+    print(f"{clients.statuses} answers, the slowest {clients.slowest:.2f} s, {len(clients.labelled)} labels")
+    assert clients.statuses.keys() == {200}
 
-        values, windows, again = await on_topic(settings)
-        print(f"{len(values)} rows on the topic, {again} records came again")
-        assert values == clients.predicted
-        reports = await read_events(settings, "drift-reports", WindowTested)
-        last = {(r.window_start - START) // WINDOW_MS: r for r in reports if r.window_start >= START}
-        assert {window: r.rows for window, r in last.items() if r.rows} == {
-            window: len(ids) for window, ids in windows.items()
-        }
-        assert sum(r.late_rows for r in last.values()) == 0
-        outcomes = await read_events(settings, "outcomes", OutcomesJoined)
-        truths = Counter(
-            zip(
-                (i for o in outcomes for i in o.prediction_id),
-                (t for o in outcomes for t in o.truth),
-                strict=True,
-            )
-        )
-        assert truths == Counter(clients.predicted.items())
+    async def empty() -> bool:
+        return "atalaia_spool_rows 0.0" in (await services["predictor"].http.get("/metrics")).text
+
+    await until(empty, "the spool is not empty", 120)
+    count = len(clients.labelled)
+    expected = {"labelled_distinct": count, "joined": count, "held": 0, "unknown": 0, "pending": 0}
+
+    async def joined() -> bool:
+        status = await services["feedback"].status()
+        return {name: status.get(name) for name in expected} == expected
+
+    await until(joined, f"not joined as expected: {expected}", 120)
+    answer = await services["drift_monitor.1"].http.post("/api/v1.0/flush", json={"until": clients.over})
+    assert answer.status_code == 200, answer.text
+    for service in services.values():
+        service.lives()
+
+
+async def check_topics(settings: Settings, clients: Clients) -> None:
+    """Predictions, reports and outcomes are of what the clients were answered, no more and no less."""
+    values, windows, again = await on_topic(settings)
+    print(f"{len(values)} rows on the topic, {again} records came again")
+    assert values == clients.predicted
+    reports = await read_events(settings, "drift-reports", WindowTested)
+    last = {(r.window_start - START) // WINDOW_MS: r for r in reports if r.window_start >= START}
+    counted = {window: report.rows for window, report in last.items() if report.rows}
+    assert counted == {window: len(ids) for window, ids in windows.items()}
+    assert sum(report.late_rows for report in last.values()) == 0
+    outcomes = await read_events(settings, "outcomes", OutcomesJoined)
+    truths = [pair for o in outcomes for pair in zip(o.prediction_id, o.truth, strict=True)]
+    assert Counter(truths) == Counter(clients.predicted.items())

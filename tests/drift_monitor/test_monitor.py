@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -570,3 +570,29 @@ async def test_a_time_far_ahead_is_a_dead_letter_and_ends_no_window() -> None:
         ("predictions", 3, True),
     ]
     assert monitor.counting.counter.position(0) == Position(4, {"m": 301_000})
+
+
+async def test_what_the_reader_has_passed_over_is_read_from_the_log() -> None:
+    """Where a chunk begins behind what is counted, the records in between are counted before it, once."""
+    platform = Platform()
+    monitor = platform.start()
+    asked: list[tuple[str, int, int, int]] = []
+
+    async def to_dlq(topic: str, message: Any, reason: str) -> None:
+        raise AssertionError(reason)
+
+    def message(offset: int, timestamp: float) -> Any:
+        event, headers = encode(made([1_000 + offset], QUIET), source="test")
+        return SimpleNamespace(partition=0, offset=offset, headers=headers, timestamp=timestamp, value=event)
+
+    async def read_range(topic: str, partition: int, first: int, end: int) -> AsyncIterator[list[Any]]:
+        asked.append((topic, partition, first, end))
+        yield [message(offset, 1_000.0) for offset in range(first, end)]  # the client's are milliseconds
+
+    for offsets in ([0, 1], [4, 5], [6]):
+        chunk = [message(offset, 1.0) for offset in offsets]
+        await predictions.catch_up(monitor.counting, chunk, to_dlq, read_range)
+        assert await predictions.absorb(monitor.counting, chunk, to_dlq) == {0}
+    assert asked == [("predictions", 0, 2, 4)]
+    assert monitor.counting.counter.position(0) == Position(7, {"m": 1_006})
+    assert sum(monitor.counting.counter.rows.values()) == 7

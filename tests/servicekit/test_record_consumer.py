@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from faust.types import TP
 from servicekit.config import Settings
 from servicekit.record_consumer import RecordConsumer, make_app
 
@@ -80,6 +81,60 @@ async def test_a_failure_is_raised(consumer: Any, later: bool) -> None:
 
     with pytest.raises(LookupError):
         await consumer.wait_first(fails(), asyncio.Event().wait())
+
+
+class Fetches:
+    """What Faust asks of its client, and answers that wait to be let go."""
+
+    def __init__(self, consumer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[str] = []
+        self.begun, self.answer = asyncio.Event(), asyncio.Event()
+        consumer._active_partitions = {TP("predictions", 0)}
+        monkeypatch.setattr(consumer, "perform_seek", self._seek)
+        monkeypatch.setattr(consumer, "_getmany", self._getmany)
+        consumer.resume_flow()
+
+    async def _seek(self) -> None:
+        self.asked.append("seek")
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> dict[TP, list[str]]:  # noqa: ASYNC109
+        self.asked.append("fetch")
+        self.begun.set()
+        await self.answer.wait()
+        return {TP("predictions", 0): ["record"]}
+
+
+async def test_when_the_queues_were_emptied_it_is_sought_again(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the next fetch, once: what was handed on too early is gone, and Faust is behind it."""
+    fetches = Fetches(consumer, monkeypatch)
+    fetches.answer.set()
+    for _ in range(2):
+        records, _ = await consumer._wait_next_records(1.0)
+        assert records
+    assert fetches.asked == ["seek", "fetch", "fetch"]
+
+
+@pytest.mark.parametrize("meanwhile", ["the queues are emptied", "another generation begins"])
+async def test_a_fetch_of_before_a_rebalance_is_forgotten(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    """What it brings is read again after the seek."""
+    fetches = Fetches(consumer, monkeypatch)
+    fetching = asyncio.create_task(consumer._wait_next_records(1.0))
+    await fetches.begun.wait()
+    if meanwhile == "the queues are emptied":
+        consumer.stop_flow()
+        consumer.resume_flow()
+    else:
+        consumer.app.consumer_generation_id += 1
+    fetches.answer.set()
+    records, _ = await fetching
+    assert records == {}
+    records, _ = await consumer._wait_next_records(1.0)
+    assert records
+    assert fetches.asked == ["seek", "fetch", "seek", "fetch"]
 
 
 def test_faust_keeps_its_folder_under_the_data_folder(tmp_path: Path) -> None:

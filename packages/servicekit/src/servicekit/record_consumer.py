@@ -12,6 +12,7 @@ from faust.transport.drivers.aiokafka import Consumer
 from mode.services import WaitResults
 
 from servicekit.config import Settings
+from servicekit.kafka import until_read
 
 
 def make_app(settings: Settings, group: str) -> Any:
@@ -45,10 +46,34 @@ def make_app(settings: Settings, group: str) -> Any:
 
 
 class RecordConsumer(Consumer):  # type: ignore[misc]
-    """Faust's, which hands each record on in a race with three events: four tasks a record, a fifth of all work.
+    """Faust's, mended in two places.
 
-    The race is for where handing on has to wait, the queue being full. Nearly always it does not have to.
+    It hands each record on in a race with three events: four tasks a record, a fifth of all work. The race is for where handing
+    on has to wait, the queue being full. Nearly always it does not have to.
+
+    And at the end of a rebalance it seeks back to what is acknowledged, and then empties the streams' queues. Where the flow
+    was let go too early, because a second rebalance came while the first was at its end, records are fetched between the two: they
+    are gone, and Faust is behind them, until the next rebalance. So whoever fetches seeks once more, when the queues
+    have been emptied, and forgets what a fetch brings that began before.
     """
+
+    _is_anew = False  # the queues have been emptied, and nobody has sought since
+
+    def resume_flow(self) -> None:
+        """As it was; Faust has emptied the queues just before."""
+        self._is_anew = True
+        super().resume_flow()
+
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 (Faust's)
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        if self._is_anew and not self.should_stop:
+            self._is_anew = False
+            await until_read("a topic's acknowledged offsets", self.perform_seek)
+        generation = self.app.consumer_generation_id
+        records, active = await super()._wait_next_records(timeout)
+        self._is_anew |= generation != self.app.consumer_generation_id
+        return ({} if self._is_anew else records), active
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109 (Faust's)
         """As it was, but a first coroutine that ends without waiting is no task, and has won."""

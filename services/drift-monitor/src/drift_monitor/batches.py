@@ -24,8 +24,8 @@ async def read_batches(settings: Settings, before: Mapping[int, int]) -> dict[in
     """By partition and id the offsets of the batches among the last records before an offset."""
     found: dict[int, dict[str, int]] = {partition: {} for partition in before}
     consumer = make_consumer(settings, max_partition_fetch_bytes=FETCH_BYTES)
-    await consumer.start()
     try:
+        await consumer.start()
         partitions = [TopicPartition(TOPIC, partition) for partition in before]
         if not partitions:
             return found

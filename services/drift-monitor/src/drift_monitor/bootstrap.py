@@ -20,6 +20,7 @@ from servicekit.lag import watch_lag
 from servicekit.offsets import Offsets
 from servicekit.record_consumer import make_app
 from servicekit.registry import Registry
+from servicekit.topic_log import read_range
 from servicekit.topics import ensure_topics
 from servicekit.waiting import moved_or
 from starlette.applications import Starlette
@@ -105,7 +106,8 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             await asyncio.gather(model_events.read(), references.read())
 
         async def panes_of(wanted: Iterable[int]) -> tuple[list[PaneCounted], Mapping[int, int]]:
-            found, ends = await read_panes(settings, wanted)
+            asked = list(wanted)
+            found, ends = await until_read(panes.TOPIC, lambda: read_panes(settings, asked))
             geometry.check(grid, found, [])
             return found, ends
 
@@ -120,7 +122,9 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
                 publish_progress=to_progress.make_publish(producer),
                 forget_progress=to_progress.make_forget(producer),
                 read_panes=panes_of,
-                read_batches=lambda before: read_batches(settings, before),
+                read_batches=lambda before: until_read(
+                    predictions.TOPIC, lambda: read_batches(settings, before)
+                ),
             ),
         )
         edges = DecidingEdges(
@@ -128,7 +132,7 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             publish_alert=drift_alerts.make_publish(producer),
             publish_report=drift_reports.make_publish(producer),
             publish_ended=to_progress.make_publish_ended(producer, worker, "idle"),
-            end_offsets=offsets.ends,
+            end_offsets=lambda: until_read(predictions.TOPIC, offsets.ends),
             model_events_read=events_read,
             forget_panes=panes.make_forget(panes_producer),
             owns=lambda: counting.owns(OWNER),
@@ -146,7 +150,9 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
         )
         app = make_app(settings, "drift-monitor")
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        predictions.read_predictions(app, counting, dead_letter, failed)
+        predictions.read_predictions(
+            app, counting, dead_letter, failed, lambda *where: read_range(settings, *where)
+        )
         flush = Flush(progress, ownership, offsets, to_progress.make_publish_ended(producer, worker, "flush"))
         tasks = await _start_http(stack, settings, ownership, counting, progress, app, offsets, flush)
         for each in (progress, model_events, references):
@@ -203,7 +209,8 @@ class Flush:
 
     async def __call__(self, until: int) -> None:
         """Return when it is so, and the windows that are over by it are decided."""
-        counted, ends = self._progress.state.counted, await self._offsets.ends()
+        counted = self._progress.state.counted
+        ends = await until_read(predictions.TOPIC, self._offsets.ends)
         await self._progress.until(
             lambda: all(p in counted and counted[p].position.next_offset >= end for p, end in ends.items())
         )

@@ -13,6 +13,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from aiokafka import AIOKafkaConsumer
 from contracts.events import AlertChanged, ConceptTested
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import make_consumer, stop_consumer
+from servicekit.kafka import make_consumer, stop_consumer, until_read
 from servicekit.offsets import Offsets, partitions_of
 from summaries.profile import Profile
 
@@ -72,7 +73,8 @@ class Concepts:
         for model, reports in by_model.items():
             self._concept(model).restore(reports)
         if self._quality_rule is not None:
-            for measured in await quality_reports.read_reports(self._settings):
+            read = partial(quality_reports.read_reports, self._settings)
+            for measured in await until_read(quality_reports.TOPIC, read):
                 self._quality_of(measured.model).take(measured)
         await self._offsets.start()
         await self._consumer.start()
@@ -203,7 +205,7 @@ class Concepts:
         """Where ``outcomes`` ended at a moment after the word of a boundary."""
         asked = self._ends.get(model)
         if asked is None or asked[0] < as_of:
-            asked = self._ends[model] = (as_of, await self._offsets.ends())
+            asked = self._ends[model] = (as_of, await until_read(self._offsets.topic, self._offsets.ends))
         return asked[1]
 
 

@@ -148,6 +148,12 @@ class Counting:
 
     # --- what comes in
 
+    async def next_offsets(self) -> dict[int, int]:
+        """Of each partition that is ours the offset of the record that is to be counted next."""
+        async with self._lock:
+            await self._hold()
+            return {p: self.counter.position(p).next_offset for p in self.counter.held}
+
     async def absorb(
         self,
         records: Sequence[Record],

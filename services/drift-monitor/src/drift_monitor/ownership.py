@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack
 from contracts.events import ConceptTested, ModelChanged, ReferenceAccepted
 from servicekit import metrics
 from servicekit.config import Settings
+from servicekit.kafka import until_read
 from servicekit.waiting import moved_or
 
 from drift_monitor.concepts import Concepts
@@ -106,7 +107,7 @@ class Ownership:
                 self._grid, self._rule, self._partitions, self._edges, self._settings.keep_windows
             )
             await self._edges.model_events_read()
-            deciding.restore(await read_reports(self._settings))
+            deciding.restore(await until_read("drift-reports", lambda: read_reports(self._settings)))
             for change in self._changes:
                 deciding.changed(change)
             for event in self._accepted:
@@ -125,7 +126,7 @@ class Ownership:
             stack.push_async_callback(concepts.stop)
             self.deciding, self.concepts = deciding, concepts
             await panes.start()
-            await concepts.start(await read_concepts(self._settings))
+            await concepts.start(await until_read("concept-reports", lambda: read_concepts(self._settings)))
             tasks = [asyncio.create_task(panes.follow()), asyncio.create_task(concepts.follow())]
             for task in tasks:
                 stack.callback(task.cancel)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from contracts.codec import Unreadable
@@ -16,6 +17,8 @@ from drift_monitor.domain.columns import Reader, Record
 
 log = logging.getLogger(__name__)
 TOPIC = "predictions"
+# topic, partition, first offset and the one behind the last
+ReadRange = Callable[[str, int, int, int], AsyncIterator[list[Any]]]
 CHUNK_RECORDS = 1000
 CHUNK_SECONDS = 0.2
 FUTURE_MS = 300_000  # what clocks may be ahead, as at the predictor; what is further would end all windows
@@ -26,6 +29,7 @@ def read_predictions(
     counting: Counting,
     to_dlq: Callable[[str, Any, str], Awaitable[None]],
     failed: asyncio.Future[None],
+    read_range: ReadRange,
 ) -> None:
     """Declare the agent that counts.
 
@@ -36,17 +40,16 @@ def read_predictions(
         TOPIC, schema=AsSent(key_type=bytes, value_type=bytes, allow_empty=True), internal=False
     )
 
+    def current(events: Sequence[Any]) -> list[Any]:
+        return [e.message for e in events if e.message.generation_id == app.consumer_generation_id]
+
     async def predictions(stream: Any) -> None:
         async for events in stream.noack_take(CHUNK_RECORDS, within=CHUNK_SECONDS):
             try:
                 # A record that was read before the last rebalance is read again after it: taken now it would move the
                 # position over records before it that are not counted.
-                messages = [
-                    event.message
-                    for event in events
-                    if event.message.generation_id == app.consumer_generation_id
-                ]
-                counted = await absorb(counting, messages, to_dlq)
+                await catch_up(counting, current(events), to_dlq, read_range)
+                counted = await absorb(counting, current(events), to_dlq)
             except Exception as error:
                 if not isinstance(error, Fenced):
                     log.exception("a chunk of predictions could not be counted")
@@ -54,8 +57,8 @@ def read_predictions(
                     failed.set_exception(error)
                 await asyncio.Event().wait()  # until the program ends
             for event in events:
-                current = event.message.generation_id == app.consumer_generation_id
-                if current and event.message.partition in counted:
+                still = event.message.generation_id == app.consumer_generation_id
+                if still and event.message.partition in counted:
                     event.ack()
 
     app.agent(topic, name="predictions")(predictions)
@@ -68,6 +71,42 @@ def read_predictions(
 
     app.on_partitions_assigned.connect(assigned, weak=False)
     app.on_partitions_revoked.connect(revoked, weak=False)
+
+
+@dataclass(frozen=True)
+class Reread:
+    """A record as Faust would have brought it; ``timestamp`` in seconds."""
+
+    partition: int
+    offset: int
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
+    timestamp: float
+
+
+async def catch_up(
+    counting: Counting,
+    messages: Sequence[Any],
+    to_dlq: Callable[[str, Any, str], Awaitable[None]],
+    read_range: ReadRange,
+) -> None:
+    """Count the records between what is counted and a chunk: a reader that was rebalanced may have passed over some.
+
+    There are none where nothing but a transaction's marker, or what retention has taken, lies there.
+    """
+    first: dict[int, int] = {}
+    for message in messages:
+        first[message.partition] = min(first.get(message.partition, message.offset), message.offset)
+    expected = await counting.next_offsets()
+    for partition, offset in first.items():
+        if expected.get(partition, offset) < offset:
+            async for records in read_range(TOPIC, partition, expected[partition], offset):
+                log.warning("%s/%d: %d records were passed over", TOPIC, partition, len(records))
+                missed = [
+                    Reread(r.partition, r.offset, r.value, r.headers, r.timestamp / 1000) for r in records
+                ]
+                if partition not in await absorb(counting, missed, to_dlq):
+                    break  # it is ours no more
 
 
 async def absorb(
