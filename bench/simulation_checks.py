@@ -10,8 +10,10 @@ import re
 from typing import Any
 
 import numpy as np
+from servicekit.config import Settings
 from simulation_costs import Costs
 from simulation_predictor import Process, closed_loop
+from simulation_sizing import Demand, monitor_worker, owner, panes
 from stages_fit import DRIVE, OWN, TOGETHER, fitted
 
 DISTURBED = 0.2  # of a core, by others: then rates and latencies are not the server's
@@ -67,7 +69,7 @@ def _together(costs: Costs) -> list[dict[str, Any]]:
         if not what.endswith("a row"):
             continue
         if run.startswith("monitors"):
-            modelled = costs["monitor: a record"] / rows + costs["monitor: a row"]
+            modelled = _monitors(costs, figures[f"{run}: {what[:3]}"], rows, 1 + what.startswith("two"))
         else:
             process = Process.measured(costs, rows)
             modelled = (
@@ -75,6 +77,17 @@ def _together(costs: Costs) -> list[dict[str, Any]]:
             )
         found.append(_beside(f"{run}, {what.removesuffix(', a row')}: a row, s", measured, modelled))
     return found
+
+
+def _monitors(costs: Costs, rate: float, rows: int, workers: int) -> float:
+    """Seconds a row of all workers together at the rate that was seen: the panes of each chunk are shared by its rows."""
+    demand = Demand(rate, labels=0.0)
+    written = panes(rate / rows, Settings().partitions, workers)
+    worker, decides = (
+        monitor_worker(costs, demand),
+        owner(costs, demand, Settings().partitions, workers, rate / rows),
+    )
+    return worker.record / rows + worker.row + (written * worker.pane + decides["panes"]) / rate
 
 
 def _drives(costs: Costs) -> list[dict[str, Any]]:

@@ -68,6 +68,8 @@ def _costs(found: Found, costs: Costs) -> str:
         line("drift-monitor, each worker", "a record", "monitor: a record"),
         line("", "a row of 11 features", "monitor: a row"),
         line("", "a feature more, a row", "monitor: a value of a row"),
+        line("", "a row, decoding and counting alone", "monitor: a row of 11 features, in its process alone",
+             f"of that {number(us * costs['monitor: a row of 11 features, read from JSON, in its process alone'])} µs for reading JSON"),
         line("", "a partition's pane a chunk, 11 features", "monitor: a pane written over Kafka",
              f"{_amount(costs['panes: a record, 11 features'])} on the topic, of 44 features "
              f"{_amount(costs['panes: a record, 44 features'])}"),
@@ -82,7 +84,12 @@ def _costs(found: Found, costs: Costs) -> str:
     ]  # fmt: skip
     sizes = [
         ["`predictions`", "a record", f"{number(costs['predictions: a record'])} bytes", ""],
-        ["", "a row of 11 features", f"{number(costs['predictions: a row'])} bytes", ""],
+        [
+            "",
+            "a row of 11 features",
+            f"{number(costs['predictions: a row'])} bytes",
+            f"of which lz4 would leave {costs['predictions: of a row what lz4 leaves']:.0%}",
+        ],
         [
             "`ground-truth`",
             "a label",
@@ -244,7 +251,14 @@ def _checks(found: Found, costs: Costs) -> str:
             else (1.0, "/s" if e["what"].endswith("requests") else "")
         ]
     ]
-    return table(["", "measured", "modelled", "ratio"], rows)
+    kinds = {
+        "fitted": [e for e in found["checks"]["processor time"] if e["what"].startswith("predictor,")],
+        "foretold": [e for e in found["checks"]["processor time"] if not e["what"].startswith("predictor,")],
+        "requests a record": [e for e in found["checks"]["drives"] if e["what"].endswith("a record")],
+    }
+    off = {kind: max(max(e["ratio"], 1 / e["ratio"]) for e in each) for kind, each in kinds.items()}
+    worst = ", ".join(f"{kind} by a factor of {number(factor)}" for kind, factor in off.items())
+    return table(["", "measured", "modelled", "ratio"], rows) + f"\n\nFarthest off: {worst}."
 
 
 TABLES: dict[str, Callable[[Found, Costs], str]] = {

@@ -58,7 +58,7 @@ def of_other_benches() -> list[Figure]:
     ]
     for f in earlier("scaling"):
         name, _, what = f.figure.partition(": ")
-        kept = what in ("one, a row", "two, a row", "rows a record, one", "two to one")
+        kept = what in ("one", "two", "one, a row", "two, a row", "rows a record, one", "two to one")
         if kept and name.startswith(("predictors", "monitors")):
             found.append(
                 seen(f"{TOGETHER}{name}: {what}", f.value, "us" if what.endswith("a row") else f.unit)

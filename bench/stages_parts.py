@@ -10,6 +10,7 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import lz4.frame
 import numpy as np
 from contracts.codec import decode, encode
 from contracts.events import ModelChanged, OutcomesJoined, PaneCounted, PredictionsMade
@@ -90,7 +91,7 @@ def _counter(partition: int = 0) -> Counter:
 
 def counting() -> list[Figure]:
     """What one value more in a record costs the monitor: decoding it and counting it into its cell."""
-    a_row = {}
+    a_row, read = {}, 0.0
     for features in FEATURES:
         profile, columns = world(features)
         values = [prediction(columns(1_000), n) for n in range(30)]
@@ -99,10 +100,15 @@ def counting() -> list[Figure]:
             _counter().absorb(_records(values), {VERSION: profile})
 
         a_row[features] = least(work) / (30 * 1_000)
+        if features == FEATURES[0]:
+            read = least(lambda values=values: _records(values)) / (30 * 1_000)
+            written, packed = len(values[0][0]) / 1_000, len(lz4.frame.compress(values[0][0])) / 1_000
     few, many = FEATURES
     return [
         seen("monitor: a value of a row", (a_row[many] - a_row[few]) / (many - few), "us"),
         seen(f"monitor: a row of {few} features, in its process alone", a_row[few], "us"),
+        seen(f"monitor: a row of {few} features, read from JSON, in its process alone", read, "us"),
+        seen("predictions: of a row what lz4 leaves", packed / written, "share"),
     ]
 
 
