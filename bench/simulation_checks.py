@@ -7,6 +7,7 @@ the latency and how many requests became one record: these the simulation has to
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,48 @@ from simulation_predictor import Process, closed_loop
 from simulation_sizing import Demand, monitor_worker, owner, panes
 from stages_fit import DRIVE, OWN, TOGETHER, fitted
 
+README = Path(__file__).with_name("README.md")
+QUIET = re.compile(
+    r"^\| (\d+) \|[^|]*\|[^|]*\| \**([\d,]+) / ([\d,]+)\**; ([\d.]+), [\d.]+ / ([\d.]+), [\d.]+ ms \|", re.M
+)
 DISTURBED = 0.2  # of a core, by others: then rates and latencies are not the server's
 
 
 def checks(costs: Costs) -> dict[str, list[dict[str, Any]]]:
     """By kind: measured, modelled and their ratio."""
+    drives = _drives(costs)
     return {
         "processor time": [*_predictor(costs), *_monitor(costs), *_together(costs)],
-        "drives": _drives(costs),
+        "drives": drives,
+        "quiet": _quiet(drives),
     }
+
+
+def quiet_runs(page: str) -> dict[int, tuple[float, float]]:
+    """By connections: requests a second and the median latency in seconds of bench-predictor's two quiet runs, their means.
+
+    Out of the table that bench/README.md has of them.
+
+    >>> quiet_runs("| 64 | 1 / 2; 3, 4 / 5, 6 ms | 4,838 / 4,655 | **23,000 / 17,000**; 2.6, 4.9 / 3.4, 7 ms | 1 |")
+    {64: (20000.0, 0.003)}
+    """
+    found = {}
+    for n, *pairs in QUIET.findall(page):
+        one, two, p50, other = (float(text.replace(",", "")) for text in pairs)
+        found[int(n)] = ((one + two) / 2, (p50 + other) / 2 / 1_000)
+    return found
+
+
+def _quiet(drives: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the simulation has for a drive, beside the quiet runs of other days: by the clock, which a busy machine has no say in."""
+    modelled = {e["what"]: e["modelled"] for e in drives}
+    found = []
+    for n, (rate, p50) in quiet_runs(README.read_text(encoding="utf-8")).items():
+        drive = f"drive, 1 rows a request, {n} connections: "
+        for what, measured in (("requests", rate), ("p50", p50)):
+            if drive + what in modelled:
+                found.append(_beside(f"{n} connections, quiet: {what}", measured, modelled[drive + what]))
+    return found
 
 
 def _beside(what: str, measured: float, modelled: float, **more: Any) -> dict[str, Any]:

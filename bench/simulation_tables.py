@@ -237,27 +237,23 @@ def _checks(found: Found, costs: Costs) -> str:
         ]
         for e in found["checks"]["processor time"]
     ]
-    rows += [
-        [
-            e["what"].removeprefix("drive, "),
-            *(f"{number(e[k] * scale)}{unit}" for k in ("measured", "modelled")),
-            f"{e['ratio']:.2f}",
-        ]
-        for e in found["checks"]["drives"]
-        if (e["counts"] or e["what"].endswith("a record"))
-        for scale, unit in [
-            (1e3, " ms")
-            if e["what"].endswith("p50")
-            else (1.0, "/s" if e["what"].endswith("requests") else "")
-        ]
-    ]
+    for e in [*found["checks"]["drives"], *found["checks"]["quiet"]]:
+        if e.get("counts", True) or e["what"].endswith("a record"):
+            clock = e["what"].endswith("p50")
+            cells = [
+                f"{number(e[k] * (1e3 if clock else 1))}{' ms' if clock else ''}"
+                for k in ("measured", "modelled")
+            ]
+            rows.append([e["what"].removeprefix("drive, "), *cells, f"{e['ratio']:.2f}"])
     kinds = {
         "fitted": [e for e in found["checks"]["processor time"] if e["what"].startswith("predictor,")],
         "foretold": [e for e in found["checks"]["processor time"] if not e["what"].startswith("predictor,")],
+        "by the clock where it is quiet": found["checks"]["quiet"],
         "requests a record": [e for e in found["checks"]["drives"] if e["what"].endswith("a record")],
     }
     off = {kind: max(max(e["ratio"], 1 / e["ratio"]) for e in each) for kind, each in kinds.items()}
     worst = ", ".join(f"{kind} by a factor of {number(factor)}" for kind, factor in off.items())
+    rows = [[re.sub(r"\b1 (row|connection)s\b", r"1 \1", row[0]), *row[1:]] for row in rows]
     return table(["", "measured", "modelled", "ratio"], rows) + f"\n\nFarthest off: {worst}."
 
 

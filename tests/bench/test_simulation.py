@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 BENCH = Path(__file__).parents[2] / "bench"
-MODULES = ("core", "costs", "partitions", "predictor", "sizing", "stops", "tables")
+MODULES = ("checks", "core", "costs", "partitions", "predictor", "sizing", "stops", "tables")
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +184,7 @@ def test_of_several_runs_the_least_disturbed_holds(sim: Any) -> None:
 
 def test_the_examples_in_the_modules_hold(sim: Any) -> None:
     """Each doctest, which pytest does not collect in ``bench``."""
-    for module in (sim.fit, sim.tables):
+    for module in (sim.fit, sim.tables, sim.checks):
         failed, tried = doctest.testmod(module)
         assert not failed
         assert tried
