@@ -87,7 +87,27 @@ async def test_a_question_that_hangs_does_not_keep_others_waiting() -> None:
     """It ends with its process after a while, is an error that may pass, and the next one is asked."""
     asked = RegistryProcess("http://127.0.0.1:9", answer_seconds=0.5)
     first, second = (asyncio.create_task(asked.profile("m", version)) for version in "12")
-    for asking in (first, second):
-        with pytest.raises(ConnectionError, match=r"did not answer within 0\.5 s"):
+    for asking, seconds in ((first, "0.5"), (second, "1")):
+        with pytest.raises(ConnectionError, match=f"did not answer within {seconds} s"):
             await asking
     assert not asked.running
+
+
+async def test_a_slow_machine_is_given_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An asking that ends too early is given twice as long the next time, up to a bound; an answer resets that."""
+    asked = RegistryProcess("http://127.0.0.1:9", answer_seconds=0.05)
+    patience, takes = list[str](), [9, 9, 0, 9]
+
+    async def ask(model: str, version: str) -> dict[str, object]:
+        await asyncio.sleep(takes.pop(0))
+        return {"profile": {}}
+
+    monkeypatch.setattr(asked, "_ask", ask)
+    for _ in range(4):
+        try:
+            await asked.profile("m", "1")
+            patience.append("answered")
+        except ConnectionError as error:
+            patience.append(str(error).rpartition("within ")[2])
+    await asked.close()
+    assert patience == ["0.05 s", "0.1 s", "answered", "0.05 s"]

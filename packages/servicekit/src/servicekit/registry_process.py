@@ -18,6 +18,7 @@ from servicekit.registry import Registry
 
 IDLE_SECONDS = 10.0
 ANSWER_SECONDS = 15.0  # to begin takes three of them; others wait meanwhile
+LONGEST = 8  # times as long it is waited for in the end, where a busy machine takes longer to begin
 _LINE = 64 * 2**20  # bytes that a profile may have
 _UNUSABLE = "unusable"
 
@@ -29,6 +30,7 @@ class RegistryProcess:
         self, mlflow_uri: str, idle_seconds: float = IDLE_SECONDS, answer_seconds: float = ANSWER_SECONDS
     ) -> None:
         self._uri, self._idle_seconds, self._answer_seconds = mlflow_uri, idle_seconds, answer_seconds
+        self._longer = 1
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
         self._ending: asyncio.Task[None] | None = None
@@ -41,18 +43,21 @@ class RegistryProcess:
     async def profile(self, model: str, version: str) -> dict[str, Any]:
         """As :meth:`servicekit.registry.Registry.profile`; raises :class:`UserError` as it does.
 
-        Whatever else its client raises, and no answer in time, is a ``ConnectionError`` here: ask again.
+        Whatever else its client raises, and no answer in time, is a ``ConnectionError`` here: ask again. Each time without
+        an answer the next may take twice as long: one that always ends too early would never have begun.
         """
         async with self._turn:
             if self._ending is not None:
                 self._ending.cancel()
             try:
-                async with asyncio.timeout(self._answer_seconds):
+                async with asyncio.timeout(patience := self._answer_seconds * self._longer):
                     answer = await self._ask(model, version)
+                self._longer = 1
             except TimeoutError:
                 await self._end()
+                self._longer = min(2 * self._longer, LONGEST)
                 raise ConnectionError(
-                    f"the registry at {self._uri} did not answer within {self._answer_seconds:g} s"
+                    f"the registry at {self._uri} did not answer within {patience:g} s"
                 ) from None
             except BaseException:
                 await self._end()  # an answer that nobody waits for would be taken for the next one's
