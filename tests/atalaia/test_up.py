@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from atalaia.first_model import settings_from
 from atalaia.ports import require_free
 from atalaia.processes import Child, python, wait_until_ready
 from atalaia.project import find_project, read_env, repository_of
+from atalaia.scrape_targets import write_targets
 from servicekit.broker import free_port
 from servicekit.errors import UserError
 
@@ -209,3 +211,22 @@ def test_repository_of_a_project_that_holds_the_data_folder(tmp_path: Path) -> N
             "params.yaml",
             "dvc.yaml",
         }
+
+
+def test_prometheus_is_told_each_service_under_its_name(tmp_path: Path) -> None:
+    """The file is what file_sd_configs reads, made with its folder and replaced whole."""
+    path = tmp_path / "new" / "targets.json"
+    write_targets(path, {"predictor": "http://127.0.0.1:1"})
+    write_targets(path, {"predictor": "http://127.0.0.1:8000", "drift-monitor": "http://127.0.0.1:8002"})
+    assert json.loads(path.read_text()) == [
+        {"targets": ["127.0.0.1:8000"], "labels": {"job": "predictor"}},
+        {"targets": ["127.0.0.1:8002"], "labels": {"job": "drift-monitor"}},
+    ]
+    assert [each.name for each in path.parent.iterdir()] == ["targets.json"]
+
+
+def test_a_file_for_prometheus_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    """The error names the option and the path."""
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--prometheus-targets .*file/targets.json: "):
+        write_targets(tmp_path / "file" / "targets.json", {})

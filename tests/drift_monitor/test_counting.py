@@ -351,6 +351,7 @@ def test_restored_from_its_reports_an_owner_goes_on_as_before() -> None:
     restored.restore([*reports, *reports])
     assert restored.decided_through == 60
     assert restored.alert() == mine.alert()
+    assert restored.since == mine.since == mine.alert()[1].since
     assert decide_all(restored, 120) == decide_all(mine, 120)
 
 

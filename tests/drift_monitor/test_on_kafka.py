@@ -49,6 +49,23 @@ async def lag_of(port: int, expected: Callable[[float], bool]) -> None:
         await asyncio.sleep(0.05)
 
 
+async def shows(port: int, wanted: dict[str, float]) -> None:
+    """Return when a worker's metrics say this, within a minute."""
+
+    def ask() -> dict[str, float]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", None, 30) as answer:
+                found = re.findall(r"^(\w+{.*?}) (\S+)$", answer.read().decode(), re.MULTILINE)
+        except OSError:  # not up yet
+            return {}
+        return {series: float(value) for series, value in found if series in wanted}
+
+    deadline = time.monotonic() + 60
+    while (said := await asyncio.to_thread(ask)) != wanted:
+        assert time.monotonic() < deadline, f"still {said}"
+        await asyncio.sleep(0.05)
+
+
 async def test_reports_equal_scipy_and_an_alert_comes_before_the_report_that_names_it(
     broker: EmbeddedKafka, tmp_path: Path
 ) -> None:
@@ -75,6 +92,16 @@ async def test_reports_equal_scipy_and_an_alert_comes_before_the_report_that_nam
         assert (alert.state, alert.since, alert.alert_id) == ("drift", 2000, reports[2].alert_id)
         assert [report.alert_id for report in reports] == [None, None, alert.alert_id, alert.alert_id]
         assert "x" in alert.features
+        shown = {
+            'atalaia_drift_state{kind="virtual",model="exact"}': 2,
+            'atalaia_drift_state{kind="quality",model="exact"}': 0,
+            'atalaia_alert_since_seconds{kind="virtual",model="exact"}': 2,
+            'atalaia_window_end_seconds{model="exact"}': 4,
+        }
+        await shows(worker.port, shown)
+        assert await worker.end(signal.SIGTERM) == 0
+        await worker.start()  # it shows where it stands, before another window is over
+        await shows(worker.port, shown)
         assert await worker.end(signal.SIGTERM) == 0
     finally:
         await producer.stop()

@@ -16,15 +16,25 @@ from typing import TypeVar
 
 import contracts
 import msgspec
-from contracts.events import ConceptTested, LabelsReported, QualityReported, TrainingDecided, WindowTested
+from contracts.events import (
+    ConceptTested,
+    LabelsReported,
+    PromotionReviewed,
+    QualityReported,
+    TrainingDecided,
+    WindowTested,
+)
 from drift_monitor.shown import show_concept, show_window
 from feedback.observed import observe
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from servicekit import metrics
+from servicekit.config import Settings
 from servicekit.metrics import ALL, FEEDBACK, MONITOR, PREDICTOR, TRAINER
-from trainer.shown import show_history
+from servicekit.topics import topics_of
+from trainer.domain.history import History
+from trainer.shown import show_history, show_pending, show_review
 
 MODEL = "flights"
 EXAMPLES = Path(contracts.__file__).parents[2] / "examples"
@@ -39,9 +49,11 @@ def example(topic: str, kind: type[E]) -> E:
 
 
 def happen() -> None:
-    """Everything once: a window with drift, a boundary, labels, a challenge, a version, a spool, a shadow."""
+    """Everything once: a window with drift, a boundary, labels, a challenge, a version, a spool, a shadow, a review."""
+    for service in (PREDICTOR, FEEDBACK, MONITOR, TRAINER):
+        metrics.begin(service, MODEL, topics_of(service))
     window = example("drift-reports", WindowTested)
-    show_window(window)
+    show_window(window, window.window_start)
     show_concept(example("concept-reports", ConceptTested))
     observe("label report", example("label-reports", LabelsReported))
     report = example("quality-reports", QualityReported)
@@ -50,6 +62,10 @@ def happen() -> None:
     waiting = example("training-runs", TrainingDecided)
     rows = {"labelled": 31_200, "needed": 200, **waiting.rows}
     show_history([msgspec.structs.replace(waiting, rows=rows)])
+    history = History()
+    history.record(msgspec.structs.replace(waiting, waits_for="shadow"), int(time.time() * 1000))
+    show_pending(history, 120, 500)
+    show_review(example("promotion-reviews", PromotionReviewed), Settings())
     metrics.MODEL_INFO.labels(MODEL, "1", "promoted").set(1)
     metrics.MODEL_SINCE.labels(MODEL).set(time.time() - 60)
     metrics.MODEL_SWAPS.labels("taken up").inc()

@@ -65,21 +65,30 @@ class Prometheus:
 
 @contextmanager
 def running_prometheus(
-    folder: Path, targets: Mapping[str, str], alertmanager: str | None = None, patience: str = "1s"
+    folder: Path,
+    targets: Mapping[str, str] | Path,
+    alertmanager: str | None = None,
+    patience: float = 1,
 ) -> Iterator[Prometheus]:
-    """Prometheus in ``folder``, with jobs and rules as committed, ``targets`` by job, and alerts sent where they are wanted.
+    """Prometheus in ``folder``, with jobs and rules as committed, and alerts sent where they are wanted.
 
-    Rules are computed each second, targets asked every ``patience``, which is also how long an answer may take.
+    ``targets``: addresses by job, for prometheus.yml, or the file that local.yml reads. They are asked every ``patience``
+    seconds, which is also how long an answer may take; rules are computed each second.
     """
-    config = yaml.safe_load((CONFIG / "prometheus.yml").read_text(encoding="utf-8"))
-    config["global"] = {"scrape_interval": patience, "scrape_timeout": patience, "evaluation_interval": "1s"}
-    config["rule_files"] = [str(CONFIG / "rules" / "*.yml")]
-    config["alerting"]["alertmanagers"] = (
-        [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
-    )
+    name = "local.yml" if isinstance(targets, Path) else "prometheus.yml"
+    config = yaml.safe_load((CONFIG / name).read_text(encoding="utf-8"))
+    asks = f"{patience:g}s"
+    config["global"] = {"scrape_interval": asks, "scrape_timeout": asks, "evaluation_interval": "1s"}
+    config["rule_files"] = [str(CONFIG / each) for each in config["rule_files"]]
+    config["alerting"] = {
+        "alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}] if alertmanager else []
+    }
     for job in config["scrape_configs"]:
-        del job["dns_sd_configs"]
-        job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
+        if isinstance(targets, Path):
+            job["file_sd_configs"] = [{"files": [str(targets)]}]
+        else:
+            del job["dns_sd_configs"]
+            job["static_configs"] = [{"targets": [targets[job["job_name"]]]}]
     written = folder / "prometheus.yml"
     written.write_text(yaml.safe_dump(config), encoding="utf-8")
     address = f"127.0.0.1:{free_port()}"

@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
+from contracts.events import PromotionReviewed, TrainingDecided
+from predictor.consumes.http.inference_protocol import INFER
+from predictor.consumes.http.predict import BATCH, SINGLE
+from predictor.loading import Result
 from prometheus_client import REGISTRY
 from servicekit import metrics
 from servicekit.metrics_table import table
@@ -51,3 +58,35 @@ def test_every_metric_stands_once_on_the_page() -> None:
 def test_the_page_is_current() -> None:
     """docs/metrics.md is what the list says."""
     assert (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8") == table()
+
+
+def test_values_known_beforehand_are_those_of_the_page() -> None:
+    """What a counter begins with is what the label's values name, and what the services' own constants are."""
+    counting = [described for described in metrics.ALL if described.kind != "gauge"]
+    for label in {label for described in counting for label in described.labels}:
+        assert label.known or label.name in ("model", "topic", "version"), label
+        assert list(label.known) == [v for v in re.findall("`(.+?)`", label.values) if v in label.known]
+    known = {(d.name, label.name): label.known for d in counting for label in d.labels}
+    assert known["atalaia_requests_total", "route"] == (SINGLE, BATCH, INFER)
+    assert known["atalaia_model_swaps_total", "result"] == tuple(result.value for result in Result)
+    decisions = get_args(get_type_hints(TrainingDecided)["decision"])
+    assert known["atalaia_trainings_total", "decision"] == decisions
+    verdicts = get_args(get_type_hints(PromotionReviewed)["verdict"])
+    assert known["atalaia_promotion_reviews_total", "verdict"] == verdicts
+
+
+def test_counters_begin_at_0() -> None:
+    """After a service's begin each counter of its own has a series for every combination of known values, others have none."""
+    code = (
+        "from servicekit import metrics\n"
+        "metrics.begin('trainer', 'm', ['outcomes'])\n"
+        "from servicekit.exposition import exposition\n"
+        "print(exposition().decode())"
+    )
+    text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    series = dict(re.findall(r"^(atalaia_\w+_total\{.*?\}) (\S+)$", text, re.MULTILINE))
+    assert set(series.values()) == {"0.0"}
+    assert 'atalaia_dlq_records_total{topic="outcomes"}' in series
+    assert 'atalaia_promotion_reviews_total{verdict="rolled_back"}' in series
+    assert 'atalaia_trainings_total{decision="failed"}' in series
+    assert not any("requests" in name for name in series)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from contracts.events import TrainingDecided
+import pytest
+from contracts.events import CandidateTried, PromotionReviewed, TrainingDecided
 from prometheus_client import REGISTRY
-from trainer.shown import show_decision, show_history
+from servicekit.config import read_settings
+from trainer.domain.history import History
+from trainer.shown import show_decision, show_history, show_pending, show_review
 
 
 def decided(decision: str, **given: Any) -> TrainingDecided:
@@ -63,8 +66,53 @@ def test_a_restart_shows_what_the_topic_has() -> None:
     assert shown()["atalaia_challenge_gain"] == {(): 0.3}
 
 
-def test_every_decision_is_counted_from_0_on() -> None:
-    """Prometheus sees the first of a kind grow from 0; one that began at 1 would not have grown."""
-    show_history([])
-    for decision in ("started", "waiting", "refused", "promoted", "failed"):
-        assert REGISTRY.get_sample_value("atalaia_trainings_total", {"decision": decision}) is not None
+def test_how_a_challenger_came_about_is_shown_until_the_next() -> None:
+    """Seconds of each step, and of each candidate its rows, figures and whether it was chosen; none of an earlier training."""
+    one = {"all": CandidateTried(90, None, None, {"accuracy": 0.6})}
+    show_decision(
+        challenged("refused", -0.1, seconds={"train": 3.0, "judge": 0.5}, candidates=one, chosen="all")
+    )
+    two = one | {"since the change": CandidateTried(30, 1, None, {"accuracy": 0.8})}
+    show_decision(
+        challenged("promoted", 0.1, seconds={"train": 4.0}, candidates=two, chosen="since the change")
+    )
+    show_decision(decided("waiting"))
+    seen = shown()
+    assert seen["atalaia_training_seconds"] == {("train",): 4.0}
+    assert seen["atalaia_candidate_rows"] == {("all",): 90, ("since the change",): 30}
+    assert seen["atalaia_candidate_chosen"] == {("all",): 0, ("since the change",): 1}
+    assert seen["atalaia_candidate_metric"][("since the change", "accuracy")] == 0.8
+
+
+def test_who_waits_is_shown_while_it_waits() -> None:
+    """A run that has won: since when by the wall clock, for what, and how far its shadow period is; then nothing."""
+    history = History()
+    run = challenged("waiting", 0.1, waits_for="shadow")
+    history.record(run, said_at=5_000)
+    show_pending(history, None, 150)
+    assert shown()["atalaia_pending_since_seconds"] == {("shadow", "2"): 5}
+    assert shown()["atalaia_shadow_period_rows"] == {("labelled",): 0, ("needed",): 150}
+    history.record(challenged("waiting", 0.1, waits_for="approval"), said_at=9_000)
+    show_pending(history, 150, 150)
+    assert shown()["atalaia_pending_since_seconds"] == {("approval", "2"): 9}
+    assert "atalaia_shadow_period_rows" not in shown()
+    history.record(challenged("promoted", 0.1), said_at=11_000)
+    show_pending(history, 150, 150)
+    assert "atalaia_pending_since_seconds" not in shown()
+
+
+def test_the_newest_look_at_a_promotion_is_shown() -> None:
+    """Its verdict, the gain in its interval, rows, and what all looks so far have spent of the allowed error."""
+    look = PromotionReviewed(
+        model="shown", version="2", previous_version="1", as_of=1, look=3, rows=400, metric="accuracy", metrics={},
+        gain=-0.03, low=-0.05, high=-0.01, confidence=0.99, verdict="rolled_back", reason="worse",
+    )  # fmt: skip
+    show_review(look, read_settings(review_confidence=0.95, review_rows=2000))
+    seen = shown()
+    assert seen["atalaia_review_info"] == {("2", "1", "rolled_back"): 1}
+    assert seen["atalaia_review_gain"] == {("low",): -0.05, ("gain",): -0.03, ("high",): -0.01}
+    assert seen["atalaia_review_rows"] == {("served",): 400, ("needed",): 2000}
+    assert seen["atalaia_review_alpha"] == {
+        ("spent",): pytest.approx(0.05 * 3 / 4),
+        ("allowed",): pytest.approx(0.05),
+    }

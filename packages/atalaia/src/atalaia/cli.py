@@ -21,6 +21,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+TARGETS = Annotated[
+    Path | None,
+    typer.Option(help="a file for Prometheus's file_sd_configs: where the services are, while they run"),
+]
 app.add_typer(drift.app, name="drift")
 app.add_typer(model.app, name="model")
 
@@ -37,6 +41,7 @@ def up(
     data: Annotated[
         Path | None, typer.Option(help="where everything is kept (default .atalaia/<project>)")
     ] = None,
+    prometheus_targets: TARGETS = None,
 ) -> None:
     """Broker, MLflow, a first model and the four services, until Ctrl-C."""
     from atalaia.project import find_project
@@ -46,7 +51,12 @@ def up(
     found = find_project(project)
     folder = data or Path(".atalaia") / found.name
     with console.status("starting") as status:
-        platform = Platform(found, folder, tick=lambda line: status.update(line))
+        platform = Platform(
+            found,
+            folder,
+            tick=lambda line: status.update(line),
+            prometheus_targets=prometheus_targets,
+        )
         platform.__enter__()
     try:
         for name, address in platform.addresses().items():
@@ -190,6 +200,7 @@ def demo(
             "--running", help="on services that run already and have seen nothing, where the settings say"
         ),
     ] = False,
+    prometheus_targets: TARGETS = None,
 ) -> None:
     """The whole loop on real data, or the monitor on images and texts; exits 0 only if all held that must."""
     from atalaia.demo.run import data_setting
@@ -200,17 +211,20 @@ def demo(
     if project in WATCHED:
         from atalaia.demo.elsewhere import demo as watch
 
-        if data is not None or keep is not None or running:
+        if data is not None or keep is not None or running or prometheus_targets is not None:
             raise UserError(
-                f"{project} brings its own data and services, and keeps nothing: no --data, --keep or --running"
+                f"{project} brings its own data and services, and keeps nothing: "
+                "no --data, --keep, --running or --prometheus-targets"
             )
         raise typer.Exit(watch(WATCHED[project], out or Path(f"atalaia-demo-{project}"), Console()))
-    if running and keep is not None:
-        raise UserError("--running keeps everything where it runs: no --keep")
+    if running and (keep is not None or prometheus_targets is not None):
+        raise UserError("--running keeps and starts nothing: no --keep, no --prometheus-targets")
     data_setting(project, data)
     found = find_project(project)
     folder = out or Path(f"atalaia-demo-{found.name}")
-    raise typer.Exit(run(found, folder, Console(), keep, running=running))
+    raise typer.Exit(
+        run(found, folder, Console(), keep, running=running, prometheus_targets=prometheus_targets)
+    )
 
 
 @app.command()

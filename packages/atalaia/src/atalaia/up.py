@@ -17,6 +17,7 @@ from atalaia.first_model import PREFIX, SECONDS, environment, install, pipeline,
 from atalaia.ports import require_free
 from atalaia.processes import Child, python, wait_until_ready
 from atalaia.project import Project, repository_of
+from atalaia.scrape_targets import write_targets
 
 SERVICES = {
     "predictor": "predictor",
@@ -31,6 +32,7 @@ class Platform:
     """``with Platform(project, data) as platform:`` everything answers inside, and nothing is left after.
 
     ``free_ports`` takes whatever ports are free (a demonstration); otherwise an occupied one is an error.
+    ``prometheus_targets``: a file that says to Prometheus where the services are, while they run.
     """
 
     def __init__(
@@ -41,8 +43,11 @@ class Platform:
         free_ports: bool = False,
         env: dict[str, str] | None = None,
         tick: Callable[[str], None] = lambda _: None,
+        prometheus_targets: Path | None = None,
     ) -> None:
         self.project, self.data, self.tick = project, data.resolve(), tick
+        self._targets = prometheus_targets
+        self._told: Path | None = None
         self.own_broker = PREFIX + "KAFKA" not in os.environ
         self.children: dict[str, Child] = {}
         self.broker: EmbeddedKafka | None = None
@@ -98,6 +103,9 @@ class Platform:
 
     def stop(self) -> None:
         """Services first, so that they can say goodbye to the broker; MLflow and the broker last."""
+        if self._told:
+            self._told.unlink(missing_ok=True)
+            self._told = None
         mlflow = self.children.pop("mlflow", None)
         for child in self.children.values():
             child.signal()
@@ -198,4 +206,7 @@ class Platform:
             child = Child(name, python("-m", module), self.logs / f"{name}.log", env=self._env, cwd=self.data)
             self.children[name] = child
             waiting[name] = (self.url(name) + "/health/ready", child)
+        if self._targets:  # before they are ready: what they count until then is seen to grow from 0
+            write_targets(self._targets, {name: self.url(name) for name in SERVICES})
+            self._told = self._targets
         wait_until_ready(waiting, READY_SECONDS, self.tick, self.check)

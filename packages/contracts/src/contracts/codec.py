@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import uuid
 from collections.abc import Iterable, Sequence
@@ -74,6 +75,20 @@ def decode(kind: type[E], value: bytes | None, headers: Iterable[tuple[str, byte
         raise Unreadable(str(error) or type(error).__name__) from None
     check_columns(event)
     return event  # type: ignore[return-value]
+
+
+def published_at(headers: Iterable[tuple[str, bytes]] | None) -> int | None:
+    """When a record was published, by the header ``ce_time``, in milliseconds since 1970; None where that does not say.
+
+    >>> published_at([("ce_time", b"1970-01-01T00:00:01.500Z")])
+    1500
+    """
+    for name, content in headers or ():
+        if name == "ce_time":
+            with contextlib.suppress(ValueError, AttributeError, OverflowError):
+                at = datetime.fromisoformat(content.decode())
+                return round(at.timestamp() * 1000) if at.tzinfo is not None else None
+    return None
 
 
 def check_type(kind: type[Event], headers: Iterable[tuple[str, bytes]] | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from grafana_foundation_sdk.builders import dashboard, prometheus
 from grafana_foundation_sdk.models.dashboard import (
@@ -69,25 +68,6 @@ def board(
     return made
 
 
-def queries_of(built: Mapping[str, Any]) -> dict[str, list[str]]:
-    """All PromQL of a dashboard's JSON by the title of the panel, annotation or variable it is of.
-
-    >>> queries_of({"panels": [{"title": "t", "targets": [{"expr": "up"}]}]})
-    {'t': ['up']}
-    """
-    found: dict[str, list[str]] = {}
-    for panel in built["panels"]:
-        for inner in (panel, *panel.get("panels", [])):
-            if targets := inner.get("targets"):
-                found.setdefault(inner["title"], []).extend(target["expr"] for target in targets)
-    for mark in built.get("annotations", {}).get("list", []):
-        found[f"annotation {mark['name']}"] = [mark["expr"]]
-    for variable in built.get("templating", {}).get("list", []):
-        asked = variable["query"].removeprefix("label_values(").rpartition(",")[0]
-        found[f"variable {variable['name']}"] = [asked]
-    return found
-
-
 def _variable(name: str, query: str) -> dashboard.QueryVariable:
     return (
         dashboard.QueryVariable(name)
@@ -111,7 +91,7 @@ def _mark(
         .enable(True)
         .icon_color(colour)
         .expr(expr)
-        .step("60s")
+        .step("15s")
         .title_format(title)
         .text_format(text)
         .target(target)

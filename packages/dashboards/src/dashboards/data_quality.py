@@ -1,4 +1,4 @@
-"""*Model and data quality*: is something wrong with the model now, in which feature, since when, and how well does it do?"""
+"""*Model and data quality*: what is wrong with the model now, since when, what was done; and how well does it do?"""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from dashboards.look import (
     Query,
     band,
     lines,
+    or_none,
     rows,
     states,
     tile,
@@ -37,42 +38,58 @@ def data_quality() -> Dashboard:
     """The dashboard."""
     of = f"{{{MODEL}}}"
     of_metric = f'{{{MODEL}, metric="$metric"}}'
-    gap = f"max(atalaia_quality{of_metric}) - max(atalaia_estimated_quality{of_metric})"
+    drifted = f"max by (feature) (atalaia_feature_drifted{of}) == 1"
     now: list[Panel] = [
         tile(
             "Inputs and outputs",
             "State of the virtual alert: do the inputs and predictions of the last window look as they did when the "
             "model was made?",
             Query(state("virtual")), unit="none", steps=[(None, GREY)], words=DRIFT_STATES, empty="no window yet",
+            span=3,
         ),
         tile(
             "Errors",
             "State of the real alert: do the errors of labelled rows say that the same inputs mean something else?",
             Query(state("real")), unit="none", steps=[(None, GREY)], words=DRIFT_STATES, empty="no labels yet",
+            span=3,
+        ),
+        tile(
+            "Quality",
+            "State of the quality alert: are windows as good as the version's held-out rows were? Without "
+            "ATALAIA_QUALITY_DROP it is not asked, and says ok.",
+            Query(state("quality")), unit="none", steps=[(None, GREY)], words=DRIFT_STATES, empty="no labels yet",
+            span=3,
         ),
         tile(
             "Features that drifted",
-            "How many features, columns of the model's outputs included, drifted in the last window.",
-            Query(f"sum(max by (feature) (atalaia_feature_drifted{of}))"),
-            unit="none", steps=ANY_IS_BAD, empty="none tested",
+            "Features, columns of the model's outputs included, that drifted in the last window.",
+            Query(or_none(drifted, "feature"), "{{feature}}"),
+            unit="none", steps=ANY_IS_BAD, name=True, empty="none tested", span=4,
         ),
         tile(
-            "Quality less estimate",
-            "The chosen metric as measured on labels, less what was expected before they came. Far below zero, for a "
-            "metric that shall be high: the model does worse than its own probabilities say.",
-            Query(gap), unit="none", steps=ONLY_SAID, decimals=3, empty="no estimate",
+            "Since",
+            "Event time at which the world begins that the oldest open alert is about.",
+            Query(f"1000 * min(atalaia_alert_since_seconds{of})"),
+            unit="dateTimeAsIso", steps=[(None, RED)], empty="nothing is open", span=3,
         ),
         tile(
-            "Version that serves",
-            "By its number in the registry.",
+            "Last decision",
+            "What the trainer did about it last: started, waiting (for rows, a shadow period or a person), promoted, refused, "
+            "failed.",
+            Query(f"max by (decision) (atalaia_training_info{of})", "{{decision}}"),
+            unit="none", steps=ONLY_SAID, name=True, empty="none yet", span=3,
+        ),
+        tile(
+            "Version",
+            "The one that serves, by its number in the registry.",
             Query(f"max by (version) (atalaia_model_info{of})", "{{version}}"),
-            unit="none", steps=ONLY_SAID, name=True, empty="none",
+            unit="none", steps=ONLY_SAID, name=True, empty="none", span=2,
         ),
         tile(
             "Last window ends",
             "In event time: in a replay that is long ago.",
             Query(f"1000 * max(atalaia_window_end_seconds{of})"),
-            unit="dateTimeAsIso", steps=ONLY_SAID, empty="no window yet",
+            unit="dateTimeAsIso", steps=ONLY_SAID, empty="no window yet", span=3,
         ),
     ]  # fmt: skip
     which: list[Panel] = [
@@ -122,7 +139,8 @@ def data_quality() -> Dashboard:
     since_when: list[Panel] = [
         states(
             "Drift state",
-            "Virtual: inputs and outputs. Real: errors. An alert is open while its state is drift or recovered.",
+            "Virtual: inputs and outputs. Real: errors. Quality: worse than promised. An alert is open while its state is "
+            "drift or recovered.",
             [Query(f"max by (kind) (atalaia_drift_state{of})", "{{kind}}")],
             DRIFT_STATES,
         ),
@@ -190,9 +208,9 @@ def data_quality() -> Dashboard:
     return board(
         "atalaia-data-quality",
         "Model and data quality",
-        "Is something wrong with the model now, in what, since when, and how well does it do?",
+        "What is wrong with the model now, since when, and what was done about it?",
         {
-            "Is something wrong with the model now?": now,
+            "What is wrong with the model now, since when, and what was done about it?": now,
             "In which feature, and how strongly?": which,
             "Since when?": since_when,
             "How well does it do?": how_well,

@@ -40,11 +40,16 @@ SOURCE = models.DataSourceRef(type_val="prometheus", uid="prometheus")
 DRIFT_STATES = {"0": ("ok", GREEN), "1": ("warning", YELLOW), "2": ("drift", RED), "3": ("recovered", BLUE)}
 YES_NO = {"0": ("no", GREEN), "1": ("yes", RED)}
 Steps = Sequence[tuple[float | None, str]]
-WELL: Steps = [(None, GREEN)]
 ANY_IS_BAD: Steps = [(None, GREEN), (1e-9, RED)]
+ANY_WAITS: Steps = [(None, GREEN), (1e-9, YELLOW)]
 ONLY_SAID: Steps = [(None, BLUE)]
 Words = Mapping[str, tuple[str, str]]
 Panel = Builder[dashboard_models.Panel]
+
+
+def or_none(expr: str, label: str, word: str = "none") -> str:
+    """The series of an expression, or where it has none one of 0, whose label says so."""
+    return f'{expr} or on () label_replace(vector(0), "{label}", "{word}", "", "")'
 
 
 class Query(NamedTuple):
@@ -214,7 +219,6 @@ def rows(
         .span(span)
         .height(height)
         .unit(unit)
-        .decimals(3)
         .no_value("nothing yet")
     )
     renamed: dict[str, str] = {}

@@ -6,6 +6,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from dashboards.board import MODEL, OF_THE_MODEL, TRAINED, board
 from dashboards.look import (
+    ANY_WAITS,
     BLUE,
     GREEN,
     GREY,
@@ -16,42 +17,55 @@ from dashboards.look import (
     Panel,
     Query,
     lines,
+    or_none,
+    rows,
+    states,
     tile,
     words_of,
 )
 from dashboards.pipeline import DECISIONS
 
+TRIED = {"0": ("tried", GREY), "1": ("chosen", ORANGE)}
+VERDICTS = {"^undecided$": GREY, "^kept$": GREEN, "^rolled_back$": RED}
 TAKEN = {"^taken up$": GREEN, "^refused$": RED, "^unreachable$": YELLOW, "^ended$": GREY}
 
 
 def model_versions() -> Dashboard:
     """The dashboard."""
     of = f"{{{MODEL}}}"
+    waits = f"max by (waits_for, challenger) (atalaia_pending_since_seconds{of})"
     now: list[Panel] = [
         tile(
             "Version that serves",
             "By its number in the registry.",
             Query(f"max by (version) (atalaia_model_info{of})", "{{version}}"),
-            unit="none", steps=ONLY_SAID, name=True, empty="none",
+            unit="none", steps=ONLY_SAID, name=True, empty="none", span=3,
         ),
         tile(
             "It came to serve",
             "installed: the first one. promoted: it won against the one before. rolled_back: the one after it was "
             "taken back.",
             Query(f"max by (action) (atalaia_model_info{of})", "{{action}}"),
-            unit="none", steps=ONLY_SAID, name=True, empty="none",
+            unit="none", steps=ONLY_SAID, name=True, empty="none", span=3,
         ),
         tile(
             "Since",
             "When the predictors took it up, by the wall clock.",
             Query(f"1000 * max(atalaia_model_since_seconds{of})"),
-            unit="dateTimeFromNow", steps=ONLY_SAID, empty="none",
+            unit="dateTimeFromNow", steps=ONLY_SAID, empty="none", span=3,
         ),
         tile(
             "Last decision",
             "What the trainer decided last.",
             Query(f"max by (decision) (atalaia_training_info{of})", "{{decision}}"),
-            unit="none", steps=ONLY_SAID, name=True, empty="none yet",
+            unit="none", steps=ONLY_SAID, name=True, empty="none yet", span=3,
+        ),
+        tile(
+            "A challenger waits for",
+            "shadow: labelled rows that it has scored unseen. approval: a person's yes or no; `atalaia approve` shows the "
+            "evidence. No other training begins meanwhile.",
+            Query(or_none(waits, "waits_for", "nothing"), "{{waits_for}} {{challenger}}"),
+            unit="none", steps=ANY_WAITS, name=True, empty="nothing",
         ),
         tile(
             "Last challenger's gain",
@@ -69,14 +83,11 @@ def model_versions() -> Dashboard:
     against: list[Panel] = [
         lines(
             "Champion against challenger",
-            "Figures of both in the last challenge, on the same unseen rows: solid blue the champion, solid orange the "
-            "challenger. Log loss, MAE and RMSE shall be low, the others high.",
+            "The chosen metric of both in the last challenge, on the same unseen rows. Log loss, MAE and RMSE shall be low, "
+            "the others high.",
             [
-                Query(f'max by (metric) (atalaia_challenge_metric{{{MODEL}, role="champion"}})', "champion {{metric}}", BLUE),
-                Query(
-                    f'max by (metric) (atalaia_challenge_metric{{{MODEL}, role="challenger"}})', "challenger {{metric}}",
-                    ORANGE,
-                ),
+                Query(f'max(atalaia_challenge_metric{{{MODEL}, role="champion", metric="$metric"}})', "champion", BLUE),
+                Query(f'max(atalaia_challenge_metric{{{MODEL}, role="challenger", metric="$metric"}})', "challenger", ORANGE),
             ],
             unit="none", steps=True,
         ),
@@ -94,11 +105,76 @@ def model_versions() -> Dashboard:
             "What was decided, what asked for it, and between which versions.",
             f"max by (decision, trigger, champion, challenger) (atalaia_training_info{of})",
         ),
+        rows(
+            "Figures of the last challenge",
+            "Both versions, on the same unseen rows.",
+            {
+                "champion": f'max by (metric) (atalaia_challenge_metric{{{MODEL}, role="champion"}})',
+                "challenger": f'max by (metric) (atalaia_challenge_metric{{{MODEL}, role="challenger"}})',
+            },
+            "metric", unit="none",
+        ),
+    ]  # fmt: skip
+    made: list[Panel] = [
+        states(
+            "Candidates chosen",
+            "Selections of rows that a training tries; the one that is best on the held-out rows becomes the challenger.",
+            [Query(f"max by (candidate) (atalaia_candidate_chosen{of})", "{{candidate}}")],
+            TRIED, span=8,
+        ),
+        rows(
+            "Candidates of the last training",
+            "How many rows each was trained on, the chosen metric on the held-out rows, and 1 for the one that was chosen.",
+            {
+                "rows": f"max by (candidate) (atalaia_candidate_rows{of})",
+                "metric": f'max by (candidate) (atalaia_candidate_metric{{{MODEL}, metric="$metric"}})',
+                "chosen": f"max by (candidate) (atalaia_candidate_chosen{of})",
+            },
+            "candidate", unit="none", span=8,
+        ),
         lines(
             "Rows of the last decision",
             "Labelled and needed; once it has trained, how many it was fitted and compared on.",
             [Query(f"max by (rows) (atalaia_training_rows{of})", "{{rows}}")],
+            unit="short", steps=True, at_least=0, span=8,
+        ),
+    ]  # fmt: skip
+    held: list[Panel] = [
+        lines(
+            "Gain over its predecessor",
+            "Of the promoted version, on labelled rows that it has served and its predecessor is asked about again; dashed "
+            "the interval. It is rolled back where all of it lies below 0.",
+            [
+                Query(f'max(atalaia_review_gain{{{MODEL}, end="high"}})', "high", GREY, dashed=True),
+                Query(f'max(atalaia_review_gain{{{MODEL}, end="gain"}})', "gain", BLUE),
+                Query(f'max(atalaia_review_gain{{{MODEL}, end="low"}})', "low", GREY, dashed=True),
+            ],
+            unit="none", steps=True,
+        ),
+        lines(
+            "Looks at promotions",
+            "Since the trainer began, by what they say. rolled_back: worse beyond doubt, and taken back by itself unless "
+            "ATALAIA_ROLLBACK is off.",
+            [Query(f"sum by (verdict) (atalaia_promotion_reviews_total {TRAINED})", "{{verdict}}")],
+            unit="short", steps=True, at_least=0, colours=VERDICTS,
+        ),
+        lines(
+            "Rows of the review",
+            "Labelled rows that the promoted version has served, and how many end the review.",
+            [
+                Query(f'max(atalaia_review_rows{{{MODEL}, rows="served"}})', "served", BLUE),
+                Query(f'max(atalaia_review_rows{{{MODEL}, rows="needed"}})', "needed", GREY, dashed=True),
+            ],
             unit="short", steps=True, at_least=0,
+        ),
+        lines(
+            "Chance of error spent",
+            "Each look may err with a part of what all together may (1 - ATALAIA_REVIEW_CONFIDENCE).",
+            [
+                Query(f'max(atalaia_review_alpha{{{MODEL}, alpha="spent"}})', "spent", BLUE),
+                Query(f'max(atalaia_review_alpha{{{MODEL}, alpha="allowed"}})', "allowed", GREY, dashed=True),
+            ],
+            unit="percentunit", steps=True, at_least=0,
         ),
     ]  # fmt: skip
     history: list[Panel] = [
@@ -135,6 +211,21 @@ def model_versions() -> Dashboard:
     ]  # fmt: skip
     shadow: list[Panel] = [
         lines(
+            "Waiting for so long",
+            "By the wall clock, since a challenger has won: for its shadow period, then for a person.",
+            [Query(f"time() - {waits}", "{{waits_for}}: version {{challenger}}")],
+            unit="dtdurations", at_least=0, empty="nothing waits", colours={"^approval": YELLOW, "^shadow": ORANGE},
+        ),
+        lines(
+            "Rows of the shadow period",
+            "Labelled rows of live traffic that the challenger has scored unseen, and how many it needs.",
+            [
+                Query(f'max(atalaia_shadow_period_rows{{{MODEL}, rows="labelled"}})', "labelled", ORANGE),
+                Query(f'max(atalaia_shadow_period_rows{{{MODEL}, rows="needed"}})', "needed", GREY, dashed=True),
+            ],
+            unit="short", steps=True, at_least=0, empty="none shadows",
+        ),
+        lines(
             "Challengers that shadow",
             "Attempts to let a challenger score the same rows unseen, and ends of it, since the predictors began.",
             [Query(f"sum by (result) (atalaia_shadow_swaps_total {OF_THE_MODEL})", "{{result}}")],
@@ -160,7 +251,10 @@ def model_versions() -> Dashboard:
         {
             "Which version serves, and is there a better one?": now,
             "How did the last challenger do?": against,
+            "Which rows was it trained on?": made,
+            "Does one shadow, or wait for a person?": shadow,
+            "Did the promotion hold?": held,
             "What became of those that were tried?": history,
-            "Does one shadow?": shadow,
         },
+        {"metric": f"label_values(atalaia_challenge_metric{of}, metric)"},
     )

@@ -25,7 +25,6 @@ from dashboards.look import (
 
 RATE = "[$__rate_interval]"
 DECISIONS = {"^started$": BLUE, "^waiting$": GREY, "^refused$": YELLOW, "^promoted$": GREEN, "^failed$": RED}
-NONE = 'label_replace(vector(0), "topic", "none", "", "")'
 WATERMARK = "max(atalaia_watermark_seconds)"
 
 
@@ -95,9 +94,9 @@ def pipeline() -> Dashboard:
             "Rows that came after their window was decided; batches that came again and were not counted again; "
             "records on dead-letter topics.",
             [
-                Query(f"sum(rate(atalaia_late_rows_total{of}{RATE})) or vector(0)", "late rows", YELLOW),
+                Query(f"sum(rate(atalaia_late_rows_total{of}{RATE}))", "late rows", YELLOW),
                 Query(f"sum(rate(atalaia_duplicate_batches_total{RATE}))", "batches twice", BLUE),
-                Query(f"sum by (topic) (rate(atalaia_dlq_records_total{RATE})) or on () {NONE}", "unreadable: {{topic}}", RED),
+                Query(f"sum(rate(atalaia_dlq_records_total{RATE}))", "unreadable records", RED),
             ],
             unit="cps", at_least=0,
         ),
@@ -177,13 +176,19 @@ def pipeline() -> Dashboard:
         lines(
             "Decisions of the trainer",
             "In the last hour, by what was decided.",
-            [Query(f"sum by (decision) (increase(atalaia_trainings_total[1h]) {TRAINED})", "{{decision}}")],
+            [Query(f"round(sum by (decision) (increase(atalaia_trainings_total[1h]) {TRAINED}))", "{{decision}}")],
             unit="short", colours=DECISIONS, at_least=0,
         ),
         words_of(
             "The last decision",
             "What was decided, what asked for it, and between which versions; reasons are on training-runs.",
             f"max by (decision, trigger, champion, challenger) (atalaia_training_info{of})",
+        ),
+        lines(
+            "How long a training took",
+            "The last one, by step: rows laid down, the project's stages, registration, the challenge.",
+            [Query(f"max by (step) (atalaia_training_seconds{of})", "{{step}}")],
+            unit="s", steps=True, stacked=True, at_least=0, span=24,
         ),
     ]  # fmt: skip
     return board(

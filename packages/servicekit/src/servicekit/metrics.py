@@ -6,8 +6,9 @@ Numbers of a window and of a boundary are copied from the events on the topics, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Literal
 
 from prometheus_client import Counter, Gauge, Histogram, values
@@ -18,11 +19,15 @@ PREDICTOR, MONITOR, FEEDBACK, TRAINER = "predictor", "drift-monitor", "feedback"
 
 @dataclass(frozen=True)
 class Label:
-    """A label, what it means, and what values it takes; how many is bounded, and by what."""
+    """A label, what it means, and what values it takes; how many is bounded, and by what.
+
+    ``known``: those that are known beforehand. Counters have them from the start, at 0: see :func:`begin`.
+    """
 
     name: str
     meaning: str
     values: str
+    known: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,13 +44,15 @@ class Described:
 
 
 ALL: list[Described] = []
+_COUNTING: dict[str, Counter | Histogram] = {}
 
 
 def _counter(
     name: str, meaning: str, *labels: Label, by: Sequence[str], unit: str, field: str = ""
 ) -> Counter:
     ALL.append(Described(name, "counter", meaning, labels, unit, tuple(by), field))
-    return Counter(name, meaning, [label.name for label in labels])
+    made = _COUNTING[name] = Counter(name, meaning, [label.name for label in labels])
+    return made
 
 
 def _gauge(
@@ -79,7 +86,26 @@ def _histogram(
     name: str, meaning: str, *labels: Label, buckets: Sequence[float], by: Sequence[str], unit: str
 ) -> Histogram:
     ALL.append(Described(name, "histogram", meaning, labels, unit, tuple(by), ""))
-    return Histogram(name, meaning, [label.name for label in labels], buckets=buckets)
+    made = _COUNTING[name] = Histogram(name, meaning, [label.name for label in labels], buckets=buckets)
+    return made
+
+
+def begin(service: str, model: str, topics: Sequence[str]) -> None:
+    """Let a service's counters and histograms begin at 0: of what is first seen at 1 nobody sees that it grew.
+
+    A label that means the model has this one, one that means a topic these that the service reads; a metric with a
+    label whose values nobody knows beforehand, such as versions, has no series yet.
+    https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics
+    """
+    for metric in ALL:
+        made = _COUNTING.get(metric.name)
+        if made is not None and service in metric.by and metric.labels:
+            for series in product(*(_known(label, model, topics) for label in metric.labels)):
+                made.labels(*series)
+
+
+def _known(label: Label, model: str, topics: Sequence[str]) -> Iterator[str]:
+    yield from {"model": (model,), "topic": topics}.get(label.name, label.known)
 
 
 MODEL = Label("model", "name of the registered model", "one a model")
@@ -98,11 +124,13 @@ SERVICE = Label("service", "who says so", "the service's own name")
 
 # predictor
 ROUTE = Label(
-    "route", "which endpoint", "`/api/v1.0/predict/`, `/api/v1.0/predict/batch`, `/v2/models/{name}/infer`"
-)
+    "route", "which endpoint", "`/api/v1.0/predict/`, `/api/v1.0/predict/batch`, `/v2/models/{name}/infer`",
+    ("/api/v1.0/predict/", "/api/v1.0/predict/batch", "/v2/models/{name}/infer"),
+)  # fmt: skip
 REQUESTS = _counter(
     "atalaia_requests_total", "HTTP requests answered", ROUTE,
-    Label("status", "HTTP status of the answer", "`200`, `404`, `413`, `415`, `422`, `500`, `503`"),
+    Label("status", "HTTP status of the answer", "`200`, `404`, `413`, `415`, `422`, `500`, `503`",
+          ("200", "404", "413", "415", "422", "500", "503")),
     by=[PREDICTOR], unit="requests",
 )  # fmt: skip
 REQUEST_SECONDS = _histogram(
@@ -113,7 +141,8 @@ REQUEST_SECONDS = _histogram(
 REQUESTS_REFUSED = _counter(
     "atalaia_requests_refused_total", "HTTP requests that were not answered with a prediction", ROUTE,
     Label("cause", "why", "`invalid`, `too_large`, `no_model`, `not_recorded` (no Kafka and no room in the spool), "
-          "`not_scored` (the model failed), `not_served` (another model or version), `error`"),
+          "`not_scored` (the model failed), `not_served` (another model or version), `error`",
+          ("invalid", "too_large", "no_model", "not_recorded", "not_scored", "not_served", "error")),
     by=[PREDICTOR], unit="requests",
 )  # fmt: skip
 BATCH_ROWS = _histogram(
@@ -131,7 +160,8 @@ ROWS_KEPT = _counter(
     "atalaia_rows_kept_total", "predictions by what keeps them",
     Label("how", "what became of them", "`sent` (acknowledged by Kafka at once), `spooled` (on disk first), `replayed` (from "
           "there to Kafka), `late` (refused, since the disk failed, and brought to Kafka by the producer all the same), "
-          "`set aside` (larger than the topic takes), `lost` (answered in mode accept, and neither took it)"),
+          "`set aside` (larger than the topic takes), `lost` (answered in mode accept, and neither took it)",
+          ("sent", "spooled", "replayed", "late", "set aside", "lost")),
     by=[PREDICTOR], unit="rows",
 )  # fmt: skip
 SPOOL_ROWS = _gauge(
@@ -147,17 +177,19 @@ SPOOL_BYTES = _gauge(
 )  # fmt: skip
 SHADOW_ROWS = _counter(
     "atalaia_shadow_rows_total", "rows that a challenger was to score unseen",
-    Label("result", "what became of them", "`published`, `left out` (it is slower than the traffic, or Kafka is away), `not scored`"),
+    Label("result", "what became of them", "`published`, `left out` (it is slower than the traffic, or Kafka is away), `not scored`",
+          ("published", "left out", "not scored")),
     by=[PREDICTOR], unit="rows",
 )  # fmt: skip
 MODEL_SWAPS = _counter(
     "atalaia_model_swaps_total", "attempts to take up a version",
-    Label("result", "what became of it", "`taken up`, `refused`, `unreachable`"),
+    Label("result", "what became of it", "`taken up`, `refused`, `unreachable`", ("taken up", "refused", "unreachable")),
     by=[PREDICTOR], unit="attempts",
 )  # fmt: skip
 SHADOW_SWAPS = _counter(
     "atalaia_shadow_swaps_total", "attempts to let a challenger shadow, and ends of it",
-    Label("result", "what became of it", "`taken up`, `refused`, `unreachable`, `ended`"),
+    Label("result", "what became of it", "`taken up`, `refused`, `unreachable`, `ended`",
+          ("taken up", "refused", "unreachable", "ended")),
     by=[PREDICTOR], unit="attempts",
 )  # fmt: skip
 MODEL_INFO = _gauge(
@@ -258,6 +290,10 @@ ALERT_OPEN = _gauge(
     Label("alert_id", "the alert, as on `drift-alerts`", "one a model and kind: the one before is removed"),
     by=[MONITOR], unit="1", field="alert_id; kind real: of ConceptTested",
 )  # fmt: skip
+ALERT_SINCE = _gauge(
+    "atalaia_alert_since_seconds", "where the world begins that the open alert is about; none is shown where none is",
+    MODEL, KIND, by=[MONITOR], unit="seconds", field="that of AlertChanged; others: since, quality_since of ConceptTested",
+)  # fmt: skip
 
 # drift-monitor: each feature of that window
 FEATURE_INFO = _gauge(
@@ -331,14 +367,6 @@ CONCEPT_AS_OF = _gauge(
     "atalaia_concept_as_of_seconds", "the last boundary whose errors are judged", MODEL,
     by=[MONITOR], unit="seconds", field="as_of",
 )  # fmt: skip
-CONCEPT_SINCE = _gauge(
-    "atalaia_concept_since_seconds", "where the open real alert's world begins; none is shown without one",
-    MODEL, by=[MONITOR], unit="seconds", field="since",
-)  # fmt: skip
-QUALITY_SINCE = _gauge(
-    "atalaia_quality_since_seconds", "from where on windows are worse than promised; none is shown without an open alert",
-    MODEL, by=[MONITOR], unit="seconds", field="quality_since",
-)  # fmt: skip
 DUPLICATES = _counter(
     "atalaia_duplicate_batches_total", "records of predictions not counted, their batch having come before",
     by=[MONITOR], unit="records",
@@ -351,7 +379,8 @@ ROWS_COUNTED = _counter(
 LABELS = _counter(
     "atalaia_labels_total", "labels by what became of them",
     Label("result", "what became of it", "`received` (HTTP: Kafka has it), `rejected` (HTTP: a line of NDJSON or CSV that is no label, or a body of "
-          "JSON), `rerouted` (it lay in a partition not its own), `outcome`, `unusable_truth`, `unknown_class`"),
+          "JSON), `rerouted` (it lay in a partition not its own), `outcome`, `unusable_truth`, `unknown_class`",
+          ("received", "rejected", "rerouted", "outcome", "unusable_truth", "unknown_class")),
     by=[FEEDBACK], unit="labels",
 )  # fmt: skip
 LABEL_COVERAGE = _gauge(
@@ -377,7 +406,8 @@ LABEL_DELAY = _gauge(
 # trainer
 TRAININGS = _counter(
     "atalaia_trainings_total", "decisions of the trainer",
-    Label("decision", "what was decided", "`started`, `waiting`, `refused`, `promoted`, `failed`"),
+    Label("decision", "what was decided", "`started`, `waiting`, `refused`, `promoted`, `failed`",
+          ("started", "waiting", "refused", "promoted", "failed")),
     by=[TRAINER], unit="decisions", field="decision",
 )  # fmt: skip
 TRAINING_INFO = _gauge(
@@ -407,8 +437,67 @@ CHALLENGE_P_VALUE = _gauge(
     "atalaia_challenge_p_value", "p-value of the last challenge's paired test; its bound is ATALAIA_PROMOTE_P_VALUE",
     MODEL, by=[TRAINER], unit="probability", field="p_value",
 )  # fmt: skip
+TRAINING_SECONDS = _gauge(
+    "atalaia_training_seconds", "how long each step of the last training took", MODEL,
+    Label("step", "which step", "`snapshot`, `train`, `register`, `judge`"),
+    by=[TRAINER], unit="seconds", field="seconds",
+)  # fmt: skip
+CANDIDATE = Label(
+    "candidate", "which selection of rows", "`all`, `weighted by recency`, `recent`, `since the change`"
+)
+CANDIDATE_ROWS = _gauge(
+    "atalaia_candidate_rows", "rows that each candidate of the last training was trained on", MODEL, CANDIDATE,
+    by=[TRAINER], unit="rows", field="candidates",
+)  # fmt: skip
+CANDIDATE_METRIC = _gauge(
+    "atalaia_candidate_metric", "figures of each candidate of the last training on the held-out rows", MODEL, CANDIDATE,
+    Label("metric", "which figure", "`accuracy`, `log_loss`, `auc`, `mae`, …, those of the model's task"),
+    by=[TRAINER], unit="the figure's", field="candidates",
+)  # fmt: skip
+CANDIDATE_CHOSEN = _gauge(
+    "atalaia_candidate_chosen", "1 for the candidate that was chosen, 0 for the others", MODEL, CANDIDATE,
+    by=[TRAINER], unit="0 or 1", field="chosen",
+)  # fmt: skip
+PENDING_SINCE = _gauge(
+    "atalaia_pending_since_seconds",
+    "wall-clock time since when a challenger that has won waits; none is shown where none does", MODEL,
+    Label("waits_for", "for what", "`shadow` (its shadow period), `approval` (a person)"),
+    Label("challenger", "the version that waits", "one: no other training begins meanwhile"),
+    by=[TRAINER], unit="seconds", field="waits_for, challenger_version",
+)  # fmt: skip
+SHADOW_PERIOD = _gauge(
+    "atalaia_shadow_period_rows",
+    "labelled rows that a challenger has scored unseen in its shadow period, and how many it needs; of the period that goes on",
+    MODEL,
+    Label("rows", "which rows", "`labelled`, `needed` (`ATALAIA_SHADOW_ROWS`)"),
+    by=[TRAINER], unit="rows",
+)  # fmt: skip
 REVIEWS = _counter(
     "atalaia_promotion_reviews_total", "looks at promoted versions on the rows they have served",
-    Label("verdict", "what a look says", "`undecided`, `kept`, `rolled_back`"),
-    by=[TRAINER], unit="looks", field="PromotionReviewed.verdict",
+    Label("verdict", "what a look says", "`undecided`, `kept`, `rolled_back`", ("undecided", "kept", "rolled_back")),
+    by=[TRAINER], unit="looks", field="verdict",
+)  # fmt: skip
+REVIEW_INFO = _gauge(
+    "atalaia_review_info", "1; the words of the newest look at a promotion, as labels", MODEL,
+    Label("version", "the promoted version", "one: that of the newest look"),
+    Label("predecessor", "the version before it", "one: that of the newest look"),
+    Label("verdict", "what the newest look says", "`undecided`, `kept`, `rolled_back`"),
+    by=[TRAINER], unit="1", field="version, previous_version, verdict",
+)  # fmt: skip
+REVIEW_GAIN = _gauge(
+    "atalaia_review_gain", "gain of the promoted version over its predecessor, positive where it is better, and its interval",
+    MODEL,
+    Label("end", "which end of the interval, or the gain itself", "`low`, `gain`, `high`"),
+    by=[TRAINER], unit="the figure's", field="low, gain, high",
+)  # fmt: skip
+REVIEW_ROWS = _gauge(
+    "atalaia_review_rows", "labelled rows that the promoted version has served, and how many end the review", MODEL,
+    Label("rows", "which rows", "`served`, `needed` (`ATALAIA_REVIEW_ROWS`)"),
+    by=[TRAINER], unit="rows", field="rows",
+)  # fmt: skip
+REVIEW_ALPHA = _gauge(
+    "atalaia_review_alpha", "chance of error that the looks at the promotion have spent, and that all together may spend",
+    MODEL,
+    Label("alpha", "which", "`spent`, `allowed` (1 - `ATALAIA_REVIEW_CONFIDENCE`)"),
+    by=[TRAINER], unit="probability", field="look",
 )  # fmt: skip

@@ -26,6 +26,11 @@ SECTIONS = {
         "TrainingDecided",
         "The last decision, and the last challenge that was held: after a restart those that the topic has.",
     ),
+    "Of the review of a promotion": (
+        "`promotion-reviews`",
+        "PromotionReviewed",
+        "The newest look at the version that was promoted last: after a restart that which the topic has.",
+    ),
 }
 
 
@@ -63,12 +68,17 @@ def _section(metric: Described) -> str | None:
         ("atalaia_window_", "Of a window"),
         ("atalaia_late_rows", "Of a window"),
         ("atalaia_drift_state", "Of a window"),
-        ("atalaia_alert_open", "Of a window"),
+        ("atalaia_alert_", "Of a window"),
         ("atalaia_feature_", "Of each feature of a window"),
         ("atalaia_concept_", "Of a boundary"),
         ("atalaia_error", "Of a boundary"),
         ("atalaia_training", "Of the trainer's decisions"),
         ("atalaia_challenge_", "Of the trainer's decisions"),
+        ("atalaia_candidate_", "Of the trainer's decisions"),
+        ("atalaia_pending_", "Of the trainer's decisions"),
+        ("atalaia_shadow_period_", "Of the trainer's decisions"),
+        ("atalaia_review_", "Of the review of a promotion"),
+        ("atalaia_promotion_reviews", "Of the review of a promotion"),
     ):
         if metric.name.startswith(prefix):
             return title

@@ -18,12 +18,21 @@ from contracts.flow import Topic, load_topics
 from servicekit.errors import UserError
 from servicekit.kafka import hushed, no_broker, passes
 
-__all__ = ["Topic", "ensure_topics", "load_topics"]
+__all__ = ["Topic", "ensure_topics", "load_topics", "topics_of"]
 
 
 BROKERS_DEFAULT = -1  # replication is the cluster's to decide: its default.replication.factor
 _PATIENCE_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
+
+
+def topics_of(service: str) -> list[str]:
+    """The topics that a service consumes, by its name.
+
+    >>> topics_of("predictor")
+    ['model-events', 'challengers']
+    """
+    return [topic.name for topic in load_topics().values() if service in topic.consumers]
 
 
 def wanted_topics(partitions: int) -> list[NewTopic]:

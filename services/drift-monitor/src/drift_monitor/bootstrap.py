@@ -21,7 +21,7 @@ from servicekit.offsets import Offsets
 from servicekit.record_consumer import make_app
 from servicekit.registry import Registry
 from servicekit.topic_log import read_range
-from servicekit.topics import ensure_topics
+from servicekit.topics import ensure_topics, topics_of
 from servicekit.waiting import moved_or
 from starlette.applications import Starlette
 
@@ -77,6 +77,7 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
         raise UserError(f"ATALAIA_QUALITY_METRIC: {error}.") from None
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
+    metrics.begin("drift-monitor", settings.model, topics_of("drift-monitor"))
     async with AsyncExitStack() as stack:
         worker = uuid.uuid4().hex
         producer = await make_producer(settings, "drift-monitor")

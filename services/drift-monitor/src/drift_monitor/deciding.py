@@ -171,7 +171,7 @@ class Deciding:
             if report.late_rows:
                 metrics.LATE_ROWS.labels(report.model).inc(report.late_rows)
         if decided.serving is not None:
-            show_window(decided.reports[-1])
+            show_window(decided.reports[-1], decided.since)
 
     async def _forget(self, model: str, decided: int) -> None:
         """Panes of windows that were decided long ago are no more: not to be judged again, nor accepted."""

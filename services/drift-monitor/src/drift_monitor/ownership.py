@@ -24,7 +24,7 @@ from drift_monitor.deciding import Deciding, Edges
 from drift_monitor.domain.decision import Rule
 from drift_monitor.domain.quality import QualityRule
 from drift_monitor.domain.windows import Grid
-from drift_monitor.shown import show_nothing
+from drift_monitor.shown import show_beginning, show_concept, show_nothing, show_window
 
 log = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
@@ -61,6 +61,7 @@ class Ownership:
     def changed(self, event: ModelChanged) -> None:
         """Another version serves."""
         self._changes.append(event)
+        metrics.ROWS_COUNTED.labels(event.model, event.version)  # from 0 on
         if self.deciding is not None:
             self.deciding.changed(event)
 
@@ -107,7 +108,8 @@ class Ownership:
                 self._grid, self._rule, self._partitions, self._edges, self._settings.keep_windows
             )
             await self._edges.model_events_read()
-            deciding.restore(await until_read("drift-reports", lambda: read_reports(self._settings)))
+            reports = await until_read("drift-reports", lambda: read_reports(self._settings))
+            deciding.restore(reports)
             for change in self._changes:
                 deciding.changed(change)
             for event in self._accepted:
@@ -126,11 +128,16 @@ class Ownership:
             stack.push_async_callback(concepts.stop)
             self.deciding, self.concepts = deciding, concepts
             await panes.start()
-            await concepts.start(await until_read("concept-reports", lambda: read_concepts(self._settings)))
+            boundaries = await until_read("concept-reports", lambda: read_concepts(self._settings))
+            await concepts.start(boundaries)
             tasks = [asyncio.create_task(panes.follow()), asyncio.create_task(concepts.follow())]
             for task in tasks:
                 stack.callback(task.cancel)
-            metrics.DRIFT_STATE.labels(self._settings.model, "virtual").set(0)
+            show_beginning(self._settings.model)
+            for report in {report.model: report for report in reports if report.serving}.values():
+                show_window(report, deciding.owner(report.model).since)
+            for boundary in {boundary.model: boundary for boundary in boundaries}.values():
+                show_concept(boundary)
             log.info("deciding %d model(s)", len(deciding.owners))
             while self._counting.owns(OWNER):
                 deciding.heard(self._progress.state)

@@ -12,6 +12,7 @@ from contracts.events import ConceptTested, FeatureDrift, WindowTested
 from prometheus_client import Gauge
 from servicekit import metrics
 
+KINDS = ("virtual", "real", "quality")
 STATES = {"ok": 0, "warning": 1, "drift": 2, "recovered": 3}
 OF_A_FEATURE: Mapping[Gauge, Callable[[FeatureDrift], float | None]] = {
     metrics.FEATURE_STATISTIC: lambda f: f.statistic,
@@ -33,15 +34,21 @@ def show_nothing() -> None:
     for gauge in (
         metrics.WINDOW_INFO, metrics.WINDOW_START, metrics.WINDOW_END, metrics.WINDOW_ROWS, metrics.WINDOW_LATE_ROWS,
         metrics.WINDOW_P_VALUE, metrics.WINDOW_ALPHA, metrics.WINDOW_MIN_EFFECT, metrics.WINDOW_SCALE,
-        metrics.CONCEPT_INFO, metrics.ERROR, metrics.CONCEPT_ROWS, metrics.CONCEPT_AS_OF, metrics.CONCEPT_SINCE, metrics.QUALITY_SINCE,
+        metrics.CONCEPT_INFO, metrics.ERROR, metrics.CONCEPT_ROWS, metrics.CONCEPT_AS_OF,
         metrics.FEATURE_INFO, metrics.FEATURE_MISSING_SHARE, *OF_A_FEATURE, metrics.DRIFT_STATE, metrics.ALERT_OPEN,
-        metrics.WATERMARK, metrics.DECIDED_THROUGH,
+        metrics.ALERT_SINCE, metrics.WATERMARK, metrics.DECIDED_THROUGH,
     ):  # fmt: skip
         gauge.clear()
 
 
-def show_window(report: WindowTested) -> None:
-    """The serving version's window as metrics."""
+def show_beginning(model: str) -> None:
+    """Nothing is known to be wrong with a model before a window and a boundary say so."""
+    for kind in KINDS:
+        metrics.DRIFT_STATE.labels(model, kind).set(0)
+
+
+def show_window(report: WindowTested, since: int | None = None) -> None:
+    """The serving version's window as metrics; ``since`` is that of its open alert, which no report says."""
     tested = report.status != "insufficient data"  # else its p-value and scale are of nothing
     words = (
         report.version, report.status, report.question if tested else "", report.correction, report.reference or "",
@@ -58,7 +65,7 @@ def show_window(report: WindowTested) -> None:
         (metrics.WINDOW_SCALE, report.scale if tested else None),
     ):
         _show(gauge, report.model, {(): value})
-    _show_alert(report.model, "virtual", report.state, report.alert_id)
+    _show_alert(report.model, "virtual", report.state, report.alert_id, since)
     _show_features(report.model, report.rows, report.features)
 
 
@@ -69,12 +76,10 @@ def show_concept(report: ConceptTested) -> None:
         (metrics.ERROR, report.error),
         (metrics.CONCEPT_ROWS, report.rows),
         (metrics.CONCEPT_AS_OF, report.as_of / 1000),
-        (metrics.CONCEPT_SINCE, None if report.since is None else report.since / 1000),
-        (metrics.QUALITY_SINCE, None if report.quality_since is None else report.quality_since / 1000),
     ):
         _show(gauge, report.model, {(): value})
-    _show_alert(report.model, "real", report.state, report.alert_id)
-    _show_alert(report.model, "quality", report.quality_state, report.quality_alert_id)
+    _show_alert(report.model, "real", report.state, report.alert_id, report.since)
+    _show_alert(report.model, "quality", report.quality_state, report.quality_alert_id, report.quality_since)
 
 
 def _show_features(model: str, rows: int, features: Mapping[str, FeatureDrift]) -> None:
@@ -86,9 +91,11 @@ def _show_features(model: str, rows: int, features: Mapping[str, FeatureDrift]) 
     _show(metrics.FEATURE_MISSING_SHARE, model, shares)
 
 
-def _show_alert(model: str, kind: str, state: str, alert_id: str | None) -> None:
+def _show_alert(model: str, kind: str, state: str, alert_id: str | None, since: int | None) -> None:
     metrics.DRIFT_STATE.labels(model, kind).set(STATES[state])
     _show(metrics.ALERT_OPEN, model, {} if alert_id is None else {(kind, alert_id): 1}, kind=kind)
+    begins = None if alert_id is None or since is None else since / 1000
+    _show(metrics.ALERT_SINCE, model, {(kind,): begins}, kind=kind)
 
 
 def _show(gauge: Gauge, model: str, values: Values, **within: str) -> None:

@@ -20,7 +20,7 @@ from servicekit.listening import reachable
 from servicekit.own_folder import own_folder
 from servicekit.record_consumer import make_app as make_faust
 from servicekit.registry_process import RegistryProcess
-from servicekit.topics import ensure_topics
+from servicekit.topics import ensure_topics, topics_of
 from servicekit.waiting import moved_or
 
 from feedback.answers import WorkerAnswers
@@ -74,6 +74,7 @@ async def run(settings: Settings) -> None:
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
+    metrics.begin("feedback", settings.model, topics_of("feedback"))
     async with AsyncExitStack() as stack:
         edges = Edges(settings, stack)
         await edges.start()

@@ -10,13 +10,14 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.http import Health, serve
 from servicekit.kafka import answers, make_producer, wait_for_kafka
 from servicekit.listening import SharedSocket
 from servicekit.memory import keep_freed
 from servicekit.registry import Registry
-from servicekit.topics import ensure_topics
+from servicekit.topics import ensure_topics, topics_of
 
 from predictor.adopted import replay_orphans
 from predictor.consumes import challengers, http, model_events
@@ -43,6 +44,7 @@ async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
         loop.add_signal_handler(number, stop.set)
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
+    metrics.begin("predictor", settings.model, topics_of("predictor"))
     folder = settings.data_dir / "spool"
     spool = open_spool(folder)
     connect = partial(make_producer, settings, "predictor")

@@ -6,11 +6,12 @@ import asyncio
 import signal
 from functools import partial
 
+from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.http import Health, serve
 from servicekit.kafka import make_consumer, make_producer, stop_consumer, wait_for_kafka
 from servicekit.registry import Registry
-from servicekit.topics import ensure_topics
+from servicekit.topics import ensure_topics, topics_of
 
 from trainer.alone import alone
 from trainer.consumes.http import make_app
@@ -33,6 +34,7 @@ async def run(settings: Settings) -> None:
 async def _run(settings: Settings, pipeline: Pipeline) -> None:
     await wait_for_kafka(settings.kafka)
     await ensure_topics(settings.kafka, settings.partitions)
+    metrics.begin("trainer", settings.model, topics_of("trainer"))
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)

@@ -6,6 +6,7 @@ Reading and deciding are two tasks; a training is a subprocess, so the status an
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ from trainer.reading import Reader
 from trainer.registered import Registered
 from trainer.reviewing import Reviewing
 from trainer.shadowing import Shadowing
-from trainer.shown import show_decision, show_history
+from trainer.shown import show_decision, show_history, show_pending, show_review
 from trainer.training import Training
 
 log = logging.getLogger("trainer")
@@ -92,7 +93,7 @@ class Loop:
         """Consider boundaries as they become complete, for ever."""
         await self.reader.caught_up.wait()
         self.knowledge.resume()
-        show_history(self.knowledge.history.decisions)
+        self._show_restored()
         interrupted = self.knowledge.history.unfinished()
         self.running = interrupted is not None
         await self.alias.move()
@@ -124,6 +125,7 @@ class Loop:
         """
         await self.reviewing.considered(boundary)
         await self._said(await self.pending.considered(boundary))
+        self._show_pending()
         serving, settings, knowledge = self.knowledge.serving, self.settings, self.knowledge
         assert serving is not None
         triggers = knowledge.evidence.open_alerts(serving.version, boundary)
@@ -186,7 +188,19 @@ class Loop:
 
     async def _record(self, decision: TrainingDecided) -> None:
         await decisions.record(self._producer, decision)
-        self.knowledge.history.record(decision)
+        self.knowledge.history.record(decision, int(time.time() * 1000))
         TRAININGS.labels(decision.decision).inc()
         show_decision(decision)
+        self._show_pending()
         log.info("as of %d: %s", decision.as_of, decision.reason)
+
+    def _show_restored(self) -> None:
+        """What the topics say of before this start."""
+        show_history(self.knowledge.history.decisions)
+        self._show_pending()
+        if self.knowledge.serving is not None:
+            for look in self.knowledge.reviews.of(self.knowledge.serving.version)[-1:]:
+                show_review(look, self.settings)
+
+    def _show_pending(self) -> None:
+        show_pending(self.knowledge.history, self.pending.shadow_rows, self.pending.needed)

@@ -46,14 +46,14 @@ class Pending:
             return None
         if run.waits_for == "approval":
             return run.reason
-        return pending.progress(self.shadow_rows, self._needed, self._knowledge.shadows.answers is not None)
+        return pending.progress(self.shadow_rows, self.needed, self._knowledge.shadows.answers is not None)
 
     async def won(self, run: TrainingDecided, challenger: ModelBundle) -> TrainingDecided:
         """The next word on a run that has won its challenge."""
         if self._settings.shadow_rows:
             await self._shadowing.begin(run, challenger)
             self.shadow_rows = 0
-            return pending.shadows(run, self._needed)
+            return pending.shadows(run, self.needed)
         return await self._cleared(run, challenger)
 
     async def answered(self) -> TrainingDecided | None:
@@ -89,7 +89,7 @@ class Pending:
             return self._heeded(pending.ended(run, over, boundary))
         rows = await self._shadowing.rows(run, boundary, self._settings.label_complete)
         self.shadow_rows = len(rows) if rows is not None else 0
-        if rows is None or len(rows) < self._needed:
+        if rows is None or len(rows) < self.needed:
             return self._overdue(run, boundary)
         try:
             return await self._again(run, rows, boundary)
@@ -101,7 +101,7 @@ class Pending:
         if boundary < run.as_of + timeout:
             return None
         version, rows = run.challenger_version or "", self.shadow_rows or 0
-        why = pending.overdue(version, rows, self._needed, answers, timeout)
+        why = pending.overdue(version, rows, self.needed, answers, timeout)
         return pending.ended(run, why, boundary, failed=True)
 
     async def _serves(self, run: TrainingDecided, serving: ModelChanged) -> TrainingDecided:
@@ -123,7 +123,8 @@ class Pending:
         return pending.heeded(refused, knowledge.ledger.count(refused.since or 0, cut, as_of) if cut else 0)
 
     @property
-    def _needed(self) -> int:
+    def needed(self) -> int:
+        """Labelled rows that a shadow period takes."""
         return max(self._settings.shadow_rows, 1)
 
     async def _again(self, run: TrainingDecided, rows: Rows, boundary: int) -> TrainingDecided:

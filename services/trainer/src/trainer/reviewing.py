@@ -21,6 +21,7 @@ from trainer.judging import scored
 from trainer.produces import promotion_reviews
 from trainer.promoting import Promoting
 from trainer.registered import Registered
+from trainer.shown import show_review
 
 log = logging.getLogger("trainer")
 
@@ -77,6 +78,7 @@ class Reviewing:
         await promotion_reviews.look(self._producer, look)
         self._knowledge.reviews.looked(look)
         REVIEWS.labels(look.verdict).inc()
+        show_review(look, self._settings)
         log.info("as of %d, version %s: %s", boundary, look.version, look.reason)
         if look.verdict == "rolled_back":
             await self._roll_back(look, serving)

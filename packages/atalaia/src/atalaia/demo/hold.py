@@ -15,6 +15,8 @@ from servicekit.errors import UserError
 
 DEADLINE_SECONDS = 180.0
 TRAINING_SECONDS = 600.0
+PERSON_SECONDS = 3_600.0
+ASKS = "waiting for approval"  # what the trainer's status says then
 
 
 def when(ms: int | None) -> str:
@@ -68,25 +70,33 @@ class Loop:
             return {}
 
     async def wait_considered(self, boundary: int) -> None:
-        """Until the trainer has considered ``boundary`` and trains no more, and its choice is served."""
-        start = progress = time.monotonic()
+        """Until the trainer has considered ``boundary`` and trains no more, and its choice is served.
+
+        A person is waited for too: a version that came to serve from ``boundary`` on after the next one was decided would
+        leave that to its predecessor, and nobody would consider it.
+        """
+        start = free = progress = time.monotonic()
         trained, poll = False, 0.01
         while True:
             status = await self.get("trainer")
             self._news(status)
             running = bool(status.get("running"))
+            asks = str(status.get("pending") or "").startswith(ASKS)
             considered = status.get("considered_through")
             if (
                 considered is not None
                 and considered >= boundary
                 and not running
+                and not asks
                 and await self._serves(status)
             ):
                 break
             now = time.monotonic()
             if running:
                 trained, progress = True, now
-            if now - start > TRAINING_SECONDS or now - progress > DEADLINE_SECONDS:
+            if asks and now - start < PERSON_SECONDS:
+                free = progress = now
+            if now - free > TRAINING_SECONDS or now - progress > DEADLINE_SECONDS:
                 raise UserError(await self._who_lags(boundary, now - start))
             self._check()
             await asyncio.sleep(poll)
@@ -113,7 +123,7 @@ class Loop:
         return (
             f"the loop did not pass {when(boundary)} within {seconds:.0f} s: {late} lags "
             f"(reached: {seen}; version {serving.get('version')} serves, the trainer's is {trainer.get('version')}; "
-            f"training: {trainer.get('running')})"
+            f"training: {trainer.get('running')}; {trainer.get('waiting_for') or 'it waits for nothing'})"
         )
 
     async def flush(self, until: int) -> None:

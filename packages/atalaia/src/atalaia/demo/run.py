@@ -34,7 +34,7 @@ from atalaia.demo.checks import common
 from atalaia.demo.digest import digest
 from atalaia.demo.figures import Scores
 from atalaia.demo.frozen import score
-from atalaia.demo.hold import Loop, when
+from atalaia.demo.hold import ASKS, Loop, when
 from atalaia.demo.replay import Replay, Sent
 from atalaia.demo.report.page import write_page
 from atalaia.demo.story import Story
@@ -95,6 +95,8 @@ class Screen:
             self.say(f"  {when(d['as_of'])}  [{colour}]{d['decision']:>8}[/]  {d['reason']}")
         if status.get("running"):
             self.tick("training: event time is held")
+        elif str(status.get("pending") or "").startswith(ASKS):
+            self.tick("event time is held for a person's word: atalaia approve, or refuse")
 
 
 async def _replay(
@@ -167,11 +169,18 @@ async def _require_empty(platform: Platform | Running) -> None:
 
 
 def demo(
-    project: Project, out: Path, console: Console, keep: Path | None = None, *, running: bool = False
+    project: Project,
+    out: Path,
+    console: Console,
+    keep: Path | None = None,
+    *,
+    running: bool = False,
+    prometheus_targets: Path | None = None,
 ) -> int:
     """Run the demonstration; 0 where the loop really closed. ``keep``: a folder for all its data.
 
-    ``running``: on the services, Kafka and MLflow that the settings name, instead of its own.
+    ``running``: on the services, Kafka and MLflow that the settings name, instead of its own; of these ``prometheus_targets``
+    says where they are.
     """
     world = WORLDS.get(project.name)
     if world is None:
@@ -199,7 +208,9 @@ def demo(
         platform = (
             Running(project, data, screen.tick)
             if running
-            else Platform(project, data, free_ports=True, tick=screen.tick)
+            else Platform(
+                project, data, free_ports=True, tick=screen.tick, prometheus_targets=prometheus_targets
+            )
         )
         try:
             with platform:

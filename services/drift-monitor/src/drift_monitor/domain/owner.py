@@ -45,13 +45,17 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Decided:
-    """One window's outcome in the order of publication: alerts, then reports, the serving version's last."""
+    """One window's outcome in the order of publication: alerts, then reports, the serving version's last.
+
+    ``since`` is that of the serving version's alert, where one is open.
+    """
 
     window: Window
     serving: str | None
     state: AlertState
     alerts: list[AlertChanged] = field(default_factory=list)
     reports: list[WindowTested] = field(default_factory=list)
+    since: int | None = None
 
 
 class Owner:
@@ -130,6 +134,13 @@ class Owner:
         if last:
             self._forget(max(last))
 
+    @property
+    def since(self) -> int | None:
+        """That of the serving version's alert, where one is open."""
+        if self._serving is None or not self._state.opened:
+            return None
+        return self._since(self._serving, self._state)
+
     # --- what it decides
 
     def next_window(self) -> Window | None:
@@ -204,7 +215,8 @@ class Owner:
         told = msgspec.structs.replace(
             tested, state=state.state, alert_id=self._open_id(serving, state), serving=True, concept=True
         )
-        return Decided(window, serving, state, alerts, [*reports, told])
+        since = self._since(serving, state) if state.opened else None
+        return Decided(window, serving, state, alerts, [*reports, told], since)
 
     def commit(self, decided: Decided) -> None:
         """What was decided is published."""

@@ -51,6 +51,7 @@ async def take_up(predictor: Predictor, versions: Versions, event: ModelChanged)
     except Exception as error:  # noqa: BLE001  whatever stands in the way, the old version serves on
         return _not_taken_up(predictor, event, error, Result.UNREACHABLE)
     metrics.MODEL_SWAPS.labels(Result.TAKEN_UP.value).inc()
+    metrics.ROWS_PUBLISHED.labels(event.version)  # from 0 on
     metrics.MODEL_INFO.clear()
     metrics.MODEL_INFO.labels(event.model, event.version, event.action).set(1)
     metrics.MODEL_SINCE.labels(event.model).set(time.time())

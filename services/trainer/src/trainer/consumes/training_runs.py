@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contracts.codec import decode
+from contracts.codec import decode, published_at
 from contracts.events import TrainingDecided
 
 from trainer.domain.knowledge import Knowledge
@@ -16,4 +16,4 @@ def take(value: bytes | None, headers: Iterable[tuple[str, bytes]], knowledge: K
     """Parse a record and tell the knowledge; raises ``Unreadable``."""
     event = decode(TrainingDecided, value, headers)
     if event.model == knowledge.model:
-        knowledge.history.record(event)
+        knowledge.history.record(event, published_at(headers))

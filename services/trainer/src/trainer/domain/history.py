@@ -48,16 +48,22 @@ class History:
         self._begun: dict[str, int] = {}  # run -> the boundary of the first word on it
         self._sorted: list[TrainingDecided] | None = None
         self._by_name: dict[str, list[TrainingDecided]] = {}
+        self._said_at: dict[str, int] = {}
         self.words = 0  # that were news: while there are no more of them, all here is as it was
 
-    def record(self, decision: TrainingDecided) -> None:
-        """Take in a decision; a run never goes back to what it was before, and has one end."""
+    def record(self, decision: TrainingDecided, said_at: int | None = None) -> None:
+        """Take in a decision; a run never goes back to what it was before, and has one end.
+
+        ``said_at``: when it was published, by the wall clock in milliseconds.
+        """
         known = self._by_run.get(decision.run_id)
         if known is None or _stage(known) < _stage(decision):
             self._by_run[decision.run_id] = decision
             self._begun.setdefault(decision.run_id, decision.as_of)
             self._sorted = None
             self.words += 1
+            if said_at is not None:
+                self._said_at[decision.run_id] = said_at
 
     @property
     def decisions(self) -> Sequence[TrainingDecided]:
@@ -92,6 +98,10 @@ class History:
     def pending(self) -> TrainingDecided | None:
         """The run whose challenger has won and waits for its shadow period or for a person; no other begins meanwhile."""
         return self._newest(d for d in self.decisions if d.decision == "waiting" and d.waits_for in PENDING)
+
+    def said_at(self, run_id: str) -> int | None:
+        """When the last word on a run was published, by the wall clock in milliseconds; None where nobody says."""
+        return self._said_at.get(run_id)
 
     def last(self, name: str) -> TrainingDecided | None:
         """The newest decision about an alert, a request or a period, other than that a run has begun."""

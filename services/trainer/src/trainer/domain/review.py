@@ -51,6 +51,17 @@ def confidence_of(look: int, confidence: float) -> float:
     return 1 - (1 - confidence) / (look * (look + 1))
 
 
+def spent(look: int, confidence: float) -> float:
+    """The chance of error that looks 1 to ``look`` have spent together, of 1 - ``confidence``.
+
+    >>> round(spent(1, 0.95), 4), round(spent(4, 0.95), 4)
+    (0.025, 0.04)
+    >>> round(sum(1 - confidence_of(k, 0.95) for k in range(1, 5)), 4)
+    0.04
+    """
+    return (1 - confidence) * look / (look + 1)
+
+
 def due(rows: int, before: int, spans: int, wanted: int) -> bool:
     """Whether ``rows`` of so many ``spans`` are worth a look after one at ``before``, 0: none.
 
