@@ -32,9 +32,12 @@ def test_a_steady_model_says_that_nothing_is_wrong() -> None:
     """Quiet windows and no alert: nothing is wrong, and nothing was needed."""
     head = said(told.installed(), told.window(1), told.window(2))
     assert (head.tone, head.state) == ("good", "Steady")
-    assert head.now == "Nothing is wrong: what m version 1 sees and says looks like its reference."
+    assert (
+        head.now
+        == "Nothing is wrong: what m version 1 sees and says looks like the rows that it was trained and tested on."
+    )
     assert head.since.startswith("1970-01-01 00:00 UTC")
-    assert head.done == "Nothing is needed."
+    assert (head.need, head.done) == ("Nothing.", "Nothing was done: nothing was needed.")
 
 
 def test_an_open_alert_names_what_drifted_since_when_and_that_nothing_was_done() -> None:
@@ -43,17 +46,29 @@ def test_an_open_alert_names_what_drifted_since_when_and_that_nothing_was_done()
     assert (head.tone, head.state) == ("alarm", "Drift")
     assert (
         head.now
-        == "The inputs origin and temp have changed: they no longer look like the reference of version 1 of m."
+        == "The inputs origin and temp have changed: they no longer look like the rows that version 1 of m was trained and tested on."
     )
     assert head.since == "1970-01-01 02:00 UTC, for 60 minutes up to the newest window."
-    assert head.done == "Nothing yet: no training has been decided on."
-    assert "2 of 3 features" in head.more
+    assert head.done == "Nothing was done about it yet."
+    assert head.need.startswith("Nothing yet: the trainer decides by itself")
+    assert head.more == "2 of 3 inputs and outputs have drifted in the newest window."
+
+
+def test_what_has_drifted_since_is_told_beside_what_began_it() -> None:
+    """The sentence names what raised the alert; how many there are by now stands behind it, and half hours are told."""
+    three = told.window(
+        5, ("temp", "origin", "prediction:late"), window_start=4 * told.HOUR, window_end=9 * told.HOUR // 2
+    )
+    head = said(*DRIFTED, three)
+    assert head.now.startswith("The inputs origin and temp changed first: they no longer look like")
+    assert head.more == "By now 3 of 3 inputs and outputs have drifted in the newest window."
+    assert head.since == "1970-01-01 02:00 UTC, for 2.5 hours up to the newest window."
 
 
 def test_what_was_done_follows_the_decisions() -> None:
     """Waiting, running, refused: each is told with its reason, and that a refusal is not the end."""
     assert (
-        "The trainer waits for labels: 40 of 200 labelled rows."
+        "No training yet: the trainer waits for labels, 40 of 200 labelled rows."
         in said(
             *DRIFTED, told.decision("waiting", 3, "waiting: 40 of 200 labelled rows (x)", waits_for="rows")
         ).done
@@ -68,9 +83,9 @@ def test_what_was_done_follows_the_decisions() -> None:
         told.decision("refused", 4, "not better: 0.5 against 0.6 (p = 1)", "2"),
     )
     assert refused.done == (
-        "Version 2 was refused on 1970-01-01 04:00 (not better: 0.5 against 0.6). "
-        "The trainer tries again once more rows are labelled."
+        "Version 2 was refused on 1970-01-01 04:00 (not better: 0.5 against 0.6)."
     )  # fmt: skip
+    assert refused.need == "Nothing: the trainer tries again by itself once more rows are labelled."
 
 
 def test_many_refusals_are_counted() -> None:
@@ -78,7 +93,7 @@ def test_many_refusals_are_counted() -> None:
     refusals = [told.decision("refused", at, f"not better {at}", str(at)) for at in range(4, 9)]
     done = said(*DRIFTED, *refusals).done
     assert done.startswith(
-        "4 trainings came to nothing. Version 8 was refused on 1970-01-01 08:00 (not better 8)."
+        "4 trainings came to nothing.\nVersion 8 was refused on 1970-01-01 08:00 (not better 8)."
     )
     assert "Version 5" not in done
 
@@ -95,14 +110,14 @@ def test_a_version_that_has_just_taken_over_is_not_called_well() -> None:
     assert head.now.startswith("The inputs origin and temp drifted; version 2 of m has taken over")
     assert "1970-01-01 02:00 UTC" in head.since
     assert head.done == (
-        "Version 2 was promoted on 1970-01-01 04:00 (better: 0.7 against 0.5). "
-        "Version 2 is under review against version 1: too few of its rows are labelled for a look yet."
+        "Promoted 1970-01-01 04:00 UTC: 0.7 against 0.5.\n"
+        "Review so far: too few rows of version 2 are labelled for a look at it."
     )
     assert head.phase == "under review"
 
 
-def test_a_closed_alert_is_remembered_as_last_time() -> None:
-    """When the new version is steady, what was done last time is told."""
+def test_a_steady_version_says_how_it_came_to_serve() -> None:
+    """When the new version is steady, its promotion and its review are a line each, and nothing else is told."""
     promoted = [
         told.decision("promoted", 4, "better", "2"),
         told.change("2", 4),
@@ -112,10 +127,15 @@ def test_a_closed_alert_is_remembered_as_last_time() -> None:
     head = said(*DRIFTED, *promoted)
     assert head.state == "Steady"
     assert head.since == "1970-01-01 04:00 UTC, when version 2 took over."
-    assert head.done.startswith(
-        "Nothing is needed. Last time (the inputs origin and temp look different, since 1970-01-01 02:00 UTC): "
-        "Version 2 was promoted on 1970-01-01 04:00 (better)."
-    )
+    assert head.done.splitlines() == [
+        "Promoted 1970-01-01 04:00 UTC: better.",
+        "Review so far: too few rows of version 2 are labelled for a look at it.",
+    ]
+    refused = [*DRIFTED, told.decision("refused", 4, "not better", "2"), told.alert("ok", 5), told.window(5)]
+    assert said(*refused).done.splitlines() == [
+        "Nothing since. The last time (the inputs origin and temp look different, since 1970-01-01 02:00 UTC):",
+        "Version 2 was refused on 1970-01-01 04:00 (not better).",
+    ]
 
 
 def test_concept_drift_comes_before_drift_of_inputs() -> None:
@@ -135,8 +155,8 @@ def test_concept_drift_comes_before_drift_of_inputs() -> None:
         == "Version 1 of m makes more errors than it did: the same inputs mean something else now (error 0.4 -> 0.6 over 193 labelled rows)."
     )
     assert head.more == (
-        "Its inputs or outputs no longer look like its reference either. "
-        "2 of 3 features have drifted in the newest judged window: the inputs origin and temp."
+        "Its inputs or outputs no longer look as they did either. "
+        "2 of 3 inputs and outputs have drifted in the newest window: the inputs origin and temp."
     )
 
 
@@ -155,7 +175,7 @@ def test_a_warning_is_no_alert() -> None:
 
 
 def test_a_rollback_is_told_with_its_reason() -> None:
-    """The version that was taken back is named, and why."""
+    """The version that was rolled back is named, and why; what comes next comes by itself."""
     head = said(
         told.installed(),
         told.change("2", 4),
@@ -163,7 +183,10 @@ def test_a_rollback_is_told_with_its_reason() -> None:
         told.change("1", 6, "rolled_back", "2", reason="complaints"),
     )
     assert head.state == "Rolled back"
-    assert head.now == "Version 2 was taken back by hand; version 1 of m serves again."
+    assert head.now == "Version 2 was rolled back by hand; version 1 of m serves again, not yet judged."
+    assert head.need.startswith(
+        "Nothing: if version 1 raises an alert again, a new training starts by itself"
+    )
     assert head.since == "1970-01-01 06:00 UTC, when version 1 came back."
     assert head.done.endswith(
         "Version 2 was rolled back by hand on 1970-01-01 06:00 (complaints; version 1 serves again)."

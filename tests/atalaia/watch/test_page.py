@@ -60,7 +60,7 @@ async def test_the_three_answers_are_in_sight(browser: chromium.Browser, driftin
     """Without scrolling, and never sideways: what is wrong, since when, and what was done; no other host is asked."""
     async with opened(browser, drifting, width) as page:
         assert await page.run("document.querySelector('h1').textContent") == (
-            "The inputs origin and temp have changed: they no longer look like the reference of version 1 of m."
+            "The inputs origin and temp have changed: they no longer look like the rows that version 1 of m was trained and tested on."
         )
         answers = await page.run("document.getElementById('answers').innerText")
         assert "1970-01-01 06:00 UTC" in answers
@@ -144,17 +144,27 @@ async def test_a_persons_turn_is_in_sight(browser: chromium.Browser, drifting: A
             == "Drift: a winner waits for approval"
         )
         assert await page.run("document.title") == "Drift, your turn: m, Atalaia"
-        codes = "[...document.querySelectorAll('#turn code')].map((c) => c.textContent)"
+        codes = "[...document.querySelectorAll('#need code')].map((c) => c.textContent)"
         assert await page.run(codes) == [
+            "atalaia approve m",
             'atalaia approve m --reason "..."',
             'atalaia refuse m --reason "..."',
         ]
-        assert await page.run("document.getElementById('turn').getBoundingClientRect().bottom <= innerHeight")
-        await page.run("document.querySelector('#turn code').focus()")
-        assert await page.run("getSelection().toString()") == 'atalaia approve m --reason "..."'
+        assert await page.run("document.getElementById('need').getBoundingClientRect().bottom <= innerHeight")
+        above = "document.getElementById('need').getBoundingClientRect().bottom <= document.getElementById('answers').getBoundingClientRect().top"
+        assert await page.run(above)
+        whole = "[...document.querySelectorAll('#need code')].every((c) => c.scrollWidth <= c.clientWidth && c.getClientRects().length === 1)"
+        assert await page.run(whole), "no command is broken or cut"
+        await page.run("document.querySelector('#need code').focus()")
+        assert await page.run("getSelection().toString()") == "atalaia approve m"
+        await page.press("Tab")
+        assert await page.run("document.activeElement.getAttribute('aria-label')") == "Copy atalaia approve m"
+        await page.press("Enter")
+        await page.until("['Copied', 'Selected'].includes(document.activeElement.textContent)")
         assert await page.run("document.documentElement.scrollWidth <= innerWidth")
         drifting.tell(told.word(), told.won("promoted", 10), told.change("2", 10))
-        await page.until("document.getElementById('turn').hidden")
+        await page.until("!document.querySelector('#need code')")
+        assert (await page.run("document.getElementById('need').innerText")).startswith("For you to do")
 
 
 async def test_figures_are_there_for_who_wants_them(browser: chromium.Browser, drifting: Any) -> None:
@@ -182,7 +192,7 @@ async def test_rows_that_are_waited_for_are_drawn(browser: chromium.Browser, mad
         told.decision("waiting", 3, "waiting: 143 of about 400 labelled rows", waits_for="rows", rows={"labelled": 143, "needed": 400}),
     )  # fmt: skip
     async with opened(browser, made) as page:
-        bar = "(() => { const p = document.querySelector('#answers progress'); return [p.value, p.max, p.getAttribute('aria-label')] })()"
+        bar = "(() => { const p = document.querySelector('#need progress'); return [p.value, p.max, p.getAttribute('aria-label')] })()"
         assert await page.run(bar) == [143, 400, "143 of 400 labelled rows"]
         assert await page.run("document.querySelectorAll('.chain progress').length") == 1
 
@@ -249,7 +259,9 @@ async def test_what_is_new_appears_and_the_focus_stays(browser: chromium.Browser
             "document.getElementById('state').textContent === 'Replaced, not judged yet: under review'"
         )
         assert await page.run("document.activeElement.querySelector('.name').textContent") == "temp"
-        assert "Version 3 was promoted" in await page.run("document.getElementById('answers').textContent")
+        assert "Promoted 1970-01-01 10:00 UTC" in await page.run(
+            "document.getElementById('answers').textContent"
+        )
         drifting.lose()
         await page.until(
             "document.getElementById('watching').textContent.startsWith('No Kafka broker answers')"

@@ -9,10 +9,12 @@ import told
 from atalaia.watch.domain.answers import Headline
 from atalaia.watch.domain.chain import Chain
 from atalaia.watch.domain.choosing import choices
+from atalaia.watch.domain.duty import REVIEW_ROWS
 from atalaia.watch.domain.headline import headline
 from atalaia.watch.domain.memory import Memories
 from atalaia.watch.domain.trail import trail
 from contracts.events import TrainingRequested
+from servicekit.config import Settings
 
 ASKS = "waiting for approval: better: accuracy 0.92 against the champion's 0.52 on 172 unseen rows (McNemar p = 0.0001)"
 SHADOWS = (
@@ -55,7 +57,11 @@ def test_rows_that_are_waited_for_are_counted() -> None:
     )  # fmt: skip
     head, (chain, _) = shown(*DRIFTED[:-1], waits)
     assert (head.phase, head.progress) == ("waiting for labels", (143, 400))
-    assert head.done == "The trainer waits for labels: 143 of about 400 labelled rows since the change point."
+    assert (
+        head.done
+        == "No training yet: the trainer waits for labels, 143 of about 400 labelled rows since the change."
+    )
+    assert head.need == "Nothing: a training starts by itself at 400 labelled rows (143 now)."
     assert chain.steps[-1].progress == (143, 400)
     assert chain.came == "waiting for labels"
 
@@ -67,7 +73,7 @@ def test_a_shadow_period_stands_before_the_wait_for_a_person() -> None:
     assert head.phase == "a winner is tried on live traffic"
     assert head.turn is None
     assert head.done == (
-        "Version 2 has won its challenge (better: accuracy 0.92 against version 1's 0.52 on 172 unseen rows); "
+        "Version 2 was trained and did better (accuracy 0.92 against version 1's 0.52 on 172 unseen rows); "
         "since 1970-01-01 04:00 UTC it scores live traffic unseen, until 200 of these rows are labelled."
     )
     asks = told.won("waiting", 6, waits_for="approval", reason=ASKS)
@@ -81,15 +87,23 @@ def test_a_winner_that_waits_says_which_command_answers_it() -> None:
     head, (chain, _) = shown(*DRIFTED, asks)
     assert (head.state, head.phase) == ("Drift", "a winner waits for approval")
     assert head.turn is not None
-    assert head.turn.words.startswith("Version 2 waits for your approval since 1970-01-01 04:00 UTC.")
-    assert head.turn.commands == ['atalaia approve m --reason "..."', 'atalaia refuse m --reason "..."']
+    assert (
+        head.need
+        == head.turn.words
+        == ("Version 2 waits for your approval since 1970-01-01 04:00 UTC; version 1 serves until then.")
+    )
+    assert [command.line for command in head.turn.commands] == [
+        "atalaia approve m", 'atalaia approve m --reason "..."', 'atalaia refuse m --reason "..."',
+    ]  # fmt: skip
+    later, _ = shown(*DRIFTED, told.window(9), asks)
+    assert "since 1970-01-01 04:00 UTC (5 hours so far);" in later.need
     assert chain.came == "version 2 waiting for approval"
     memories = Memories()
     memories.take(told.won("waiting", 4, waits_for="approval", model="m; rm -rf ~"))
     (memory,) = memories.models.values()
     turn = headline(memory, trail(memory)).turn
     assert turn is not None
-    assert turn.commands[0] == "atalaia approve 'm; rm -rf ~' --reason \"...\""
+    assert turn.commands[1].line == "atalaia approve 'm; rm -rf ~' --reason \"...\""
 
 
 def test_a_winner_of_a_steady_model_waits_too() -> None:
@@ -101,7 +115,7 @@ def test_a_winner_of_a_steady_model_waits_too() -> None:
     head, _ = shown(*events)
     assert (head.state, head.phase, head.tone) == ("Steady", "a winner waits for approval", "wait")
     assert head.done.startswith(
-        "Version 2 has won its challenge (better: accuracy 0.92 against version 1's 0.52"
+        "Version 2 was trained and did better (accuracy 0.92 against version 1's 0.52"
     )
     memories = Memories()
     for event in events:
@@ -176,18 +190,19 @@ def test_which_rows_trained_and_why_is_a_table() -> None:
         (
             [],
             "under review",
-            "under review against version 1: too few of its rows are labelled for a look yet.",
+            "Review so far: too few rows of version 2 are labelled for a look at it.",
         ),
         (
             [told.look(6)],
             "under review",
-            "under review: as of 1970-01-01 06:00 UTC accuracy 0.7000 against version 1's 0.6000 on 400 rows "
-            "it has served, which proves neither better nor worse yet.",
+            "Review so far: undecided. Accuracy 0.7000 on the 400 rows that version 2 has served; "
+            "on the same rows version 1 would have scored 0.6000.",
         ),
         (
             [told.look(6), told.look(7, "kept", 2)],
             "",
-            "kept on 1970-01-01 07:00 UTC (accuracy 0.7000 against version 1's 0.6000 on 400 rows it has served).",
+            "Kept 1970-01-01 07:00 UTC: accuracy 0.7000 on the 400 rows that version 2 has served; "
+            "on the same rows version 1 would have scored 0.6000.",
         ),
     ],
 )
@@ -195,9 +210,24 @@ def test_a_promotion_is_under_review_until_it_is_kept(looks: list[Any], phase: s
     """A steady new version is not called settled before its review is over; the newest look is told."""
     head, chains = shown(*PROMOTED, *looks)
     assert (head.tone, head.state, head.phase) == ("good", "Steady", phase)
-    assert head.done.endswith(done)
+    promotion, review = head.done.splitlines()
+    assert (
+        promotion
+        == "Promoted 1970-01-01 04:00 UTC: accuracy 0.92 against version 1's 0.52 on 172 unseen rows."
+    )
+    assert review == done
+    if phase:
+        assert head.need.startswith("Nothing: the review ends by itself.")
+        assert f"at {REVIEW_ROWS:,} labelled rows" in head.need
+    else:
+        assert head.need == "Nothing."
     if looks:
         assert chains[0].came == f"version 2 promoted, {phase or 'kept'}"
+
+
+def test_a_review_ends_where_the_settings_say() -> None:
+    """The rows at which a review ends unless it is told otherwise are those of the trainer's setting."""
+    assert Settings.model_fields["review_rows"].default == REVIEW_ROWS
 
 
 def test_a_version_that_does_worse_and_serves_on_is_an_alarm() -> None:
@@ -205,27 +235,26 @@ def test_a_version_that_does_worse_and_serves_on_is_an_alarm() -> None:
     head, _ = shown(*PROMOTED, WORSE)
     assert (head.tone, head.state) == ("alarm", "Worse than the one before")
     assert head.now == (
-        "Version 2 of m does worse than version 1 would: accuracy 0.5000 against version 1's 0.6000 on 400 rows it has served."
+        "Version 2 of m does worse than version 1 would: accuracy 0.5000 on the 400 rows that version 2 has served; "
+        "on the same rows version 1 would have scored 0.6000."
     )
     assert head.turn is not None
-    assert head.turn.commands == ['atalaia model rollback m --reason "..."']
+    assert [c.line for c in head.turn.commands] == ['atalaia model rollback m --reason "..."']
 
 
 def test_a_rollback_by_itself_is_told_with_what_the_review_saw() -> None:
-    """Who was taken back, since when, why, and that nobody did it; the old windows of the version before say nothing."""
+    """Who was rolled back, since when, why, and that nobody did it; the old windows of the version before say nothing."""
     head, (chain, _) = shown(*PROMOTED, WORSE, BACK)
     assert (head.tone, head.state) == ("wait", "Rolled back by itself")
-    assert (
-        head.now
-        == "Version 2 did worse than the one before it and was taken back; version 1 of m serves again."
-    )
-    assert head.more.endswith(
-        "What version 2 was promoted against may be back: the input temp looks different, since 1970-01-01 02:00 UTC."
+    assert head.now == "Version 2 was rolled back by itself; version 1 of m serves again, not yet judged."
+    assert head.more == (
+        "The problem that version 2 was trained for (the input temp looks different, since 1970-01-01 02:00 UTC) may be back."
     )
     assert head.since == "1970-01-01 07:00 UTC, when version 1 came back."
     assert head.done.endswith(
         "Version 2 was rolled back by itself on 1970-01-01 07:00 "
-        "(worse: accuracy 0.5000 against version 1's 0.6000 on 400 rows it has served; version 1 serves again)."
+        "(worse: accuracy 0.5000 on the 400 rows it has served; on the same rows version 1 would have scored 0.6000; "
+        "version 1 serves again)."
     )
     assert head.turn is None
     assert steps(chain)[-3:] == [(5, "closed"), (7, "does worse"), (7, "rolled back")]
@@ -238,7 +267,7 @@ def test_what_drifts_after_a_rollback_does_not_hide_it() -> None:
     head, _ = shown(*PROMOTED, WORSE, BACK, *again)
     assert (head.state, head.phase) == ("Drift", "no training yet")
     assert head.done.startswith("Version 2 was rolled back by itself on 1970-01-01 07:00")
-    assert head.done.endswith("Nothing yet: no training has been decided on.")
+    assert head.done.endswith("Nothing was done about it yet.")
 
 
 def test_an_alert_from_before_the_rollback_is_over() -> None:

@@ -83,13 +83,18 @@ def _headline(shown: View, *, figures: bool) -> RenderableType:
     table.add_column(overflow="fold")
     more = f" {clean(head.more)}" if head.more else ""
     table.add_row(Text("now", style="dim"), Text.assemble((clean(head.now), "bold"), more))
-    for what, words in (("since", head.since), ("done", head.done)):
-        if words:
-            table.add_row(Text(what, style="dim"), Text(clean(words)))
     if head.turn is not None:
         table.add_row(Text("your turn", style=style), Text(clean(head.turn.words), style="bold"))
         for command in head.turn.commands:
-            table.add_row("", Text(clean(command), style="bold cyan"))
+            table.add_row(
+                "", Text.assemble((clean(command.line), "bold cyan"), (f"  # {clean(command.does)}", "dim"))
+            )
+    elif head.need:
+        table.add_row(Text("to do", style="dim"), Text(clean(head.need)))
+    for what, words in (("since", head.since), ("done", head.done)):
+        for line in words.splitlines():
+            table.add_row(Text(what, style="dim"), Text(clean(line)))
+            what = ""
     if figures and shown.facts:
         said = "; ".join(f"{fact.value} ({fact.label})" for fact in shown.facts)
         table.add_row(Text("figures", style="dim"), Text(clean(said), style="dim"))

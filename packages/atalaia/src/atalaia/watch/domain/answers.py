@@ -11,13 +11,16 @@ from atalaia.watch.domain.pending import Turn
 from atalaia.watch.domain.words import changed, plain, sentence, strongest
 
 Tone = Literal["alarm", "wait", "good", "none"]
+TRAINED_ON = "the rows that version was trained and tested on"
 GRAVEST = {"quality": 0, "real": 1, "virtual": 2}
 
 
 class Headline(msgspec.Struct, frozen=True):
-    """``state`` in a word or two and how far its answer is, ``phase``; then three answers in plain words: ``now`` in a
-    sentence, with ``more`` to it, ``since`` and ``done``. ``kind``: of the alert that it is about, or a review. ``turn``: what waits for a person, if anything does;
-    ``progress``: how many labelled rows there are of how many that are waited for."""
+    """``state`` in a word or two and how far its answer is, ``phase``; then the answers in plain words: ``now`` in a
+    sentence, with ``more`` to it, ``since`` and ``done``, a line each thing that was. ``kind``: of the alert that it is about,
+    or a review. ``need``: what there is for a person to do, be it nothing; ``turn``: the same with its commands, where
+    something waits for a person. ``progress``: how many labelled rows there are of how many that are waited for.
+    ``began``: the event time that ``since`` names."""
 
     tone: Tone
     state: str
@@ -27,8 +30,10 @@ class Headline(msgspec.Struct, frozen=True):
     done: str
     phase: str = ""
     kind: str = ""
+    need: str = ""
     turn: Turn | None = None
     progress: tuple[int, int] | None = None
+    began: int | None = None
 
     @property
     def short(self) -> str:
@@ -36,8 +41,9 @@ class Headline(msgspec.Struct, frozen=True):
         return f"{self.state}, your turn" if self.turn else self.state
 
 
-def what(alert: Alert, whose: str) -> str:
-    """What an alert says is wrong."""
+def what(alert: Alert, whose: str, looked_like: str = TRAINED_ON, *, more: bool = False) -> str:
+    """What an alert says is wrong. ``looked_like``: the rows that live ones are held against; ``more``: others than those that
+    began it have changed since."""
     opening, reason = alert.opening, plain(alert.opening.reason)
     if opening.kind == "real":
         return sentence(
@@ -48,7 +54,10 @@ def what(alert: Alert, whose: str) -> str:
     names = strongest(opening.features)
     if not names:
         return sentence(
-            f"all features together have changed, though none has alone: they no longer look like the reference of {whose}"
+            f"all inputs and outputs together have changed, though none has alone: they no longer look like {looked_like}"
         )
-    has = "has changed: it no longer looks" if len(names) == 1 else "have changed: they no longer look"
-    return sentence(f"{changed(names)} {has} like the reference of {whose}")
+    one = len(names) == 1
+    has = "changed first" if more else "has changed" if one else "have changed"
+    return sentence(
+        f"{changed(names)} {has}: {'it no longer looks' if one else 'they no longer look'} like {looked_like}"
+    )

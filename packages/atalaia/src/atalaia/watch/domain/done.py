@@ -21,7 +21,7 @@ def answers_to(alerts: Iterable[Alert], chains: Sequence[Chain]) -> str:
     """What was done about some alerts, be it nothing."""
     wanted = {alert.id for alert in alerts}
     said = [done(chain) for chain in chains if chain.id in wanted]
-    return " ".join(dict.fromkeys(filter(None, said))) or "Nothing yet: no training has been decided on."
+    return "\n".join(dict.fromkeys(filter(None, said))) or "Nothing was done about it yet."
 
 
 def done(chain: Chain) -> str:
@@ -40,7 +40,7 @@ def done(chain: Chain) -> str:
     skipped = came_to_nothing[:-1] if told else []
     told += [said for step in chain.steps if step not in skipped and (said := told_of(step))]
     told.append(_goes_on(chain))
-    return " ".join(filter(None, told))
+    return "\n".join(filter(None, told))
 
 
 def _goes_on(chain: Chain) -> str:
@@ -54,23 +54,34 @@ def _goes_on(chain: Chain) -> str:
         case "waiting for approval" if word is not None:
             return f"{version} was {word.what} {_lower(word.words)}; the trainer has not acted on it yet."
         case "waiting for approval":
-            return f"{version} has won its challenge{_why(last)} and waits for approval."
+            return f"{version} was trained and did better{_figures(last)}; it waits for approval."
         case "in shadow":
             why, _, then = ASIDE.sub("", last.words).partition(SCORES)
             scores = f"; since {utc(last.at)} it scores{then}" if then else "."
-            return f"{version} has won its challenge ({_lower(why)}){scores}"
+            return f"{version} was trained and did better{_figures(why)}{scores}"
     if not chain.open:
         return ""
     match last.what:
         case "training":
             return f"A training runs since {when(last.at)}{_why(last)}."
         case "waiting for labels":
-            return f"The trainer waits for labels: {_lower(ASIDE.sub('', last.words))}."
+            begins = "No training runs now" if chain.answers else "No training yet"
+            return f"{begins}: the trainer waits for labels, {_lower(ASIDE.sub('', last.words))}."
         case "waiting":
             return f"The trainer waits{_why(last)}."
-        case "refused":
-            return "The trainer tries again once more rows are labelled."
     return ""
+
+
+def promoted_of(chain: Chain, version: str) -> str:
+    """When a version was promoted and why, as a line.
+
+    >>> promoted = Step(0, "promoted", "Better: accuracy 0.9 against version 1's 0.5 (p = 0.1).", "good", "2")
+    >>> promoted_of(Chain("a", "virtual", "", 0, "1", False, [promoted]), "2")
+    "Promoted 1970-01-01 00:00 UTC: accuracy 0.9 against version 1's 0.5."
+    """
+    found = [step for step in chain.steps if (step.what, step.version) == ("promoted", version)]
+    why = _figures(found[-1])[2:-1] if found else ""
+    return f"Promoted {utc(found[-1].at)}{f': {why}' if why else ''}." if found else ""
 
 
 def told_of(step: Step) -> str:
@@ -97,6 +108,13 @@ def told_of(step: Step) -> str:
 def _why(step: Step) -> str:
     """The reason in brackets, without what is in brackets in it or aside: the train of events has it in full."""
     words = _lower(ASIDE.sub("", step.words))
+    return f" ({words})" if words else ""
+
+
+def _figures(of: Step | str) -> str:
+    """The figures in brackets, without the word before them that says that they are better."""
+    words = of if isinstance(of, str) else ASIDE.sub("", of.words)
+    words = words.partition(": ")[2].strip().rstrip(".") or _lower(words)
     return f" ({words})" if words else ""
 
 

@@ -9,12 +9,13 @@ from msgspec.structs import replace
 from atalaia.drift.history import Alert
 from atalaia.watch.domain.answers import GRAVEST, Headline, what
 from atalaia.watch.domain.chain import Chain, last_move
-from atalaia.watch.domain.done import answers_to, done
+from atalaia.watch.domain.done import answers_to, done, promoted_of
+from atalaia.watch.domain.duty import nothing_to_do
 from atalaia.watch.domain.memory import Memory
 from atalaia.watch.domain.pending import review_of, turn_of, under_review
 from atalaia.watch.domain.quality import reports_of, worse_than_estimated
 from atalaia.watch.domain.steps import APPROVAL, APPROVED, LABELS, NOT_APPROVED, SHADOW
-from atalaia.watch.domain.takeover import last_rollback, not_judged, worse
+from atalaia.watch.domain.takeover import last_rollback, not_judged, promoting_of, worse
 from atalaia.watch.domain.windows import is_judged, own, spoken
 from atalaia.watch.domain.words import changed, lasting, sentence, strongest, utc
 
@@ -37,9 +38,10 @@ def headline(memory: Memory, chains: Sequence[Chain]) -> Headline:
     if turn is not None and tone in ("good", "none"):
         tone = "wait"
     progress = last.progress if last else None
-    return replace(
-        head, tone=tone, done=f"{head.done} {review}".strip(), phase=phase, turn=turn, progress=progress
-    )
+    steady, alerted = head.tone in ("good", "none"), head.kind in STATES
+    need = turn.words if turn else nothing_to_do(memory, last, alerted=alerted, steady=steady)
+    done = f"{head.done}\n{review}".strip()
+    return replace(head, tone=tone, done=done, phase=phase, need=need, turn=turn, progress=progress)
 
 
 def _as_judged(memory: Memory, chains: Sequence[Chain]) -> Headline:
@@ -47,7 +49,12 @@ def _as_judged(memory: Memory, chains: Sequence[Chain]) -> Headline:
     version = memory.serving.version if memory.serving else windows[-1].version if windows else None
     if version is None:
         return Headline(
-            "none", "Nothing yet", f"No version of {memory.model} serves or was judged so far.", "", "", ""
+            "none",
+            "Nothing yet",
+            f"No version of {memory.model} serves or was judged so far.",
+            "",
+            "",
+            "",
         )
     alerts = sorted(memory.opened, key=lambda alert: GRAVEST.get(alert.opening.kind, 3))
     if memory.looks and memory.looks[-1].verdict == "rolled_back":
@@ -63,54 +70,66 @@ def _as_judged(memory: Memory, chains: Sequence[Chain]) -> Headline:
 
 def _alerted(memory: Memory, alerts: Sequence[Alert], chains: Sequence[Chain]) -> Headline:
     first, *others = alerts
+    whose = f"version {first.version} of {memory.model}"
     since = first.changes[-1].since
     recovered = all(alert.state == "recovered" for alert in alerts)
     more = []
     if first.opening.kind != "virtual" and any(alert.opening.kind == "virtual" for alert in others):
-        more.append("Its inputs or outputs no longer look like its reference either.")
+        more.append("Its inputs or outputs no longer look as they did either.")
     judged = own(memory, spoken(memory))
+    drifted = [name for name, f in judged[-1].features.items() if f.drifted] if judged else []
+    began = first.opening.kind == "virtual" and not recovered and set(drifted) > set(first.opening.features)
     if recovered:
         more.append("The newest window is quiet again; a few more, and the alert is closed.")
     elif judged:
-        drifted = [name for name, f in judged[-1].features.items() if f.drifted]
         new = first.opening.kind != "virtual" and drifted
         names = f": {changed(strongest(judged[-1].features, drifted))}" if new else ""
         quiet = "Its inputs and outputs look as they should: " if not drifted else ""
+        by_now = "By now " if began else ""
+        of = "" if quiet else " inputs and outputs"
         more.append(
-            f"{quiet}{len(drifted)} of {len(judged[-1].features)} features have drifted in the newest judged window{names}."
+            f"{quiet}{by_now}{len(drifted)} of {len(judged[-1].features)}{of} "
+            f"{'has' if len(drifted) == 1 else 'have'} drifted in the newest window{names}."
         )
     ago = memory.newest - since
     return Headline(
         tone="wait" if recovered else "alarm",
         state="Quiet again" if recovered else STATES.get(first.opening.kind, "Alert"),
-        now=what(first, f"version {first.version} of {memory.model}"),
+        now=what(first, whose, looked_like(memory, first.version, whose), more=began),
         kind=first.opening.kind,
         more=" ".join(more),
         since=f"{utc(since)}{f', for {lasting(ago)} up to the newest window' if ago > 0 else ''}.",
-        done=f"{last_rollback(memory)} {answers_to(alerts, chains)}".strip(),
+        done=f"{last_rollback(memory)}\n{answers_to(alerts, chains)}".strip(),
+        began=since,
     )
+
+
+def looked_like(memory: Memory, version: str, whose: str) -> str:
+    """The rows that live ones of a version are held against: its own, or what a person has accepted in their place."""
+    if any(reference.version == version for reference in memory.accepted.values()):
+        return f"the rows that were accepted as the reference of {whose}"
+    return f"the rows that {whose} was trained and tested on"
 
 
 def _warned(memory: Memory, version: str) -> Headline:
     window = spoken(memory)[-1]
     names = strongest(window.features, [n for n, f in window.features.items() if f.drifted])
     now = sentence(
-        f"{changed(names) or 'all features together'} of {memory.model} version {version} drifted in the newest window"
+        f"{changed(names) or 'all inputs and outputs together'} of {memory.model} version {version} drifted in the newest window"
     )
     return Headline(
         "wait", "Warning", now, "So few windows are no alert yet.", f"{utc(window.window_start)}.",
-        f"{last_rollback(memory)} Nothing yet: trainings begin with an alert.".strip(),
+        last_rollback(memory) or "Nothing was done: trainings begin with an alert.", began=window.window_start,
     )  # fmt: skip
 
 
 def _steady(memory: Memory, version: str, chains: Sequence[Chain]) -> Headline:
     windows = spoken(memory)
     judged = own(memory, windows)
-    now = f"Nothing is wrong: what {memory.model} version {version} sees and says looks like its reference."
+    it = looked_like(memory, version, "it")
+    now = f"Nothing is wrong: what {memory.model} version {version} sees and says looks like {it}."
     if judged[-1].status == "drift":
-        now = (
-            f"The newest judged window of {memory.model} version {version} has drifted, and no alert is open."
-        )
+        now = f"The newest window of {memory.model} version {version} has drifted, and no alert is open."
     labelled = [q for q in reports_of(memory) if q.version == version and q.window_end > memory.since]
     few_rows = (
         f"The newest window has {windows[-1].rows:,} rows, too few to be judged."
@@ -130,20 +149,28 @@ def _steady(memory: Memory, version: str, chains: Sequence[Chain]) -> Headline:
         now=now,
         more=f"{few_rows} {worse_than_estimated(labelled)}".strip(),
         since=f"{utc(at)}, {why}.",
-        done=_going_on(chains) or _last_time(chains),
+        done=_going_on(chains) or _promotion(chains, version) or _last_time(chains),
+        began=at,
     )
 
 
 def _going_on(chains: Sequence[Chain]) -> str:
     """Of a training that nothing about the model asks for, or whose alert is closed."""
     current = (chain for chain in chains if chain.open or chain.waits)
-    return " ".join(filter(None, map(done, current)))
+    return "\n".join(filter(None, map(done, current)))
+
+
+def _promotion(chains: Sequence[Chain], version: str) -> str:
+    """How the version that serves came to, if that is the last that was done."""
+    answered = next((chain for chain in chains if chain.answers), None)
+    promoting = promoting_of(chains, version)
+    return promoted_of(promoting, version) if promoting is not None and promoting is answered else ""
 
 
 def _last_time(chains: Sequence[Chain]) -> str:
     answered = next((chain for chain in chains if chain.answers), None)
     if answered is None:
-        return "Nothing is needed."
+        return "Nothing was done: nothing was needed."
     title = f"{answered.title[:1].lower()}{answered.title[1:]}"
     since = f", since {utc(answered.since)}" if answered.since else ""
-    return f"Nothing is needed. Last time ({title}{since}): {done(answered)}"
+    return f"Nothing since. The last time ({title}{since}):\n{done(answered)}"

@@ -8,11 +8,12 @@ from contracts.events import ModelChanged
 
 from atalaia.watch.domain.answers import GRAVEST, Headline, what
 from atalaia.watch.domain.chain import KINDS, Chain
-from atalaia.watch.domain.done import answers_to, done, told_of
+from atalaia.watch.domain.done import answers_to, done, promoted_of, told_of
 from atalaia.watch.domain.memory import Memory
+from atalaia.watch.domain.pending import compared
 from atalaia.watch.domain.steps import serves
 from atalaia.watch.domain.trail import by_itself
-from atalaia.watch.domain.words import changed, named, plain, sentence, strongest, utc
+from atalaia.watch.domain.words import changed, sentence, strongest, utc
 
 REVIEW = "review"
 
@@ -24,7 +25,7 @@ def not_judged(memory: Memory, version: str, chains: Sequence[Chain]) -> Headlin
     since = f"{utc(at)}." if at else "The beginning."
     if change is not None and change.action == "rolled_back":
         return _rolled_back(memory, change, whose, f"{utc(at)}, when version {version} came back.", chains)
-    promoting = _promoting(chains, version)
+    promoting = promoting_of(chains, version)
     opened = sorted((a for a in memory.alerts if a.open), key=lambda a: GRAVEST.get(a.opening.kind, 3))
     if opened or promoting:
         first = opened[0] if opened else None
@@ -42,13 +43,13 @@ def not_judged(memory: Memory, version: str, chains: Sequence[Chain]) -> Headlin
             "wait", "Replaced, not judged yet",
             sentence(f"{f'{why}; ' if why else ''}{whose} has taken over, and none of its windows has been judged yet"), "",
             f"{utc(begin)}; version {version} took over {utc(at)}." if told else since,
-            done(promoting) if promoting else answers_to(opened, chains),
+            promoted_of(promoting, version) if promoting else answers_to(opened, chains), began=begin,
         )  # fmt: skip
     now = f"{sentence(whose)[:-1]} serves, and none of its windows has been judged yet."
-    return Headline("none", "Not judged yet", now, "", since, "Nothing was needed so far.")
+    return Headline("none", "Not judged yet", now, "", since, "Nothing was done.")
 
 
-def _promoting(chains: Sequence[Chain], version: str) -> Chain | None:
+def promoting_of(chains: Sequence[Chain], version: str) -> Chain | None:
     """The chain in which a version was promoted."""
     return next(
         (c for c in chains if any((s.what, s.version) == ("promoted", version) for s in c.steps)), None
@@ -59,33 +60,29 @@ def _rolled_back(
     memory: Memory, change: ModelChanged, whose: str, since: str, chains: Sequence[Chain]
 ) -> Headline:
     alone = by_itself(memory, change)
-    now = (
-        f"Version {change.previous_version} did worse than the one before it and was taken back; {whose} serves again."
-        if alone
-        else f"Version {change.previous_version} was taken back by hand; {whose} serves again."
-    )
-    undone = _promoting(chains, change.previous_version or "")
+    gone, how = change.previous_version, "by itself" if alone else "by hand"
+    now = f"Version {gone} was rolled back {how}; {whose} serves again, not yet judged."
+    undone = promoting_of(chains, change.previous_version or "")
     known = undone is not None and any(step.what == "rolled back" for step in undone.steps)
     told = done(undone) if undone is not None and known else last_rollback(memory)
-    more = f"What version {change.version} sees has not been judged since."
+    more = ""
     if undone is not None and undone.kind in KINDS:
         title = f"{undone.title[:1].lower()}{undone.title[1:]}"
-        more += f" What version {change.previous_version} was promoted against may be back: {title}, since {utc(undone.since)}."
+        more = f"The problem that version {gone} was trained for ({title}, since {utc(undone.since)}) may be back."
     return Headline(
-        "wait", "Rolled back by itself" if alone else "Rolled back", now, more, since, told, kind=REVIEW if alone else "",
+        "wait", "Rolled back by itself" if alone else "Rolled back", now, more, since, told, kind=REVIEW if alone else "", began=memory.since,
     )  # fmt: skip
 
 
 def worse(memory: Memory, chains: Sequence[Chain]) -> Headline:
     """The first line where the last look found the version that serves worse, and it serves on."""
     look = memory.looks[-1]
-    promoting = _promoting(chains, look.version)
-    figures = named(plain(look.reason), look.previous_version).partition(" (")[0].partition(": ")[2]
+    promoting = promoting_of(chains, look.version)
     return Headline(
         "alarm", "Worse than the one before",
-        f"Version {look.version} of {memory.model} does worse than version {look.previous_version} would: {figures}.", "",
+        f"Version {look.version} of {memory.model} does worse than version {look.previous_version} would: {compared(look)}.", "",
         f"{utc(memory.since)}, when version {look.version} took over; known since {utc(look.as_of)}.",
-        done(promoting) if promoting else "Nothing yet.", kind=REVIEW,
+        done(promoting) if promoting else "Nothing was done yet.", kind=REVIEW, began=memory.since,
     )  # fmt: skip
 
 

@@ -13,17 +13,37 @@ export function headline(head) {
   replace(byId("now"), said(head.now));
   replace(byId("also"), said(head.more));
   const whole = head.trail ? el("a", { href: "#trail", "data-key": "to the trail" }, "All steps") : null;
-  const answers = [["Since", head.since], ["What was done", head.done, " ", whole, progress(head.progress)]].filter(([, words]) => words);
+  const answers = [["Since", head.since], ["What was done", head.done, " ", whole]].filter(([, words]) => words);
   replace(byId("answers"), ...answers.flatMap(([what, words, ...more]) => [el("dt", {}, what), el("dd", {}, said(words), ...more)]));
-  turn(head.turn);
+  need(head);
 }
 
-/** What waits for a person. A command that has the focus is selected, to be copied. */
-function turn(told) {
-  byId("turn").hidden = !told;
-  if (!told) return;
-  replace(byId("turn"), el("p", {}, el("b", {}, "Your turn. "), said(told.words)),
-    el("ul", {}, told.commands.map((command) => el("li", {}, el("code", { tabindex: 0, "data-key": command, onfocus: (event) => getSelection().selectAllChildren(event.target) }, command)))));
+/** What there is to do for whoever looks, in one place whether there is anything or not. */
+function need({ need: words, turn, progress: of }) {
+  byId("need").hidden = !words;
+  byId("need").className = `need${turn ? " turn" : ""}`;
+  if (!words) return;
+  replace(byId("need"), el("p", {}, el("b", {}, turn ? "Your turn" : "For you to do"), el("span", {}, said(words), progress(of))),
+    turn ? el("ul", {}, turn.commands.map(command)) : null);
+}
+
+/** A command with a button that copies it; without a clipboard it is selected, as it is where it has the focus. */
+function command({ line, does }) {
+  const select = () => getSelection().selectAllChildren(code);
+  const code = el("code", { tabindex: 0, "data-key": line, onfocus: select }, line);
+  const copy = el("button", { type: "button", class: "copy", "data-key": `copy ${line}`, "aria-label": `Copy ${line}` }, "Copy");
+  copy.addEventListener("click", async () => {
+    let done = "Copied";
+    try {
+      await navigator.clipboard.writeText(line);
+    } catch {
+      select();
+      done = "Selected";
+    }
+    copy.textContent = done;
+    setTimeout(() => (copy.textContent = "Copy"), 2_000);
+  });
+  return el("li", {}, el("span", {}, `${does}:`), code, copy);
 }
 
 /** How many labelled rows there are of those that are waited for. */

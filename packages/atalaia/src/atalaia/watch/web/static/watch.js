@@ -53,10 +53,10 @@ function pick(name) {
 
 function nothing(missing) {
   const state = shown.watching.state;
-  if (missing) return { tone: "none", state: "No such model", now: `The topics name no model ${missing}.`, more: "", since: "", done: "", phase: "" };
+  if (missing) return { tone: "none", state: "No such model", now: `The topics name no model ${missing}.`, more: "", since: "", done: "", need: "", phase: "" };
   const titles = { reading: "Reading", looking: "Reading", away: "No broker" };
   const known = titles[state] === undefined;
-  return { tone: state === "away" ? "alarm" : "none", state: titles[state] ?? "Nothing yet", now: known ? "No model has reported yet." : shown.watching.words, more: known ? shown.watching.words : "", since: "", done: "", phase: "" };
+  return { tone: state === "away" ? "alarm" : "none", state: titles[state] ?? "Nothing yet", now: known ? "No model has reported yet." : shown.watching.words, more: known ? shown.watching.words : "", since: "", done: "", need: "", phase: "" };
 }
 
 function chooseModel(models, current) {
