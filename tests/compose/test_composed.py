@@ -63,8 +63,9 @@ def test_each_runs_with_no_more_than_it_needs(stack: Stack) -> None:
         assert host["CapDrop"] == ["ALL"], name
         assert re.match(r"[1-9]\d*:", container["Config"]["User"]), name
         if container["State"]["Status"] == "running":
-            listed = ["docker", "top", container["Id"], "-eo", "uid"]
-            uids = set(subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()[1:])
+            listed = ["docker", "top", container["Id"], "-eo", "pid,uid"]
+            told = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
+            uids = {line.split()[1] for line in told.splitlines()[1:]}
             assert uids, name
             assert "0" not in uids, name
         for bindings in (container["NetworkSettings"]["Ports"] or {}).values():
@@ -223,15 +224,16 @@ def test_replicas_share_the_work(stack: Stack, wine: Path) -> None:
     load.stop()
     settle(stack, load, since)
     for service, replicas, port, metric in (
-        ("predictor", 2, 8000, "atalaia_predictions_total"),
-        ("drift-monitor", 3, 8002, "atalaia_consumer_lag"),
+        ("predictor", 2, 8000, "atalaia_rows_published_total"),
+        ("drift-monitor", 3, 8002, "atalaia_rows_counted_total"),
     ):
         fetch = (
             f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}/metrics').read().decode())"
         )
         for index in range(1, replicas + 1):
             told = stack.inside(service, "python", "-c", fetch, index=index)
-            assert any(line.startswith(metric) for line in told.splitlines()), (service, index)
+            rows = [float(line.split()[-1]) for line in told.splitlines() if line.startswith(metric + "{")]
+            assert sum(rows) > 0, (service, index)
 
 
 KILLED = (
