@@ -43,6 +43,11 @@ class Found:
         return self.brokers / self.wall
 
     @property
+    def had(self) -> float:
+        """Share of a core that each worker had, on average."""
+        return sum(self.cpu) / len(self.cpu) / self.wall
+
+    @property
     def least_share(self) -> float:
         """Of the rows, what the worker with the fewest had."""
         return min(self.rows) / max(1, sum(self.rows))
@@ -72,6 +77,8 @@ def compared(what: str, one: Sequence[Found], two: Sequence[Found], limited: boo
         seen(f"{what}: brokers, a row, two", middle(two, "broker_cost"), "µs of a core"),
         seen(f"{what}: brokers, one", middle(one, "broker_share"), "share of a core"),
         seen(f"{what}: brokers, two", middle(two, "broker_share"), "share of a core"),
+        seen(f"{what}: one had", middle(one, "had"), "share of a core"),
+        seen(f"{what}: each of two had", middle(two, "had"), "share of a core", middle(one, "had")),
         seen(f"{what}: rows that the lesser of two had", middle(two, "least_share"), "share"),
         seen(f"{what}: other programs", float(median(f.others for f in both)), "share of a core"),
     ]  # fmt: skip
@@ -86,5 +93,5 @@ def line(what: str, count: int, found: Found) -> str:
     shares = ", ".join(f"{rows / max(1, sum(found.rows)):.2f}" for rows in found.rows)
     return (
         f"{what:>45}, {count}: {found.rate:10,.0f} rows/s  {found.cost:7.2f} µs a row  brokers {found.broker_cost:7.2f} µs"
-        f"  shares {shares}  others {found.others:.2f}"
+        f"  had {found.had:.2f}  shares {shares}  others {found.others:.2f}"
     )

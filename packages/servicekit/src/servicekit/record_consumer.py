@@ -51,13 +51,21 @@ class RecordConsumer(Consumer):  # type: ignore[misc]
     It hands each record on in a race with three events: four tasks a record, a fifth of all work. The race is for where handing
     on has to wait, the queue being full. Nearly always it does not have to.
 
-    And at the end of a rebalance it seeks back to what is acknowledged, and then empties the streams' queues. Where the flow
-    was let go too early, because a second rebalance came while the first was at its end, records are fetched between the two: they
-    are gone, and Faust is behind them, until the next rebalance. So whoever fetches seeks once more, when the queues
-    have been emptied, and forgets what a fetch brings that began before.
+    And at the end of a rebalance it seeks back to what is acknowledged, and then empties the streams' queues. But aiokafka
+    seeks only where something is acknowledged: of a partition of which nothing is yet, what was read too early was gone. Such a
+    partition is read from its beginning. And where the flow was let go too early, because a second rebalance came while the first was
+    at its end, records are fetched between seeking and emptying: whoever fetches seeks once more, when the queues have been
+    emptied, and forgets what a fetch brings that began before.
     """
 
     _is_anew = False  # the queues have been emptied, and nobody has sought since
+
+    async def seek_to_committed(self) -> Any:
+        """Seek to what is acknowledged, or to the beginning; returns what is acknowledged."""
+        committed = await super().seek_to_committed()
+        if unread := [tp for tp, offset in committed.items() if not offset or offset < 0]:
+            await self._thread.seek_to_beginning(*unread)
+        return committed
 
     def resume_flow(self) -> None:
         """As it was; Faust has emptied the queues just before."""
