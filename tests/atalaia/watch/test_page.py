@@ -212,6 +212,38 @@ async def test_a_rollback_has_its_sign_in_the_legends(browser: chromium.Browser,
         assert await page.run(parts) == ["headline", "quality", "features", "drift", "trail"]
 
 
+async def test_no_line_joins_two_versions(browser: chromium.Browser, made: Any) -> None:
+    """Quality is a line for each version in turn, and the moment since when it is so is drawn where no other mark is."""
+    lines = "document.querySelectorAll('#quality-chart svg[role=img] path.live').length"
+    since = "document.querySelectorAll('#quality-chart svg[role=img] .rule-since').length"
+    made.tell(
+        told.installed(), *(told.window(at, ("temp",) if at > 2 else ()) for at in range(1, 5)), told.alert("drift", 3, since=2),
+        *(told.quality(at, 0.8) for at in range(1, 5)),
+    )  # fmt: skip
+    async with opened(browser, made) as page:
+        assert (await page.run(lines), await page.run(since)) == (1, 1)
+        assert "since when it is so" in await page.run("document.getElementById('quality').innerText")
+        made.tell(told.change("2", 4), *(told.quality(at, 0.9, version="2") for at in (5, 6)))
+        await page.until(f"{lines} === 2")
+
+
+async def test_figures_say_how_good_they_are(browser: chromium.Browser, made: Any) -> None:
+    """A figure at a glance has its state as a sign, in words and in its colour; how far the data go stands beside the broker."""
+    made.tell(
+        told.installed(),
+        told.window(1, ("temp",)),
+        *(told.quality(at, 0.9 if at < 5 else 0.5) for at in range(1, 6)),
+    )
+    async with opened(browser, made) as page:
+        told_of = "[...document.querySelectorAll('#facts li')].map((li) => `${li.className}: ${li.querySelector('.is')?.textContent ?? ''}`)"
+        assert await page.run(told_of) == [
+            ": ", "alarm: ▲ they look different", "wait: △ worse: was 0.9 in the 4 windows before",
+        ]  # fmt: skip
+        assert await page.run("document.getElementById('watching').textContent") == (
+            "Following kafka.example:9092. Newest window to 1970-01-01 05:00 UTC."
+        )
+
+
 async def test_windows_that_are_worse_than_promised_are_triangles(
     browser: chromium.Browser, drifting: Any
 ) -> None:

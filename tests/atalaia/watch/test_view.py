@@ -40,6 +40,17 @@ def test_what_drifted_earlier_is_told_while_any_alert_is_open() -> None:
     assert seen(*events).tiles[0].state == seen(*events, real).tiles[0].state == "was"
 
 
+def test_a_large_effect_that_may_be_chance_is_told() -> None:
+    """What is over the least effect that counts without having drifted says so; what is below it, or has drifted, does not."""
+    features = {
+        "large": told.feature(0.2, drifted=False), "small": told.feature(0.05, drifted=False), "drifts": told.feature(0.5, drifted=True),
+    }  # fmt: skip
+    shown = seen(told.installed(), told.window(1, features=features))
+    assert {t.name: (t.state, t.over) for t in shown.tiles} == {
+        "large": ("steady", True), "small": ("steady", False), "drifts": ("drifted", False),
+    }  # fmt: skip
+
+
 def test_a_new_version_shows_the_tiles_of_the_one_before() -> None:
     """Until the version that serves has a judged window, the tiles are its predecessor's, and say so."""
     shown = seen(
@@ -91,14 +102,23 @@ def test_shapes_are_of_what_drifted() -> None:
 
 
 def test_marks_say_what_was_done_when() -> None:
-    """Alerts, refusals, promotions and rollbacks are marked at their event time."""
+    """Alerts, refusals, promotions and rollbacks are marked at their event time, and since when it is as it is now."""
     shown = seen(
         told.installed(), told.alert("drift", 3), told.decision("refused", 3, "no", "2"), told.decision("promoted", 4, "yes", "3"),
         told.change("3", 4), told.change("1", 6, "rolled_back", "3"),
     )  # fmt: skip
     assert [(m.at // told.HOUR, m.what) for m in shown.marks] == [
-        (3, "alert"), (3, "refused"), (4, "promoted"), (6, "rolled_back"),
+        (3, "alert"), (3, "refused"), (4, "promoted"), (6, "since"), (6, "rolled_back"),
     ]  # fmt: skip
+
+
+def test_the_moment_since_when_it_is_so_is_marked() -> None:
+    """What the first line says began then stands in the charts, before the alert that it raised; the beginning of all does not."""
+    shown = seen(told.installed(), told.window(3, ("temp",)), told.alert("drift", 3, since=2))
+    assert [(m.at // told.HOUR, m.what, m.words) for m in shown.marks] == [
+        (2, "since", "since 1970-01-01 02:00 UTC"), (3, "alert", "virtual alert"),
+    ]  # fmt: skip
+    assert seen(told.installed(), told.window(1)).marks == []
 
 
 def test_very_many_features_are_cut_and_counted() -> None:

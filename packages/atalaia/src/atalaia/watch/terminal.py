@@ -26,6 +26,7 @@ WORDS = {"drifted": "drifted", "was": "drifted earlier", "steady": "steady"}
 KINDS = {"virtual": "drift", "real": "concept drift", "manual": "asked for"}
 SPARK, WIDE = 24, 100
 MUCH = (24, 24)
+ROOMY = 6  # from how many features on there is room for what only explains
 FITTING = ((16, 16), (12, 12), (8, 8), (6, 6), (4, 4), (3, 2), (2, 0), (0, 0))
 """How many features and steps a frame shows: the most that its terminal has room for."""
 
@@ -47,12 +48,12 @@ def frame(reading: Reading, model: str, console: Console, *, lines: int | None) 
         if others:
             said = ", ".join(f"{clean(c.model)} ({c.state.lower()})" for c in others)
             parts.append(Text(f"Other models, with --model: {said}", style="dim"))
-        return Padding(Group(*parts, Text(), _status(reading.watching)), (0, 1))
+        return Padding(Group(*parts, Text(), _status(reading.watching, shown.newest)), (0, 1))
 
     if lines is None:
         return with_room(*MUCH, figures=True)
     for room in FITTING:
-        fitting = with_room(*room, figures=room[0] > 6)
+        fitting = with_room(*room, figures=room[0] > ROOMY)
         if len(console.render_lines(fitting, console.options.update(height=None))) <= lines:
             break
     return fitting
@@ -96,7 +97,8 @@ def _headline(shown: View, *, figures: bool) -> RenderableType:
             table.add_row(Text(what, style="dim"), Text(clean(line)))
             what = ""
     if figures and shown.facts:
-        said = "; ".join(f"{fact.value} ({fact.label})" for fact in shown.facts)
+        told = ((fact.value, ", ".join(filter(None, (fact.state, fact.label)))) for fact in shown.facts)
+        said = "; ".join(f"{value} ({more})" for value, more in told)
         table.add_row(Text("figures", style="dim"), Text(clean(said), style="dim"))
     phase = f": {head.phase}" if head.phase else ""
     return Group(Text(f"{head.state.upper()}{phase}", style=style), table)
@@ -104,10 +106,10 @@ def _headline(shown: View, *, figures: bool) -> RenderableType:
 
 def _features(shown: View, room: int, signs: Signs, width: int) -> RenderableType:
     if shown.tiles_of is None:
-        return Text("No window has been judged yet.")
+        return Text("No window had rows enough to be judged yet.")
     if not room:
         return Text(
-            f"{sum(t.state == 'drifted' for t in shown.tiles)} of {len(shown.tiles)} features drifted"
+            f"{sum(t.state == 'drifted' for t in shown.tiles)} of {len(shown.tiles)} inputs and outputs drifted"
         )
     wide = width >= WIDE
     names = [
@@ -129,16 +131,17 @@ def _features(shown: View, room: int, signs: Signs, width: int) -> RenderableTyp
         more = [chance(tile.p), f"{tile.drifted_in} of {tile.windows}"] if wide else []
         table.add_row(
             Text(clean(tile.name), style=style),
-            Text(WORDS[tile.state], style=style),
+            Text("may be chance" if tile.over and tile.state == "steady" else WORDS[tile.state], style=style),
             f"{'V' if tile.effect_name == 'cramers_v' else tile.effect_name} {tile.effect:.3f}",
             *more,
             when(tile.since) if tile.since is not None else "-",
             Text(line, style=style),
         )
     left = len(shown.tiles) + shown.left_out - room
-    if left <= 0:
-        return table
-    return Group(table, Text(f"and {left} more, which differ less", style="dim"))
+    effects = f"effects of {number(shown.tiles_of.min_effect)} or more count; D: Kolmogorov-Smirnov distance, V: Cramér's V"
+    words = [f"and {left} more, which differ less"] if left > 0 else []
+    words += [effects] if room > ROOMY else []
+    return Group(table, *(Text(line, style="dim") for line in words))
 
 
 def _quality(shown: View, signs: Signs) -> Text:
@@ -153,9 +156,9 @@ def _quality(shown: View, signs: Signs) -> Text:
         if figure.low is not None and figure.high is not None:
             text.append(f" ({number(round(figure.low, 4))} to {number(round(figure.high, 4))})", style="dim")
         if figure.estimated is not None:
-            text.append(f", estimated {number(round(figure.estimated, 4))}")
+            text.append(f", guess before the labels {number(round(figure.estimated, 4))}")
         text.append(
-            f", {told[-1].coverage:.0%} of the labels of the window to {when(told[-1].end)}", style="dim"
+            f", {told[-1].coverage:.0%} of rows labelled, window to {when(told[-1].end)}", style="dim"
         )
     return text
 
@@ -201,8 +204,10 @@ def _figures(step: Step) -> list[str]:
     return lines
 
 
-def _status(watching: Watching) -> Text:
+def _status(watching: Watching, newest: int = 0) -> Text:
     words = watching.words
+    if newest:
+        words += f" Newest window to {when(newest)} UTC."
     if watching.last is not None:
         at = datetime.fromtimestamp(watching.last / 1000, UTC)
         words += f" Newest record {at:%Y-%m-%d %H:%M:%S} UTC by the broker's clock."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from atalaia.watch.domain.memory import Memory
+from atalaia.watch.domain.words import utc
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -15,9 +16,10 @@ class Mark(msgspec.Struct, frozen=True):
     words: str
 
 
-def marks_of(memory: Memory) -> list[Mark]:
-    """Alerts, refusals, promotions and rollbacks, in order of event time."""
-    found = [
+def marks_of(memory: Memory, began: int | None = None) -> list[Mark]:
+    """Since when what is said first is so (``began``), alerts, refusals, promotions and rollbacks, in order of event time."""
+    found = [Mark(began, "since", f"since {utc(began)}")] if began else []
+    found += [
         Mark(a.opening.window_end, "alert", f"{a.opening.kind} alert")
         for a in memory.alerts
         if a.opening.state == "drift"

@@ -69,9 +69,10 @@ def view(memory: Memory) -> View:
     quality = reports_of(memory)
     metrics = metrics_of(quality)
     worse = worse_spans(memory)
+    head = headline(memory, chains)
     return View(
         model=memory.model,
-        headline=headline(memory, chains),
+        headline=head,
         facts=facts(memory, judged[-1] if judged else None, metrics),
         version=version,
         served_since=serving.effective_from if serving else None,
@@ -86,7 +87,7 @@ def view(memory: Memory) -> View:
         metrics=metrics,
         quality=[quality_of(q, metrics, worse) for q in quality],
         errors=errors_of(memory),
-        marks=marks_of(memory),
+        marks=marks_of(memory, head.began),
         trail=[_shortened(chain) for chain in chains[:MOST_CHAINS]],
     )
 

@@ -20,7 +20,7 @@ class Tile(msgspec.Struct, frozen=True):
 
     ``state``: ``drifted`` in it; ``was``: not in it, but in an earlier one of the alerts (``opened``) that are open; else ``steady``.
     ``since``: where the run of windows began in each of which it drifted. ``windows``: of how many judged ones of this
-    version it ``drifted_in`` how many.
+    version it ``drifted_in`` how many. ``over``: its effect is large enough to count, but chance may explain it.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Tile(msgspec.Struct, frozen=True):
     since: int | None
     drifted_in: int
     windows: int
+    over: bool = False
 
 
 def is_judged(window: WindowTested) -> bool:
@@ -89,6 +90,7 @@ def tiles(windows: Sequence[WindowTested], opened: Collection[str]) -> list[Tile
             Tile(
                 name, is_output(name), state, feature.effect, feature.effect_name, feature.p_adjusted, feature.missing,
                 since, sum(f.drifted for _, f in own), len(own),
+                not feature.drifted and feature.effect >= windows[-1].min_effect,
             )
         )  # fmt: skip
     return sorted(found, key=lambda t: (ORDER[t.state], t.output, -t.effect, t.name))

@@ -5,7 +5,7 @@ import { timeTicks } from "./words.js";
 
 /** {svg, x, y, inner}: scales to pixels and the group to draw into. ``yTicks``: [value, label]. */
 export function frame({ width, height, x, y, yTicks, xTicks, label, log = false, left = 42, top = 12 }) {
-  const right = 10, bottom = 22;
+  const right = 14, bottom = 22;
   const inner = svg("g");
   const at = (value, [low, high], from, to) => from + ((value - low) / (high - low || 1)) * (to - from);
   const sx = (value) => at(value, x, left, width - right);
@@ -39,20 +39,23 @@ export function path(points, { step = false } = {}) {
   return last === 0 && d === "" ? "M0 0" : d;
 }
 
-/** What the loop did, drawn over time: ▼ an alert, × a refusal, ▲ and a line a promotion, ◀ a rollback. */
+/** What the loop did, drawn over time: a dashed line since when it is so, ▼ an alert, × a refusal, ▲ and a line a promotion, ◀ a rollback. */
 export function marks(chart, found, [from, to]) {
   const { plot, inner, x } = chart;
   for (const mark of found) {
     if (mark.at < from || mark.at > to) continue;
     const px = x(mark.at);
     const title = svg("title", {}, mark.words);
-    if (mark.what === "promoted" || mark.what === "rolled_back")
-      inner.append(svg("line", { class: `rule-${mark.what}`, x1: px, x2: px, y1: plot.top, y2: plot.bottom }));
+    const same = mark.what === "since" && found.some((other) => other !== mark && other.at === mark.at && other.what !== "alert");
+    if (["promoted", "rolled_back", "since"].includes(mark.what) && !same)
+      inner.append(svg("line", { class: `rule-${mark.what}`, x1: px, x2: px, y1: plot.top, y2: plot.bottom }, svg("title", {}, mark.words)));
+    if (mark.what === "since")
+      inner.append(svg("text", { x: px - 3, y: plot.top - 2, "text-anchor": px < plot.left + 30 ? "start" : "end" }, "since"));
     const shape = {
       alert: `M${px - 5} ${plot.top - 9}h10l-5 8z`,
       promoted: `M${px - 5} ${plot.bottom}h10l-5 -8z`,
       refused: `M${px - 4} ${plot.bottom - 9}l8 8m0 -8l-8 8`,
-      rolled_back: `M${px + 4} ${plot.bottom - 10}v10l-8 -5z`,
+      rolled_back: `M${px - 1} ${plot.bottom - 10}v10l-8 -5z`,
     }[mark.what];
     if (shape) inner.append(svg("path", { class: `mark-${mark.what}`, d: shape }, title));
   }

@@ -113,6 +113,12 @@ export function bars(drawn, width, most = 6) {
   return node;
 }
 
+/** Where the windows of one version begin and end, one after the other: [from, to). */
+function stretches(told) {
+  const begins = told.map((_, i) => i).filter((i) => i === 0 || told[i].version !== told[i - 1].version);
+  return begins.map((from, i) => [from, begins[i + 1] ?? told.length]);
+}
+
 /** A metric over event time: realised in its interval, estimated dashed; triangles where an alert says that it is worse. */
 export function quality(view, metric, width) {
   const told = view.quality.filter((q) => q.figures[metric]);
@@ -123,10 +129,13 @@ export function quality(view, metric, width) {
   const y = [low >= 0 ? Math.max(0, low - pad) : low - pad, high + pad];
   const chart = frame({ width, height: 230, x, y, yTicks: ticks(y[0], y[1], 4).map((t) => [t, number(t)]), label: `${metric} over event time, realised and estimated`, top: 16 });
   const at = (key) => told.map((q) => (q.figures[metric][key] === null ? null : [chart.x(middle(q)), chart.y(q.figures[metric][key])]));
-  const lows = at("low").filter(Boolean), highs = at("high").filter(Boolean);
-  if (lows.length > 1) chart.inner.append(svg("path", { class: "interval", d: `${path(highs)}${path(lows.toReversed()).replace("M", "L")}Z` }));
-  const estimated = at("estimated"), realised = at("realised");
-  chart.inner.append(svg("path", { class: "reference", d: path(estimated) }), svg("path", { class: "live", d: path(realised) }));
+  const lows = at("low"), highs = at("high"), estimated = at("estimated"), realised = at("realised");
+  for (const [from, to] of stretches(told)) { // a version's figures are not the next one's: no line joins them
+    const of = (points) => points.slice(from, to);
+    const below = of(lows).filter(Boolean), above = of(highs).filter(Boolean);
+    if (below.length > 1) chart.inner.append(svg("path", { class: "interval", d: `${path(above)}${path(below.toReversed()).replace("M", "L")}Z` }));
+    chart.inner.append(svg("path", { class: "reference", d: path(of(estimated)) }), svg("path", { class: "live", d: path(of(realised)) }));
+  }
   const words = (i) => {
     const f = told[i].figures[metric];
     return `${when(told[i].end)}: realised ${number(f.realised)}, estimated ${number(f.estimated)}, ${share(told[i].coverage)} labelled, version ${told[i].version}${told[i].worse ? ", worse than promised" : ""}`;
@@ -150,14 +159,14 @@ export function errors(view, width) {
   return chart.svg;
 }
 
-/** Effects as a line without axes; the smallest that counts is the dotted one. */
+/** Effects as a line without axes; the smallest that counts is the dashed one. */
 export function spark({ effect, drifted }, least, width = 140, height = 26) {
   const top = Math.max(least * 1.3, ...effect.map((v) => v ?? 0)) || 1;
   const x = (i) => 3 + (i / Math.max(1, effect.length - 1)) * (width - 6);
   const y = (v) => height - 3 - (v / top) * (height - 6);
   const points = effect.map((v, i) => (v === null ? null : [x(i), y(v)]));
   const node = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-  node.append(svg("line", { class: "grid", x1: 0, x2: width, y1: y(least), y2: y(least), "stroke-dasharray": "2 3" }));
+  node.append(svg("line", { class: "limit", x1: 0, x2: width, y1: y(least), y2: y(least) }));
   node.append(svg("path", { class: "line", d: path(points) }));
   points.forEach((p, i) => p && drifted[i] && node.append(svg("circle", { class: "dot hit", cx: p[0], cy: p[1], r: 2 })));
   return node;

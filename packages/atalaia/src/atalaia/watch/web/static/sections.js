@@ -5,6 +5,7 @@ import { breakable, byId, el, replace, said, svg } from "./dom.js";
 import { chance, effectName, metricName, number, share, when } from "./words.js";
 
 const STATES = { drifted: "▲ drifted", was: "△ drifted earlier", steady: "● steady" };
+const SIGNS = { alarm: "▲", wait: "△", good: "●", none: "○" };
 const MOST_ROWS = 3, MOST_TILES = 24, MOST_TILES_PHONE = 10, MOST_LISTED = 12, OPEN_CHAINS = 2;
 
 export function headline(head) {
@@ -50,7 +51,7 @@ function command({ line, does }) {
 const progress = (of) => (of ? el("span", { class: "progress" }, el("progress", { max: of[1], value: Math.min(...of), "aria-label": `${of[0]} of ${of[1]} labelled rows` })) : null);
 
 export function facts(found) {
-  replace(byId("facts"), ...found.map((fact) => el("li", {}, el("b", {}, fact.value), el("span", {}, said(fact.label)))));
+  replace(byId("facts"), ...found.map((fact) => el("li", { class: fact.tone || null }, el("b", {}, fact.value), fact.state ? el("span", { class: "is" }, said(`${SIGNS[fact.tone] ?? ""} ${fact.state}`)) : null, el("span", {}, said(fact.label)))));
 }
 
 /** Where the labels say what is wrong, they come first: the parts stand in the order of reading. */
@@ -70,12 +71,12 @@ export function tiles(view, chosen, all, pick, showAll) {
   if (!view.tiles_of) return;
   const of = view.tiles_of;
   const other = of.version !== view.version ? ` of version ${of.version}; version ${view.version} has none yet` : "";
-  const left = view.left_out ? ` ${view.left_out} more features differ less and are left out.` : "";
-  replace(byId("features-note"), said(`As of the newest judged window${other}: ${when(of.start)} to ${when(of.end)} UTC. An effect of ${number(of.min_effect)} or more counts, where chance does not explain it. Choose one to see its charts.${left}`));
+  const left = view.left_out ? ` ${view.left_out} more differ less and are left out.` : "";
+  replace(byId("features-note"), said(`In the newest window with rows enough${other}: ${when(of.start)} to ${when(of.end)} UTC. D is the largest distance between two distribution functions (Kolmogorov–Smirnov), V is Cramér's V of categories; ${number(of.min_effect)} or more (the dashed line) counts where chance does not explain it. Choose one to see its charts.${left}`));
   const tile = (t) => {
     const since = t.since !== null ? `since ${when(t.since)}` : t.drifted_in ? `in ${t.drifted_in} of ${t.windows} windows` : "";
     const name = el("span", { class: "name" }, breakable(t.name));
-    const figures = el("span", { class: "figures" }, `${effectName(t.effect_name)} ${number(Number(t.effect.toFixed(3)))}`);
+    const figures = el("span", { class: "figures" }, `${effectName(t.effect_name)} ${number(Number(t.effect.toFixed(3)))}${t.over ? `: over ${number(of.min_effect)}, but may be chance` : ""}`);
     const told = el("span", { class: "figures" }, said(since));
     const pressed = t.name === chosen;
     const attributes = { type: "button", class: `tile ${t.state}`, "aria-pressed": String(pressed), "data-key": `tile ${t.name}`, onclick: () => pick(t.name) };
@@ -85,7 +86,7 @@ export function tiles(view, chosen, all, pick, showAll) {
   replace(byId("tiles"), ...(all ? view.tiles : view.tiles.slice(0, most)).map(tile));
   const more = byId("more");
   more.hidden = all || view.tiles.length <= most;
-  more.textContent = `Show all ${view.tiles.length} features`;
+  more.textContent = `Show all ${view.tiles.length} inputs and outputs`;
   more.onclick = showAll;
 }
 
@@ -103,7 +104,9 @@ const key = {
   promoted: () => swatch(svg("path", { class: "mark-promoted", d: "M6 10h10l-5 -8z" }), "promotion"),
 };
 key.rolled_back = () => swatch(svg("path", { class: "mark-rolled_back", d: "M14 1v10l-8 -5z" }), "rollback");
-const marked = (view, ...names) => names.filter((name) => name !== "rolled_back" || view.marks.some((m) => m.what === name));
+key.since = () => swatch(svg("path", { class: "rule-since", d: "M11 0v12" }), "since when it is so");
+const OPTIONAL = ["rolled_back", "since"]; // explained where there is one
+const marked = (view, ...names) => names.filter((name) => !OPTIONAL.includes(name) || view.marks.some((m) => m.what === name));
 const legend = (...names) => el("p", { class: "key" }, ...names.map((name) => key[name]()));
 
 /** Below each other: the feature that was chosen, then what has drifted, the strongest first. */
@@ -135,7 +138,7 @@ function row(view, name, state) {
     el("h3", {}, breakable(name), " ", el("span", { class: "faint" }, said(why))),
     el("div", { class: "charts" },
       el("figure", {}, charts.pValues(view, name, width), el("figcaption", {}, "p-value, corrected; what is below 10⁻¹² is drawn there"), legend("hit", "band")),
-      el("figure", {}, charts.effects(view, name, width), el("figcaption", {}, `effect (${tile.effect_name === "cramers_v" ? "Cramér's V" : "Kolmogorov–Smirnov D"})`), legend(...marked(view, "alert", "promoted", "rolled_back"))),
+      el("figure", {}, charts.effects(view, name, width), el("figcaption", {}, `effect (${tile.effect_name === "cramers_v" ? "Cramér's V" : "Kolmogorov–Smirnov D"})`), legend(...marked(view, "since", "alert", "promoted", "rolled_back"))),
       shape),
     table(view, name));
 }
@@ -159,15 +162,15 @@ export function quality(view, metric, choose) {
   const newest = view.quality.at(-1);
   const note = estimated ? "" : "No report bears an estimate of this metric: that takes a model whose profile has the quality of its held-out rows. ";
   replace(byId("quality-chart"), el("figure", { class: "card" }, charts.quality(view, metric, wideWidth()),
-    el("figcaption", {}, `${note}By window of prediction time; of the newest window ${share(newest.coverage)} is labelled.`),
-    legend("realised", ...(estimated ? ["estimated"] : []), ...(view.quality.some((q) => q.worse) ? ["worse"] : []), ...marked(view, "alert", "refused", "promoted", "rolled_back"))));
+    el("figcaption", {}, `${note}By window of prediction time; in the newest window ${share(newest.coverage)} of rows are labelled.${estimated ? " Estimated is the guess made before the labels, from how sure the model was." : ""}`),
+    legend("realised", ...(estimated ? ["estimated"] : []), ...(view.quality.some((q) => q.worse) ? ["worse"] : []), ...marked(view, "since", "alert", "refused", "promoted", "rolled_back"))));
 }
 
 export function errors(view) {
   const told = view.errors.some((e) => e.error !== null);
   byId("errors").hidden = !told;
   if (told) replace(byId("errors-chart"), el("figure", { class: "card" }, charts.errors(view, wideWidth()),
-    el("figcaption", {}, "Mean error of the rows whose labels came between two boundaries: a change here with steady inputs means that the same inputs mean something else."), legend("hit", ...marked(view, "alert", "promoted", "rolled_back"))));
+    el("figcaption", {}, "Mean error of the rows whose labels came between two boundaries: a change here with steady inputs means that the same inputs mean something else."), legend("hit", ...marked(view, "since", "alert", "promoted", "rolled_back"))));
 }
 
 /** The train of events, the newest chain first. */
@@ -199,11 +202,12 @@ function evidence(tables, key) {
 }
 
 /** Who is read, and how that goes. */
-export function watching(told) {
+export function watching(told, newest) {
   const node = byId("watching");
   node.className = `watching ${told.state}`;
-  const newest = told.last !== null ? ` Newest record ${when(told.last)} UTC.` : "";
-  if (node.textContent !== told.words + newest) node.textContent = told.words + newest;
+  const upTo = newest ? ` Newest window to ${when(newest)} UTC.` : "";
+  const record = told.last !== null ? ` Newest record ${when(told.last)} UTC.` : "";
+  if (node.textContent !== told.words + upTo + record) node.textContent = told.words + upTo + record;
 }
 
 export function foot(shown) {

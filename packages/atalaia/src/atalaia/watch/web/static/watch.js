@@ -17,7 +17,7 @@ function part(name, data, draw) {
 
 function draw() {
   const { view, models, missing } = shown;
-  part("watching", shown.watching, () => sections.watching(shown.watching));
+  part("watching", [shown.watching, view?.newest], () => sections.watching(shown.watching, view?.newest));
   part("models", [models, view?.model], () => chooseModel(models, view?.model));
   part("headline", [view?.headline, missing, view ? "" : shown.watching.words], () => sections.headline(view ? { ...view.headline, trail: view.trail.length } : nothing(missing)));
   part("foot", [shown.watching.unreadable, shown.watching.records, view?.windows.length], () => sections.foot(shown));
