@@ -7,7 +7,8 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PATH=/opt/atalaia/.venv/bin:$PA
     MLFLOW_DISABLE_TELEMETRY=true MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false DVC_NO_ANALYTICS=true DVC_SITE_CACHE_DIR=/tmp/dvc GIT_PYTHON_REFRESH=quiet
 # Named volumes take their owner from the folder of the image that they are mounted on.
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp atalaia \
- && install -d -o atalaia -g atalaia /var/lib/atalaia /run/atalaia /run/atalaia/postgres /run/atalaia/s3 /run/atalaia/grafana /reports
+ && install -d -o atalaia -g atalaia /var/lib/atalaia /run/atalaia /run/atalaia/postgres /run/atalaia/s3 /run/atalaia/dvc \
+      /run/atalaia/store /run/atalaia/grafana /run/atalaia/alerts /run/atalaia/cluster /reports /runs
 WORKDIR /opt/atalaia
 
 FROM base AS uv
@@ -57,5 +58,4 @@ RUN --mount=type=bind,from=uv,source=/opt/uv,target=/opt/uv \
       $(printf ' -e services/%s' predictor drift-monitor feedback trainer) \
  && python -m compileall -q packages services
 COPY docker/healthy.py docker/mlflow_server.py docker/
-COPY projects projects
 USER 10001:10001

@@ -1,4 +1,4 @@
-"""MLflow's server on PostgreSQL and an S3 store: the buckets are made, the password is read from its file, the server takes over."""
+"""MLflow's server on PostgreSQL and an S3 store: buckets are made, tables brought up to date, then the server takes over."""
 
 import os
 import sys
@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import boto3
+import sqlalchemy
 from botocore.exceptions import BotoCoreError, ClientError
 
 PASSWORD = Path("/run/atalaia/postgres/password")
@@ -33,14 +34,26 @@ def make_buckets() -> None:
             time.sleep(1)
 
 
+def upgrade(uri: str) -> None:
+    """Bring the tables of an earlier MLflow up to date, which its server refuses to do by itself; an empty database it fills."""
+    engine = sqlalchemy.create_engine(uri)
+    there = sqlalchemy.inspect(engine).has_table("alembic_version")
+    engine.dispose()
+    if there:
+        from mlflow.db import upgrade as command
+
+        assert command.callback is not None
+        command.callback(uri)
+
+
 def main() -> None:
     """Replaces itself with ``mlflow server``."""
     if not PASSWORD.is_file():
         sys.exit(f"{PASSWORD} is missing: `docker compose up secrets` makes it")
     make_buckets()
-    password = quote(PASSWORD.read_text(), safe="")
-    # not among the arguments, which anyone may list
-    os.environ["MLFLOW_BACKEND_STORE_URI"] = f"postgresql+psycopg2://mlflow:{password}@postgres:5432/mlflow"
+    uri = f"postgresql+psycopg2://mlflow:{quote(PASSWORD.read_text(), safe='')}@postgres:5432/mlflow"
+    upgrade(uri)
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri  # not among the arguments, which anyone may list
     arguments = ["--host", "0.0.0.0", "--port", "5000", "--workers", os.environ.get("MLFLOW_WORKERS", "2")]
     arguments += ["--artifacts-destination", f"s3://{BUCKETS[0]}", *sys.argv[1:]]
     os.execvp("mlflow", ["mlflow", "server", *arguments])

@@ -38,7 +38,9 @@ def test_each_service_has_one_name_and_one_port() -> None:
         assert COMPOSE[name]["command"] == ["python", "-m", module]
         assert COMPOSE[name]["healthcheck"]["test"][-1] == f"http://127.0.0.1:{port}/health/ready"
         assert f"127.0.0.1:${{{module.upper()}_PORT:-{port}}}:{port}" in COMPOSE["proxy"]["ports"]
-        assert f"frontend {name}\n  bind :{port}\n  default_backend {name}\n" in proxy
+        assert re.search(
+            rf"frontend {name}\n  bind :{port}\n(?:  http-request .*\n)*  default_backend {name}\n", proxy
+        )
         assert re.search(rf"server-template {name} \d+ {name}:{port}\n", proxy)
         [found] = JOBS[name]["dns_sd_configs"]
         assert (found["names"], found["port"]) == ([name], port)
@@ -96,6 +98,19 @@ def test_papers_name_what_compose_starts() -> None:
     assert "docker compose up --wait" in read("README.md")
     architecture = read("ARCHITECTURE.md")
     assert all(name in architecture for name in SERVICES)
+
+
+def test_the_environment_files_name_what_compose_asks() -> None:
+    """Every variable of compose.yml stands in .env.example or in what makes three brokers, and no other; no secret has a value."""
+    asked = set(re.findall(r"\$\{([A-Z0-9_]+)", read("compose.yml")))
+    lines = [
+        line.split("=", 1)
+        for name in (".env.example", "docker/three-brokers.env")
+        for line in read(name).splitlines()
+        if "=" in line and line[0] != "#"
+    ]
+    assert {name for name, _ in lines} - {"COMPOSE_PROFILES"} == asked
+    assert not [name for name, value in lines if value and name.endswith(("PASSWORD", "KEY"))]
 
 
 def test_published_ports_are_those_of_the_papers() -> None:
