@@ -89,7 +89,7 @@ def _alerted(memory: Memory, alerts: Sequence[Alert], chains: Sequence[Chain]) -
         of = "" if quiet else " inputs and outputs"
         more.append(
             f"{quiet}{by_now}{len(drifted)} of {len(judged[-1].features)}{of} "
-            f"{'has' if len(drifted) == 1 else 'have'} drifted in the newest window{names}."
+            f"{'has' if len(drifted) == 1 else 'have'} drifted in {newest(memory)}{names}."
         )
     ago = memory.newest - since
     return Headline(
@@ -102,6 +102,11 @@ def _alerted(memory: Memory, alerts: Sequence[Alert], chains: Sequence[Chain]) -
         done=f"{last_rollback(memory)}\n{answers_to(alerts, chains)}".strip(),
         began=since,
     )
+
+
+def newest(memory: Memory) -> str:
+    """What the newest window of which anything can be said is called."""
+    return "the newest window" if is_judged(spoken(memory)[-1]) else "the newest window with rows enough"
 
 
 def looked_like(memory: Memory, version: str, whose: str) -> str:
@@ -129,14 +134,14 @@ def _steady(memory: Memory, version: str, chains: Sequence[Chain]) -> Headline:
     it = looked_like(memory, version, "it")
     now = f"Nothing is wrong: what {memory.model} version {version} sees and says looks like {it}."
     if judged[-1].status == "drift":
-        now = f"The newest window of {memory.model} version {version} has drifted, and no alert is open."
+        now = f"What {memory.model} version {version} sees has drifted in {newest(memory)}, and no alert is open."
     labelled = [q for q in reports_of(memory) if q.version == version and q.window_end > memory.since]
     few_rows = (
         f"The newest window has {windows[-1].rows:,} rows, too few to be judged."
         if not is_judged(windows[-1])
         else ""
     )
-    at, why = judged[0].window_start, "with the first window that is remembered"
+    at, why = judged[0].window_start, "with the first window that is known here"
     if memory.since > 0:
         first = memory.serving is not None and memory.serving.action == "installed"
         at, why = memory.since, f"when version {version} {'began to serve' if first else 'took over'}"

@@ -44,7 +44,7 @@ def turn_of(memory: Memory) -> Turn | None:
             [
                 Command(f"atalaia approve {model}", "See the evidence first (changes nothing)"),
                 Command(f'atalaia approve {model} --reason "..."', f"Yes: version {new} serves"),
-                Command(f'atalaia refuse {model} --reason "..."', f"No: version {now} goes on serving"),
+                Command(f'atalaia refuse {model} --reason "..."', f"No: version {now} stays"),
             ],
         )
     if looks and looks[-1].verdict == "rolled_back":

@@ -50,7 +50,7 @@ export function marks(chart, found, [from, to]) {
     if (["promoted", "rolled_back", "since"].includes(mark.what) && !same)
       inner.append(svg("line", { class: `rule-${mark.what}`, x1: px, x2: px, y1: plot.top, y2: plot.bottom }, svg("title", {}, mark.words)));
     if (mark.what === "since")
-      inner.append(svg("text", { x: px - 3, y: plot.top - 2, "text-anchor": px < plot.left + 30 ? "start" : "end" }, "since"));
+      inner.append(svg("text", { x: px - 3, y: plot.top - 4, "text-anchor": px < plot.left + 30 ? "start" : "end" }, "since"));
     const shape = {
       alert: `M${px - 5} ${plot.top - 9}h10l-5 8z`,
       promoted: `M${px - 5} ${plot.bottom}h10l-5 -8z`,

@@ -57,7 +57,7 @@ export function effects(view, name, width) {
   const { effect, drifted } = view.series[name];
   const least = view.windows.at(-1).min_effect;
   const top = Math.min(1, Math.max(0.3, least * 1.5, 1.12 * Math.max(...effect.map((v) => v ?? 0))));
-  const label = `${name}: effect over event time, ${number(effect.findLast((v) => v !== null) ?? 0)} in the newest judged window`;
+  const label = `${name}: effect over event time, ${number(effect.findLast((v) => v !== null) ?? 0)} in the newest window`;
   const options = { width, y: [0, top], yTicks: ticks(0, top, 3).map((t) => [t, number(t)]), label, band: [least, top], left: 42 };
   return overTime(view, effect, drifted, options, (i) => `${when(view.windows[i].end)}: effect ${number(effect[i])}, version ${view.windows[i].version}`);
 }

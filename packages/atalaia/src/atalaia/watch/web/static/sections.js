@@ -105,8 +105,7 @@ const key = {
 };
 key.rolled_back = () => swatch(svg("path", { class: "mark-rolled_back", d: "M14 1v10l-8 -5z" }), "rollback");
 key.since = () => swatch(svg("path", { class: "rule-since", d: "M11 0v12" }), "since when it is so");
-const OPTIONAL = ["rolled_back", "since"]; // explained where there is one
-const marked = (view, ...names) => names.filter((name) => !OPTIONAL.includes(name) || view.marks.some((m) => m.what === name));
+const marked = (view, ...names) => names.filter((name) => view.marks.some((m) => m.what === name)); // what is drawn is explained
 const legend = (...names) => el("p", { class: "key" }, ...names.map((name) => key[name]()));
 
 /** Below each other: the feature that was chosen, then what has drifted, the strongest first. */
@@ -118,7 +117,7 @@ export function rows(view, chosen, all, showAll) {
   const earlier = view.shapes.filter((s) => states.get(s.name) === "steady").map((s) => s.name);
   const names = [...new Set([...(chosen ? [chosen] : []), ...current, ...(current.length ? [] : earlier)])].filter((name) => view.series[name]);
   const shown = all ? names : names.slice(0, MOST_ROWS);
-  const none = "Nothing has drifted in the windows that are remembered. Choose a feature above to see its charts.";
+  const none = "Nothing has drifted in the windows that are shown. Choose one above to see its charts.";
   byId("drift-note").textContent = !names.length ? none : current.length ? "The strongest first." : earlier.length ? "Nothing has now. This is what drifted last." : "Nothing has drifted; this is what you chose.";
   const parts = shown.map((name) => row(view, name, states.get(name)));
   if (names.length > shown.length) parts.push(el("button", { type: "button", class: "more", "data-key": "more rows", onclick: showAll }, `Show ${names.length - shown.length} more that drifted`));
