@@ -64,6 +64,22 @@ def test_a_persons_turn_and_the_rows_that_trained_are_said(drifting: Any) -> Non
     assert "make worse" not in text, "what is held needs no line"
 
 
+def test_figures_of_a_replaced_version_bear_its_number(drifting: Any) -> None:
+    """After a promotion, tiles and quality are the old version's until the new one has its own, and say so."""
+    assert "replaced" not in printed(drifting)
+    drifting.tell(told.change("2", 10))
+    text = printed(drifting)
+    assert "of version 1, replaced; version 2 has none yet" in text
+    assert "window to 1970-01-01 10:00, version 1, replaced" in " ".join(text.split())
+
+
+def test_what_there_is_to_do_stands_below_the_first_line(drifting: Any) -> None:
+    """Before since and done, be it nothing, as on the page."""
+    text = printed(drifting)
+    assert text.index(" now ") < text.index(" to do ") < text.index(" since ") < text.index(" done ")
+    assert "Nothing: the trainer tries again by itself once more rows are labelled." in text
+
+
 def test_no_name_commands_the_terminal(made: Any) -> None:
     """Escape sequences and markup in what others wrote are shown as signs."""
     evil = "\x1b[2J[bold]temp"

@@ -140,6 +140,10 @@ def _features(shown: View, room: int, signs: Signs, width: int) -> RenderableTyp
     left = len(shown.tiles) + shown.left_out - room
     effects = f"effects of {number(shown.tiles_of.min_effect)} or more count; D: Kolmogorov-Smirnov distance, V: Cramér's V"
     words = [f"and {left} more, which differ less"] if left > 0 else []
+    if shown.tiles_of.version != shown.version:
+        words.append(
+            f"of version {clean(shown.tiles_of.version)}, replaced; version {clean(shown.version or '')} has none yet"
+        )
     words += [effects] if room > ROOMY else []
     return Group(table, *(Text(line, style="dim") for line in words))
 
@@ -160,6 +164,8 @@ def _quality(shown: View, signs: Signs) -> Text:
         text.append(
             f", {told[-1].coverage:.0%} of rows labelled, window to {when(told[-1].end)}", style="dim"
         )
+        if told[-1].version != shown.version:
+            text.append(f", version {clean(told[-1].version)}, replaced", style="dim")
     return text
 
 
