@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
 from atalaia.project import Project, repository_of
+from servicekit.errors import UserError
 
 
 def git(folder: Path, *arguments: str) -> list[str]:
@@ -39,3 +41,22 @@ def test_a_later_start_takes_up_what_changed(tmp_path: Path) -> None:
     assert (copy / "models" / "model.onnx").read_text() == "made here"
     assert git(copy, "status", "--porcelain") == []
     assert len(git(copy, "log", "--oneline")) == 2
+
+
+def test_another_project_does_not_take_over_a_data_folder(tmp_path: Path) -> None:
+    """What is there is left alone, and the one line names both; a folder that has only moved is the same project."""
+    data = tmp_path / "run"
+    for name, package in (("toy", "toy"), ("other", "other"), ("moved", "toy")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "params.yaml").write_text(f"package: {package}")
+        (tmp_path / name / "dvc.yaml").write_text("stages: {}")
+    copy = repository_of(Project(tmp_path / "toy", "toy"), data)
+    commits = git(copy, "log", "--format=%H")
+    with pytest.raises(
+        UserError, match=r"package 'toy'; other with package 'other' needs one of its own"
+    ) as said:
+        repository_of(Project(tmp_path / "other", "other"), data)
+    assert len(str(said.value).splitlines()) == 1
+    assert git(copy, "log", "--format=%H") == commits
+    assert (copy / "params.yaml").read_text() == "package: toy"
+    assert repository_of(Project(tmp_path / "moved", "toy"), data) == copy

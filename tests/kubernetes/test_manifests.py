@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from atalaia.cli import app
+from click import unstyle
 from contracts.flow import load_topics
 from servicekit.config import Settings
 from servicekit.http import Health, make_ops_routes
 from servicekit.strimzi import manifest
 from servicekit.topics import wanted_topics
+from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "kubernetes"
@@ -29,12 +34,19 @@ def read(path: Path) -> list[dict[str, Any]]:
 MANIFESTS = [p for p in sorted((FOLDER / "base").glob("*.yaml")) if p.name != "kustomization.yaml"]
 BASE = [resource for path in MANIFESTS for resource in read(path)]
 WORKLOADS = {r["metadata"]["name"]: r for r in BASE if r["kind"] in ("Deployment", "StatefulSet")}
+[JOB] = [r["spec"]["jobTemplate"] for r in BASE if r["kind"] == "CronJob"]
+PODS = {name: r["spec"]["template"]["spec"] for name, r in (WORKLOADS | {"first-model": JOB}).items()}
 
 
 def containers(workload: dict[str, Any], kind: str = "containers") -> list[dict[str, Any]]:
     """Those of its pod."""
     found: list[dict[str, Any]] = workload["spec"]["template"]["spec"].get(kind, [])
     return found
+
+
+def secrets(container: dict[str, Any]) -> set[str]:
+    """The Secrets that a container's environment is made of."""
+    return {each["secretRef"]["name"] for each in container.get("envFrom", []) if "secretRef" in each}
 
 
 @pytest.mark.parametrize("version", SUPPORTED)
@@ -84,12 +96,11 @@ def test_probes_ask_what_the_services_answer() -> None:
 
 def test_no_container_may_more_than_it_needs() -> None:
     """No root, no writing but to volumes, no capabilities, no token of the cluster; requests and a memory limit."""
-    for name, workload in WORKLOADS.items():
-        pod = workload["spec"]["template"]["spec"]
+    for name, pod in PODS.items():
         assert pod["automountServiceAccountToken"] is False, name
         assert pod["securityContext"]["runAsNonRoot"] is True, name
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        for container in [*containers(workload), *containers(workload, "initContainers")]:
+        for container in [*pod["containers"], *pod.get("initContainers", [])]:
             allowed = container["securityContext"]
             assert allowed["readOnlyRootFilesystem"] is True, name
             assert allowed["allowPrivilegeEscalation"] is False, name
@@ -108,9 +119,89 @@ def test_every_setting_is_one_and_none_is_secret() -> None:
     settings = {f"ATALAIA_{name.upper()}" for name in Settings.model_fields}
     assert {line.partition("=")[0] for line in given} - settings == set()
     assert [r for r in BASE if r["kind"] == "Secret"] == []
-    for workload in WORKLOADS.values():
-        sources = containers(workload)[0]["envFrom"]
-        assert {"secretRef": {"name": "atalaia-credentials"}} in sources
+
+
+def test_only_what_trains_has_the_credentials_of_training() -> None:
+    """MLflow's are everybody's; S3's are the trainer's and the first model's, git's theirs and only as a file."""
+    for name, pod in PODS.items():
+        [container] = pod["containers"]
+        trains = name in ("trainer", "first-model")
+        own = {"atalaia-trainer-credentials"} if trains else set()
+        assert secrets(container) == {"atalaia-credentials"} | own, name
+        mounted = [v["secret"] for v in pod["volumes"] if "secret" in v]
+        assert mounted == (
+            [{"secretName": "atalaia-git", "optional": True, "defaultMode": 0o440}] if trains else []
+        )
+        for clone in pod.get("initContainers", []):
+            assert secrets(clone) == set(), name
+            assert {"name": "git", "mountPath": "/run/atalaia/git", "readOnly": True} in clone["volumeMounts"]
+            assert {"configMapRef": {"name": "atalaia-git-config"}} in clone["envFrom"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_git_finds_its_credentials_and_changes_none(tmp_path: Path, there: bool) -> None:
+    """As git is set up in the pod, each host gets its own, and none without the Secret; nothing is ever written."""
+    lines = (FOLDER / "base" / "git.env").read_text(encoding="utf-8").splitlines()
+    given = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+    file = tmp_path / "credentials"
+    assert "/run/atalaia/git/credentials" in given["GIT_CONFIG_VALUE_0"]
+    given["GIT_CONFIG_VALUE_0"] = given["GIT_CONFIG_VALUE_0"].replace(
+        "/run/atalaia/git/credentials", str(file)
+    )
+    content = "https://reader:p%40ss@git.example.com\nhttps://other:word@elsewhere.example.com\n"
+    if there:
+        file.write_text(content)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1", **given}
+
+    def ask(what: str, host: str, more: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", "credential", what], input=f"protocol=https\nhost={host}\n{more}\n",
+            env=env, cwd=tmp_path, capture_output=True, text=True, check=False, start_new_session=True,
+        )  # fmt: skip
+
+    answer = ask("fill", "git.example.com")
+    assert ("password=p@ss" in answer.stdout.splitlines(), answer.returncode == 0) == (there, there)
+    assert ask("fill", "evil.example.com").returncode != 0
+    for what in ("approve", "reject"):
+        done = ask(what, "git.example.com", "username=reader\npassword=new\n")
+        assert (done.returncode, done.stderr) == (0, "")
+    assert (file.read_text() if file.exists() else None) == (content if there else None)
+
+
+def test_the_project_is_cloned_where_git_trusts_it(tmp_path: Path) -> None:
+    """Into a folder that the clone makes, not the volume's own, which is root's; again where a killed one left a part."""
+    [line] = [
+        s for s in (FOLDER / "base" / "settings.env").read_text().splitlines() if "ATALAIA_PROJECT=" in s
+    ]
+    folder = line.partition("=")[2]
+    volume = tmp_path / "volume"
+    (volume / "repository" / "half").mkdir(parents=True)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.com"]
+    subprocess.run(["git", "init", "--quiet", "theirs"], cwd=tmp_path, check=True)
+    commit = [*git, "commit", "--quiet", "--allow-empty", "--message", "begin"]
+    subprocess.run(commit, cwd=tmp_path / "theirs", check=True)
+    for name in ("trainer", "first-model"):
+        [clone] = PODS[name]["initContainers"]
+        mounts = {m["name"]: m["mountPath"] for m in clone["volumeMounts"]}
+        assert Path(folder).parent == Path(mounts["project"])
+        command = [part.replace("/project/", f"{volume}/") for part in clone["args"]]
+        subprocess.run(command, env=os.environ | {"REPOSITORY": str(tmp_path / "theirs")}, check=True)
+        assert [path.name for path in (volume / "repository").iterdir()] == [".git"]
+
+
+def test_the_first_models_job_is_run_by_hand_and_as_the_trainer() -> None:
+    """It never comes by itself, takes the trainer's image, settings and project, and the command that there is."""
+    [cron] = [r["spec"] for r in BASE if r["kind"] == "CronJob"]
+    assert cron["suspend"] is True
+    job, trainer = PODS["first-model"], PODS["trainer"]
+    assert job["initContainers"] == trainer["initContainers"]
+    assert job["containers"][0]["image"] == trainer["containers"][0]["image"]
+    assert {"configMapRef": {"name": "atalaia-settings"}} in job["containers"][0]["envFrom"]
+    program, command, *options = job["containers"][0]["args"]
+    assert (program, command) == ("atalaia", "first-model")
+    done = CliRunner().invoke(app, [command, "--help"])
+    assert done.exit_code == 0
+    assert all(option in unstyle(done.output) for option in options if option.startswith("--"))
 
 
 def test_what_must_outlive_a_pod_does() -> None:

@@ -24,6 +24,7 @@ KINDS = (
     "persistentvolumeclaim-v1.json",
     "deployment-apps-v1.json",
     "statefulset-apps-v1.json",
+    "cronjob-batch-v1.json",
     "poddisruptionbudget-policy-v1.json",
     "horizontalpodautoscaler-autoscaling-v2.json",
 )
@@ -97,17 +98,20 @@ def test_kubeconform_refuses_what_is_wrong(schemas: Path) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS, ids=lambda path: path.name)
 def test_names_lead_somewhere(overlay: Path) -> None:
-    """All is in one namespace, no image is the placeholder, and every ConfigMap and claim that is named is there."""
+    """All is in one namespace, no image is the placeholder, and every ConfigMap, claim and volume that is named is there."""
     resources = list(yaml.safe_load_all(rendered(overlay)))
     [space] = [r["metadata"]["name"] for r in resources if r["kind"] == "Namespace"]
     assert {r["metadata"].get("namespace") for r in resources if r["kind"] != "Namespace"} == {space}
     there = {(r["kind"], r["metadata"]["name"]) for r in resources}
     for resource in resources:
-        if resource["kind"] not in ("Deployment", "StatefulSet"):
+        if resource["kind"] not in ("Deployment", "StatefulSet", "CronJob"):
             continue
-        pod = resource["spec"]["template"]["spec"]
+        spec = resource["spec"]
+        pod = spec.get("jobTemplate", {"spec": spec})["spec"]["template"]["spec"]
+        volumes = {each["name"] for each in [*pod["volumes"], *_claims(spec)]}
         for container in [*pod["containers"], *pod.get("initContainers", [])]:
             assert ":" in container["image"]
+            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
             for source in container.get("envFrom", []):
                 if "configMapRef" in source:
                     assert ("ConfigMap", source["configMapRef"]["name"]) in there
@@ -117,3 +121,8 @@ def test_names_lead_somewhere(overlay: Path) -> None:
         for volume in pod["volumes"]:
             if claim := volume.get("persistentVolumeClaim"):
                 assert ("PersistentVolumeClaim", claim["claimName"]) in there
+
+
+def _claims(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a StatefulSet's pods have of their own."""
+    return [each["metadata"] for each in spec.get("volumeClaimTemplates", [])]

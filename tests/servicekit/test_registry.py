@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from servicekit.errors import UserError
-from servicekit.registry import Registry
+from servicekit.registry import Registry, signed
 
 
 def identity_model() -> onnx.ModelProto:
@@ -115,3 +115,55 @@ def test_what_is_registered_beside_a_model_is_read_where_there_is_any(registry: 
         registry.described_by("m", "2", "learning_curve.json")
     with pytest.raises(UserError, match="no version 3 of m"):
         registry.described_by("m", "3", "learning_curve.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "MLmodel file cannot be read"),
+        (b"- a list", "MLmodel file cannot be read"),
+        (b"signature: here", "MLmodel file cannot be read"),
+        (b"a: [", "MLmodel file cannot be read"),
+        (b"\xff\xfe\x00", "MLmodel file cannot be read"),
+        (b"signature: {inputs: 'not JSON'}", "MLmodel file cannot be read"),
+        (b"signature: {inputs: 7}", "MLmodel file cannot be read"),
+        (b"signature: {inputs: '[7]'}", "not columns with a name and a type"),
+        (b'signature: {inputs: \'{"name": "a"}\'}', "not columns with a name and a type"),
+        (None, "MLmodel file cannot be read"),
+    ],
+)
+def test_a_description_that_cannot_be_read_is_the_users_to_mend(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    """One line that names the version, so that whoever loads it refuses it and does not ask for ever."""
+    path = tmp_path / "MLmodel"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"^models:/m/4: .*{said}.* Register it anew\.$"):
+        signed(path, "models:/m/4")
+
+
+def test_a_description_without_signature_has_no_inputs(tmp_path: Path) -> None:
+    """Nothing is signed where nothing says so."""
+    path = tmp_path / "MLmodel"
+    for content in ("flavors: {}", "signature: null", "signature: {outputs: '[]'}"):
+        path.write_text(content)
+        assert signed(path, "models:/m/4") == []
+
+
+def test_a_version_whose_inputs_are_tensors_is_refused(registry: Registry) -> None:
+    """MLflow signs an array without names; the services ask for columns."""
+    import mlflow
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types.schema import Schema, TensorSpec
+
+    tensors = ModelSignature(Schema([TensorSpec(np.dtype("float32"), (-1, 1))]))
+    experiment = registry.client().get_experiment_by_name("e").experiment_id
+    with mlflow.start_run(experiment_id=experiment):
+        mlflow.log_dict({"features": []}, "profile.json")
+        mlflow.onnx.log_model(
+            identity_model(), name="model", registered_model_name="m", signature=tensors, pip_requirements=[]
+        )
+    with pytest.raises(UserError, match=r"^models:/m/3: its signature has inputs that are not columns"):
+        registry.bundle("m", "3")

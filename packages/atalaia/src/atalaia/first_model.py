@@ -1,6 +1,7 @@
 """The first model: the project's pipeline run once, its result registered as champion and told on ``model-events``.
 
 What is there already is not made again, and what an earlier start left half done is finished: it may be run at every start.
+Where a version serves, no pipeline is run: what it needs may have changed or be out of reach since.
 """
 
 from __future__ import annotations
@@ -9,23 +10,22 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from contracts.codec import Unreadable, decode, derived_id
+from contracts.codec import derived_id
 from contracts.events import ModelChanged
 from servicekit.config import Settings, read_settings
 from servicekit.errors import UserError
 from servicekit.kafka import make_producer, publish, wait_for_kafka
 from servicekit.registry import Registry
-from servicekit.topic_log import read_whole
+from servicekit.topic_log import read_events
 from servicekit.topics import ensure_topics
 
 from atalaia.processes import Child, python
 from atalaia.project import Project, environment_of, repository_of
 
 PREFIX = "ATALAIA_"
-SECONDS = 600
 KAFKA_SECONDS = 60
 
 
@@ -50,15 +50,32 @@ def settings_from(env: Mapping[str, str]) -> Settings:
     return read_settings(**given)
 
 
-def pipeline(copy: Path, env: Mapping[str, str], log: Path) -> Child:
-    """``dvc repro`` in the project's own repository, begun. Incremental: a stage that has run is not run again."""
-    return Child(
+@contextlib.contextmanager
+def pipeline(copy: Path, env: Mapping[str, str], log: Path, seconds: float) -> Iterator[None]:
+    """``dvc repro`` in the project's own repository, beside what is done inside, and over after it.
+
+    Incremental: a stage that has run is not run again. Raises :class:`UserError` with the end of its log where it
+    fails, or takes longer than ``seconds`` after what was done inside.
+    """
+    child = Child(
         "the first model's pipeline (dvc repro)",
         python("-m", "dvc", "repro"),
         log,
         env=environment_of(copy, dict(env)),
         cwd=copy,
     )
+    try:
+        yield
+        child.wait(seconds)
+    finally:
+        if child.running:
+            child.stop()
+
+
+async def served(settings: Settings) -> str | None:
+    """The version that ``model-events``, which is the truth, says serves; None where it names none of the model."""
+    events = await read_events(settings, "model-events", ModelChanged)
+    return next((event.version for event in reversed(events) if event.model == settings.model), None)
 
 
 def install(
@@ -69,10 +86,13 @@ def install(
     log: Path,
     tick: Callable[[str], None],
 ) -> str:
-    """Register what the pipeline made, where the registry has no champion yet; say it, where nothing serves. The version.
+    """The version that serves; where none does, the registry's champion, registered if need be, and announced.
 
     Raises :class:`UserError` where the project publishes no champion of the model that the settings name.
     """
+    serving = asyncio.run(served(settings))
+    if serving is not None:
+        return serving
     registry = Registry(settings.mlflow)
     model = settings.model
     version = registry.champion(model)
@@ -84,7 +104,7 @@ def install(
             log,
             env=environment_of(copy, dict(env)),
             cwd=copy,
-        ).wait(SECONDS)
+        ).wait(settings.training_timeout_s)
         version = registry.champion(model)
         if version is None:
             raise UserError(
@@ -107,12 +127,6 @@ def install(
 
 
 async def _announce(settings: Settings, event: ModelChanged) -> None:
-    """Publish ``event`` unless ``model-events``, which is the truth, already names a version."""
-    async for batch in read_whole(settings, "model-events"):
-        for record in batch:
-            with contextlib.suppress(Unreadable):
-                if decode(ModelChanged, record.value, record.headers).model == event.model:
-                    return
     producer = await make_producer(settings, "atalaia-up")
     try:
         ce_id = derived_id("installed", event.model, event.version, event.sha256)
@@ -122,7 +136,10 @@ async def _announce(settings: Settings, event: ModelChanged) -> None:
 
 
 def prepare(project: Project, data: Path, tick: Callable[[str], None]) -> str:
-    """Topics, the project's own repository at ``data``/project, and the first model, on Kafka and MLflow that run. The version."""
+    """Topics, the project's own repository at ``data``/project, and the first model, on Kafka and MLflow that run. The version.
+
+    The pipeline is run only where no version serves and the registry has no champion.
+    """
     data = data.resolve()
     data.mkdir(parents=True, exist_ok=True)
     env = environment(project)
@@ -130,14 +147,11 @@ def prepare(project: Project, data: Path, tick: Callable[[str], None]) -> str:
     env["MLFLOW_TRACKING_URI"] = env["MLFLOW_REGISTRY_URI"] = settings.mlflow
     tick("preparing the project's own repository")
     copy = repository_of(project, data)
+    asyncio.run(wait_for_kafka(settings.kafka, KAFKA_SECONDS))
+    asyncio.run(ensure_topics(settings.kafka, settings.partitions))
     log = data / "logs" / "first-model.log"
-    tick("training the first model")
-    run = pipeline(copy, env, log)
-    try:
-        asyncio.run(wait_for_kafka(settings.kafka, KAFKA_SECONDS))
-        asyncio.run(ensure_topics(settings.kafka, settings.partitions))
-        run.wait(SECONDS)
-    finally:
-        if run.running:
-            run.stop()
+    if asyncio.run(served(settings)) is None and Registry(settings.mlflow).champion(settings.model) is None:
+        tick("training the first model")
+        with pipeline(copy, env, log, settings.training_timeout_s):
+            pass
     return install(project, copy, env, settings, log, tick)

@@ -58,13 +58,18 @@ def find_project(path_or_name: str | Path) -> Project:
 
 def _read(folder: Path) -> Project:
     try:
-        params = yaml.safe_load((folder / "params.yaml").read_text())
+        package = _package(folder)
     except yaml.YAMLError as error:
         raise UserError(f"{folder / 'params.yaml'} is not YAML: {str(error).splitlines()[0]}") from None
-    package = params.get("package") if isinstance(params, dict) else None
-    if not isinstance(package, str):
+    if package is None:
         raise UserError(f"{folder / 'params.yaml'} does not name the project's Python package (key: package)")
     return Project(folder, package)
+
+
+def _package(folder: Path) -> str | None:
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    package = params.get("package") if isinstance(params, dict) else None
+    return package if isinstance(package, str) else None
 
 
 def _run(command: list[str], cwd: Path) -> None:
@@ -82,7 +87,8 @@ def repository_of(project: Project, data: Path) -> Path:
     """A git and DVC repository holding only the project, under ``data``: what the trainer clones.
 
     The user's checkout is never written to, and need not be a git repository. Made at the first start; at
-    each later one it takes up what has changed in the project since, as a commit.
+    each later one it takes up what has changed in the project since, as a commit. Raises :class:`UserError` where
+    it was made of a project with another package: lock file, data and models of that one are no start for this one.
     """
     target = data / "project"
     if shutil.which("git") is None:
@@ -100,6 +106,12 @@ def repository_of(project: Project, data: Path) -> Path:
         shutil.rmtree(target, ignore_errors=True)
         fresh.rename(target)
     else:
+        kept = _package(target)
+        if kept not in (None, project.package):
+            raise UserError(
+                f"{data} is the data folder of the project with package {kept!r}; {project.name} with package "
+                f"{project.package!r} needs one of its own"
+            )
         _take_up(project.folder, target)
     _run(["git", "add", "--all"], target)
     git = ["git", "-c", "user.name=atalaia", "-c", "user.email=atalaia@localhost"]

@@ -12,7 +12,7 @@ from servicekit.errors import UserError
 from atalaia.first_model import environment, settings_from
 from atalaia.processes import get
 from atalaia.project import Project
-from atalaia.up import SERVICES
+from atalaia.services import SERVICES, url_of
 
 READY_SECONDS = 120
 
@@ -34,7 +34,7 @@ class Running:
 
     def url(self, service: str) -> str:
         """``http://host:port`` of a service."""
-        return f"http://{self.settings.host}:{getattr(self.settings, SERVICES[service] + '_port')}"
+        return url_of(service, self.settings)
 
     def addresses(self) -> dict[str, str]:
         """What to open, by name."""

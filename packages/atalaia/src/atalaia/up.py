@@ -13,18 +13,13 @@ from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.kafka import wait_for_kafka
 from servicekit.topics import ensure_topics
 
-from atalaia.first_model import PREFIX, SECONDS, environment, install, pipeline, settings_from
+from atalaia.first_model import PREFIX, environment, install, pipeline, settings_from
 from atalaia.ports import require_free
 from atalaia.processes import Child, python, wait_until_ready
 from atalaia.project import Project, repository_of
 from atalaia.scrape_targets import write_targets
+from atalaia.services import SERVICES, url_of
 
-SERVICES = {
-    "predictor": "predictor",
-    "feedback": "feedback",
-    "drift-monitor": "drift_monitor",
-    "trainer": "trainer",
-}
 READY_SECONDS = 180
 
 
@@ -62,7 +57,7 @@ class Platform:
     # -- addresses ---------------------------------------------------------------------------------
     def url(self, service: str) -> str:
         """``http://host:port`` of a service."""
-        return f"http://{self.settings.host}:{getattr(self.settings, SERVICES[service] + '_port')}"
+        return url_of(service, self.settings)
 
     def addresses(self) -> dict[str, str]:
         """What to open, by name."""
@@ -131,16 +126,11 @@ class Platform:
         self.tick("preparing the project's own repository")
         copy = repository_of(self.project, self.data)
         log = self.logs / "first-model.log"
-        repro = pipeline(copy, self._env, log)
-        try:
+        with pipeline(copy, self._env, log, self.settings.training_timeout_s):
             self._start_broker()
             self._export(copy)
             asyncio.run(ensure_topics(self.settings.kafka, self.settings.partitions))
             self.tick("training the first model")
-            repro.wait(SECONDS)
-        finally:
-            if repro.running:
-                repro.stop()
         if own_mlflow:
             child = self.children["mlflow"]
             wait_until_ready(

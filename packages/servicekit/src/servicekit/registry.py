@@ -19,16 +19,27 @@ from servicekit.errors import UserError
 CHAMPION = "champion"
 
 
-def signed(mlmodel: Path) -> list[dict[str, Any]]:
+def signed(mlmodel: Path, uri: str) -> list[dict[str, Any]]:
     """The inputs of a stored model's signature, nothing where it has none (https://mlflow.org/docs/latest/ml/model/).
 
-    Read from the file: MLflow's own reader needs pandas, which nothing that serves needs beside.
+    Read from the file: MLflow's own reader needs pandas, which nothing that serves needs beside. Raises
+    :class:`UserError` naming the version, ``uri``, whose file or signature nobody will ever be able to use.
     """
-    described = yaml.safe_load(mlmodel.read_text(encoding="utf-8"))
-    inputs = (described.get("signature") or {}).get("inputs")
+    try:
+        described = yaml.safe_load(mlmodel.read_text(encoding="utf-8"))
+        inputs = json.loads((described.get("signature") or {}).get("inputs") or "[]")
+    except (FileNotFoundError, yaml.YAMLError, ValueError, AttributeError, TypeError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise UserError(f"{uri}: its MLmodel file cannot be read ({why}). Register it anew.") from None
+    columns = inputs if isinstance(inputs, list) else [inputs]
+    if not all(isinstance(each, dict) and {"name", "type"} <= each.keys() for each in columns):
+        raise UserError(
+            f"{uri}: its signature has inputs that are not columns with a name and a type, such as tensors. "
+            f"Register it anew."
+        )
     return [
         {"name": each["name"], "type": each["type"], "optional": not each.get("required", True)}
-        for each in json.loads(inputs or "[]")
+        for each in columns
     ]
 
 
@@ -136,7 +147,7 @@ class Registry:
         """Fetch a version whole.
 
         Raises :class:`UserError` where what is registered cannot be used: the version is not there, its ``.onnx``
-        or profile is missing, or its checksum is not the tag's. Anything else raised may pass: ask again.
+        or profile is missing, its description or signature is not readable, or its checksum is not the tag's. Anything else raised may pass: ask again.
         """
         described = self._described(model, version)
         import mlflow
@@ -150,7 +161,7 @@ class Registry:
                     f"{uri}: {len(found)} .onnx files are stored with it, not one. Register it anew."
                 )
             onnx = found[0].read_bytes()
-            signature = signed(path / "MLmodel")
+            signature = signed(path / "MLmodel", uri)
         checksum = hashlib.sha256(onnx).hexdigest()
         stated = described.tags.get("sha256")
         if stated and stated != checksum:

@@ -43,7 +43,8 @@ from atalaia.demo.worlds import WORLDS, Check, Evidence, World
 from atalaia.demo.worth import worths
 from atalaia.project import Project
 from atalaia.running import Running
-from atalaia.up import SERVICES, Platform
+from atalaia.services import SERVICES
+from atalaia.up import Platform
 
 JOIN_SECONDS = 60.0
 
