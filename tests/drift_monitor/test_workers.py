@@ -47,14 +47,16 @@ async def decided(workers: list[Worker], through: int) -> Worker:
         await asyncio.sleep(0.05)
 
 
-async def parted(workers: list[Worker]) -> None:
-    """Return when they share the partitions, each has some and none two."""
-    deadline = time.monotonic() + 90
+async def parted(workers: list[Worker], idle: int = 0) -> list[list[int]]:
+    """The partitions of each, when they share them: none is two's, and so many have none."""
+    deadline = time.monotonic() + 180
     while True:
-        parts = [(await worker.status()).get("partitions") or [] for worker in workers]
-        if all(parts) and sorted(p for part in parts for p in part) == list(range(PARTITIONS)):
-            return
-        assert time.monotonic() < deadline, f"not shared: {parts}"
+        seen = [await worker.status() for worker in workers]
+        parts = [status.get("partitions") or [] for status in seen]
+        whole = sorted(p for part in parts for p in part) == list(range(PARTITIONS))
+        if all(seen) and whole and parts.count([]) == idle:
+            return parts
+        assert time.monotonic() < deadline, f"not shared: {seen}"
         await asyncio.sleep(0.05)
 
 
@@ -134,6 +136,45 @@ async def test_whatever_happens_final_counts_are_those_of_one_pass(tmp_path: Pat
             assert len(await read_all(broker, "drift-reports", WindowTested, MODEL)) == before + 1
             await check_log(broker, world, late)
             assert await first.end(signal.SIGTERM) == 0
+        finally:
+            await producer.stop()
+            for worker in workers:
+                if worker.process and worker.process.returncode is None:
+                    await worker.end(signal.SIGKILL)
+
+
+@pytest.mark.timeout(600)
+async def test_a_worker_too_many_stands_by(tmp_path: Path) -> None:
+    """Four workers on three partitions: one has none and is healthy, and takes over when another is killed."""
+    world = World(13)
+    with EmbeddedKafka(tmp_path / "kafka") as broker:
+        producer, first = await start(broker, world, MODEL, tmp_path)
+        workers = [first, *(Worker(broker, MODEL, tmp_path) for _ in range(PARTITIONS))]
+
+        async def window(number: int) -> None:
+            for _ in range(40):
+                await send(producer, world.batch(MODEL, number, 5, shift=0.0))
+
+        try:
+            for worker in workers[1:]:
+                await worker.start()
+            parts = await parted(workers, idle=1)
+            idle = workers[parts.index([])]
+            await window(0)
+            await window(1)
+            await decided(workers, WINDOW)
+            assert (await idle.get("/health/ready"))["status"] == "ready"
+            assert all(worker.process and worker.process.returncode is None for worker in workers)
+
+            killed = next(worker for worker in workers if worker is not idle)
+            await killed.end(signal.SIGKILL)
+            workers.remove(killed)
+            await parted(workers)
+            await window(2)
+            await decided(workers, 2 * WINDOW)
+            await check_log(broker, world, Counter())
+            for worker in workers:
+                assert await worker.end(signal.SIGTERM) == 0
         finally:
             await producer.stop()
             for worker in workers:

@@ -54,8 +54,8 @@ def word(n: int, row: int) -> str:
 class World:
     """A broker, replicas, and what a client was told is accepted."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, partitions: int = PARTITIONS) -> None:
+        self.folder, self.partitions = folder, partitions
         self.broker = EmbeddedKafka(folder / "kafka")
         self.replicas: list[Service] = []
         self.accepted: dict[str, list[str]] = {}  # id: truths in order
@@ -64,11 +64,12 @@ class World:
     async def start(self, replicas: int) -> None:
         """All of it."""
         await asyncio.to_thread(self.broker.start)
-        await ensure_topics(self.broker.bootstrap, PARTITIONS)
+        await ensure_topics(self.broker.bootstrap, self.partitions)
         for number in range(replicas):
             replica = Service(self.broker.bootstrap, free_port(), self.folder / f"replica{number}" / "log")
             replica.log.parent.mkdir()
             replica.env["ATALAIA_SEGMENTS"] = "where"
+            replica.env["ATALAIA_PARTITIONS"] = str(self.partitions)
             self.replicas.append(replica)
         await asyncio.gather(*(replica.start() for replica in self.replicas))
 
@@ -86,7 +87,7 @@ class World:
         try:
             for n in numbers:
                 event = made(n)
-                partition = partition_of(event.batch_id, PARTITIONS)
+                partition = partition_of(event.batch_id, self.partitions)
 
                 async def send(event: PredictionsMade = event, partition: int = partition) -> None:
                     await publish(
@@ -261,6 +262,39 @@ async def test_nothing_is_lost_whoever_is_killed(tmp_path: Path) -> None:
         assert sorted(p for part in parts for p in part) == list(range(PARTITIONS))
         assert all(parts)
         for replica in world.replicas:
+            assert await replica.end(signal.SIGTERM) == 0
+    finally:
+        await world.end()
+
+
+@pytest.mark.timeout(600)
+async def test_a_replica_too_many_stands_by(tmp_path: Path) -> None:
+    """Three replicas on two partitions: one has none and is healthy, and takes over when another is killed."""
+    world = World(tmp_path, partitions=2)
+
+    async def joined(rows: int, idle: int, replicas: list[Service]) -> bool:
+        seen = [await world.status(replica) for replica in replicas]
+        parts = [status.get("partitions", []) for status in seen]
+        whole = sorted(p for part in parts for p in part) == [0, 1] and parts.count([]) == idle
+        return whole and all(status and status["joined"] == rows for status in seen)
+
+    try:
+        await world.start(3)
+        await world.predict(range(20))
+        await world.label([(n, row, word(n, row)) for n in range(20) for row in range(ROWS)])
+        await until(lambda: joined(20 * ROWS, 1, world.replicas), 180)
+        parts = [(await world.status(replica))["partitions"] for replica in world.replicas]
+        idle = world.replicas[parts.index([])]
+        assert (await idle.http.get("/health/ready")).status_code == 200
+        assert all(replica.process and replica.process.returncode is None for replica in world.replicas)
+
+        killed = next(replica for replica in world.replicas if replica is not idle)
+        await killed.end(signal.SIGKILL)
+        left = [replica for replica in world.replicas if replica is not killed]
+        await world.predict(range(20, 40))
+        await world.label([(n, row, word(n, row)) for n in range(20, 40) for row in range(ROWS)])
+        await until(lambda: joined(40 * ROWS, 0, left), 180)
+        for replica in left:
             assert await replica.end(signal.SIGTERM) == 0
     finally:
         await world.end()

@@ -116,27 +116,6 @@ async def test_when_the_queues_were_emptied_it_is_sought_again(
     assert fetches.asked == ["seek", "fetch", "fetch"]
 
 
-async def test_where_nothing_is_acknowledged_the_beginning_is_sought(
-    consumer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """aiokafka seeks to offsets above 0 only: what was read of the others before a rebalance would be gone."""
-    sought: list[TP] = []
-    committed = {TP("predictions", 0): 7, TP("predictions", 1): 0, TP("predictions", 2): None}
-
-    class Thread:
-        """Of the client's thread what seeking asks."""
-
-        async def seek_to_committed(self) -> Any:
-            return committed
-
-        async def seek_to_beginning(self, *partitions: TP) -> None:
-            sought.extend(partitions)
-
-    monkeypatch.setattr(consumer, "_thread", Thread())
-    await consumer.perform_seek()
-    assert sought == [TP("predictions", 1), TP("predictions", 2)]
-
-
 @pytest.mark.parametrize("meanwhile", ["the queues are emptied", "another generation begins"])
 async def test_a_fetch_of_before_a_rebalance_is_forgotten(
     consumer: Any, monkeypatch: pytest.MonkeyPatch, meanwhile: str

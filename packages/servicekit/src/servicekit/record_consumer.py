@@ -8,6 +8,8 @@ from collections.abc import Coroutine, Generator
 from typing import Any
 
 import faust
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import Consumer
 from mode.services import WaitResults
 
@@ -46,26 +48,21 @@ def make_app(settings: Settings, group: str) -> Any:
 
 
 class RecordConsumer(Consumer):  # type: ignore[misc]
-    """Faust's, mended in two places.
+    """Faust's, mended in three places.
 
     It hands each record on in a race with three events: four tasks a record, a fifth of all work. The race is for where handing
     on has to wait, the queue being full. Nearly always it does not have to.
 
-    And at the end of a rebalance it seeks back to what is acknowledged, and then empties the streams' queues. But aiokafka
-    seeks only where something is acknowledged: of a partition of which nothing is yet, what was read too early was gone. Such a
-    partition is read from its beginning. And where the flow was let go too early, because a second rebalance came while the first was
-    at its end, records are fetched between seeking and emptying: whoever fetches seeks once more, when the queues have been
-    emptied, and forgets what a fetch brings that began before.
+    At the end of a rebalance it seeks back to what is acknowledged, and then empties the streams' queues. Where the flow was let
+    go too early, because a second rebalance came while the first was at its end, records are fetched between the two: they are
+    gone, and Faust is behind them. So whoever fetches seeks once more, when the queues have been emptied, and forgets what
+    a fetch brings that began before.
+
+    And aiokafka's seek leaves a partition where it is of which nothing is acknowledged, and fails in a worker that has no partition,
+    there being more workers. Here the one is read from its beginning, and the other stands by.
     """
 
     _is_anew = False  # the queues have been emptied, and nobody has sought since
-
-    async def seek_to_committed(self) -> Any:
-        """Seek to what is acknowledged, or to the beginning; returns what is acknowledged."""
-        committed = await super().seek_to_committed()
-        if unread := [tp for tp, offset in committed.items() if not offset or offset < 0]:
-            await self._thread.seek_to_beginning(*unread)
-        return committed
 
     def resume_flow(self) -> None:
         """As it was; Faust has emptied the queues just before."""
@@ -77,11 +74,22 @@ class RecordConsumer(Consumer):  # type: ignore[misc]
             await self.wait(self.can_resume_flow)
         if self._is_anew and not self.should_stop:
             self._is_anew = False
-            await until_read("a topic's acknowledged offsets", self.perform_seek)
+            try:
+                await until_read("a topic's acknowledged offsets", self.perform_seek)
+            except IllegalStateError:  # a partition was taken away meanwhile: another rebalance
+                self._is_anew = True
+                return {}, set()
         generation = self.app.consumer_generation_id
         records, active = await super()._wait_next_records(timeout)
         self._is_anew |= generation != self.app.consumer_generation_id
         return ({} if self._is_anew else records), active
+
+    async def seek_to_committed(self) -> Any:
+        """Each partition to what is acknowledged, or else to its beginning; the offsets by partition, those or ``None``.
+
+        Raises ``IllegalStateError`` where a partition is taken away meanwhile.
+        """
+        return await self._thread.call_thread(_seek_to_committed, self._thread._ensure_consumer())
 
     async def wait_first(self, *coros: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109 (Faust's)
         """As it was, but a first coroutine that ends without waiting is no task, and has won."""
@@ -99,6 +107,17 @@ class RecordConsumer(Consumer):  # type: ignore[misc]
             second.close()
             raise
         return await super().wait_first(_await(_Begun(first, waits_for)), second)
+
+
+async def _seek_to_committed(client: AIOKafkaConsumer) -> dict[Any, int | None]:
+    assigned = client.assignment()
+    if not assigned:
+        return {}
+    committed: dict[Any, int | None] = await client.seek_to_committed(*assigned)
+    # aiokafka leaves these where they are.
+    if beginning := [at for at, offset in committed.items() if not offset]:
+        await client.seek_to_beginning(*beginning)
+    return committed
 
 
 class _Begun:
