@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,25 @@ from dashboards.promql import unknown
 ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "grafana"
 BOARDS = {name: json.loads(text) for name, text in generated().items()}
-COLOURS = {getattr(look, name) for name in ("GREEN", "YELLOW", "RED", "BLUE", "ORANGE", "PURPLE", "GREY")}
+NAMES = ("GREEN", "YELLOW", "RED", "BLUE", "LIGHT_BLUE", "ORANGE", "PURPLE", "GREY")
+COLOURS = {getattr(look, name) for name in NAMES}
 
 
 def panels(board: dict[str, Any]) -> list[dict[str, Any]]:
-    """A dashboard's panels that are no rows."""
-    return [panel for panel in board["panels"] if panel["type"] != "row"]
+    """A dashboard's panels that are no rows, those in closed rows too."""
+    each = [inner for panel in board["panels"] for inner in (panel, *panel.get("panels", []))]
+    return [panel for panel in each if panel["type"] != "row"]
+
+
+def would_match(pattern: str, legend: str) -> bool:
+    """Whether a name of the legend's form is all that a pattern says: Grafana anchors it at both ends."""
+    word = re.sub(
+        r"\((\w+)\|.*\)|\[(.).*\]", r"\1\2", pattern.strip("^$")
+    )  # the first of what may stand there
+    word = word.replace(".*", "").replace(".", "0").removeprefix(legend.partition("{{")[0])
+    labels = re.findall(r"{{\w+}}", legend)
+    names = [re.sub(r"{{\w+}}", "any", legend.replace(label, word)) for label in labels]
+    return any(re.fullmatch(pattern, name) for name in names)
 
 
 def colours_in(node: Any) -> set[str]:
@@ -74,6 +88,60 @@ def test_every_panel_says_what_it_shows(name: str) -> None:
         assert defaults.get("unit") or panel["type"] in ("state-timeline", "table"), title
         assert colours_in(panel) <= COLOURS, title
     assert len({panel["title"] for panel in panels(BOARDS[name])}) >= len(panels(BOARDS[name])) - 1
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_what_nobody_knows_is_grey(name: str) -> None:
+    """A tile without a value has the colour of the lowest threshold, so that one is grey on each."""
+    tiles = [panel for panel in panels(BOARDS[name]) if panel["type"] == "stat"]
+    assert tiles
+    for panel in tiles:
+        lowest = panel["fieldConfig"]["defaults"]["thresholds"]["steps"][0]
+        assert lowest == {"color": look.GREY, "value": None}, panel["title"]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_a_tile_of_names_is_never_blank(name: str) -> None:
+    """A tile that shows labels has a series whatever is exposed, and none that says 0 where nobody speaks."""
+    for panel in panels(BOARDS[name]):
+        exprs = [target["expr"] for target in panel["targets"]]
+        if panel["title"] == "Services":  # where one is not there, 0 is red
+            continue
+        assert not [
+            expr for expr in exprs if re.search(r"or (on \(\) )?(label_replace\()?vector\(0\)", expr)
+        ], panel["title"]
+        if panel["type"] == "stat" and panel["options"]["textMode"] == "name":
+            [expr] = exprs
+            assert look.NOBODY_KNOWS in expr, panel["title"]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_colours_by_name_can_match(name: str) -> None:
+    """Each pattern of an override matches the whole of a name that a legend of its panel can have."""
+    for panel in panels(BOARDS[name]):
+        legends = [target.get("legendFormat", "") for target in panel["targets"]]
+        for override in panel["fieldConfig"]["overrides"]:
+            if override["matcher"]["id"] == "byRegexp":
+                pattern = override["matcher"]["options"]
+                assert any(would_match(pattern, legend) for legend in legends), (panel["title"], pattern)
+
+
+def test_a_pattern_of_a_part_is_found_out() -> None:
+    """The check can fail: a part of a name matches no series, the whole does."""
+    assert not would_match("rolled_back", "version {{version}}, {{action}}")
+    assert not would_match("^approval", "{{waits_for}}: version {{challenger}}")
+    assert would_match("^5..$", "{{status}}")
+    assert would_match("^(no_model|error)$", "{{cause}}")
+    assert would_match("version .*[13579]", "version {{version}}")
+
+
+@pytest.mark.parametrize("name", ["service", "pipeline"])
+def test_who_is_up_and_what_fires_comes_first(name: str) -> None:
+    """The first row begins with the four services and the alerts; all jobs are named, so that one that is missing is red."""
+    first = panels(BOARDS[f"{name}.json"])[:2]
+    assert [panel["title"] for panel in first] == ["Services", "Alerts that fire"]
+    for job in ("predictor", "drift-monitor", "feedback", "trainer"):
+        assert f'"job", "{job}"' in first[0]["targets"][0]["expr"]
 
 
 @pytest.mark.parametrize("name", BOARDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from grafana_foundation_sdk.builders import dashboard, prometheus
 from grafana_foundation_sdk.models.dashboard import (
@@ -13,17 +13,32 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from dashboards.look import BLUE, ORANGE, SOURCE, Panel
+from dashboards.look import BLUE, GREEN, ORANGE, RED, SOURCE, YELLOW, Panel, Query, named, or_none, tile
 
 MODEL = 'model="$model"'
 OF_THE_MODEL = f"and on (job, instance) atalaia_model_info{{{MODEL}}}"
 TRAINED = f"and on (job, instance) atalaia_training_info{{{MODEL}}}"
-# Where the value is a time, the mark stands at it: no matter how far apart the points of the range are.
+# That it serves now and did not in the hour before: a predictor that restarts takes up what it served, and is no mark.
 TAKEN_UP = (
-    f"1000 * max by (version, action) (atalaia_model_since_seconds{{{MODEL}}} "
-    f"* on (job, instance, model) group_right () (atalaia_model_info{{{MODEL}}} ^ 0))"
+    f"max by (version, action) (atalaia_model_info{{{MODEL}}}) "
+    f"unless max by (version, action) (max_over_time(atalaia_model_info{{{MODEL}}}[1h] offset $__interval))"
 )
-DECIDED = f'sum by (decision) (increase(atalaia_trainings_total{{decision!="waiting"}}[1m]) {TRAINED}) > 0'
+DECIDED = (
+    'sum by (decision) (increase(atalaia_trainings_total{decision!="waiting"}[$__rate_interval]) '
+    f"{TRAINED}) > 0"
+)
+# 1, or 2 of what went wrong: a tile of names is coloured by the value. The info metric itself counts workers.
+VERSION = (
+    f'2 * max by (version, action) (atalaia_model_info{{{MODEL}, action="rolled_back"}} ^ 0) '
+    f"or max by (version, action) (atalaia_model_info{{{MODEL}}} ^ 0)"
+)
+LAST_DECISION = named(
+    f'2 * max by (decision) (atalaia_training_info{{{MODEL}, decision="failed"}}) '
+    f"or max by (decision) (atalaia_training_info{{{MODEL}}})",
+    "decision",
+    "none yet",
+)
+JOBS = ("predictor", "drift-monitor", "feedback", "trainer")
 
 
 def board(
@@ -32,8 +47,12 @@ def board(
     question: str,
     parts: Mapping[str, Sequence[Panel]],
     variables: Mapping[str, str] | None = None,
+    closed: Collection[str] = (),
 ) -> dashboard.Dashboard:
-    """``parts``: rows by title, the first of which answers ``question``; ``variables``: by name what Grafana asks."""
+    """``parts``: rows by title, the first of which answers ``question``; ``variables``: by name what Grafana asks.
+
+    ``closed``: rows that are opened by a click; until then Grafana asks nothing for them.
+    """
     made = (
         dashboard.Dashboard(title)
         .uid(uid)
@@ -57,15 +76,43 @@ def board(
     for name, query in asked.items():
         made = made.with_variable(_variable(name, query))
     for mark in (
-        _mark("Versions", BLUE, TAKEN_UP, "version {{version}}", "{{action}}, serves", at_value=True),
+        _mark("Versions", BLUE, TAKEN_UP, "version {{version}}", "{{action}}, serves"),
         _mark("Trainings", ORANGE, DECIDED, "training {{decision}}", "a decision of the trainer"),
     ):
         made = made.annotation(mark)
     for row, panels in parts.items():
-        made = made.with_row(dashboard.Row(row))
-        for panel in panels:
+        title_of = dashboard.Row(row)
+        if row in closed:
+            for panel in panels:
+                title_of = title_of.with_panel(panel)
+        made = made.with_row(title_of)
+        for panel in panels if row not in closed else ():
             made = made.with_panel(panel)
     return made
+
+
+def services(span: int) -> Panel:
+    """Which of the four are up: one that Prometheus does not find is down too."""
+    missing = " or ".join(f'label_replace(vector(0), "job", "{job}", "", "")' for job in JOBS)
+    return tile(
+        "Services",
+        "Green: all instances answer Prometheus. Yellow: some. Red: none, or none is found.",
+        Query(f'avg by (job) (up{{job=~"{"|".join(JOBS)}"}}) or on (job) ({missing})', "{{job}}"),
+        unit="none", steps=[(0, RED), (1e-9, YELLOW), (1, GREEN)], name=True, span=span,
+    )  # fmt: skip
+
+
+def alerts(span: int) -> Panel:
+    """Which alerts fire, by the names that docs/runbooks.md explains."""
+    firing = 'ALERTS{alertstate="firing", alertname!="Heartbeat"'
+    bad = f'2 * max by (alertname) ({firing}, severity!="notice"}})'
+    expr = f"{bad} or max by (alertname) ({firing}}})"
+    return tile(
+        "Alerts that fire",
+        "Each has a section in docs/runbooks.md. Red needs somebody, yellow is to know. Grey: Prometheus computes no alerts.",
+        Query(or_none(expr, "alertname", 'ALERTS{alertname="Heartbeat"}'), "{{alertname}}"),
+        unit="none", steps=[(0, GREEN), (1e-9, YELLOW), (2, RED)], name=True, span=span,
+    )  # fmt: skip
 
 
 def _variable(name: str, query: str) -> dashboard.QueryVariable:
@@ -80,11 +127,9 @@ def _variable(name: str, query: str) -> dashboard.QueryVariable:
     )
 
 
-def _mark(
-    name: str, colour: str, expr: str, title: str, text: str, *, at_value: bool = False
-) -> dashboard.AnnotationQuery:
+def _mark(name: str, colour: str, expr: str, title: str, text: str) -> dashboard.AnnotationQuery:
     target = prometheus.Dataquery().datasource(SOURCE).ref_id("Anno").expr(expr).range()
-    made = (
+    return (
         dashboard.AnnotationQuery()
         .name(name)
         .datasource(SOURCE)
@@ -96,4 +141,3 @@ def _mark(
         .text_format(text)
         .target(target)
     )
-    return made.use_value_for_time(True) if at_value else made

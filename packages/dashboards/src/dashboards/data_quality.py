@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import MODEL, board
+from dashboards.board import LAST_DECISION, MODEL, VERSION, board
 from dashboards.look import (
     ANY_IS_BAD,
     BLUE,
     DRIFT_STATES,
     GREEN,
-    GREY,
     ONLY_SAID,
     PURPLE,
+    QUALITY_STATES,
     RED,
+    SAID_OR_BAD,
     YELLOW,
     YES_NO,
+    Column,
     Panel,
     Query,
-    band,
     lines,
+    named,
     or_none,
     rows,
     states,
     tile,
 )
 
-LEAST_SHOWN = "1e-12"  # the axis is logarithmic, and has no 0
+LEAST_SHOWN = "1e-6"  # the axis is logarithmic, and has no 0
 
 
 def state(kind: str) -> str:
@@ -41,70 +43,67 @@ def data_quality() -> Dashboard:
     drifted = f"max by (feature) (atalaia_feature_drifted{of}) == 1"
     now: list[Panel] = [
         tile(
-            "Inputs and outputs",
+            "Inputs",
             "State of the virtual alert: do the inputs and predictions of the last window look as they did when the "
             "model was made?",
-            Query(state("virtual")), unit="none", steps=[(None, GREY)], words=DRIFT_STATES, empty="no window yet",
+            Query(state("virtual")), unit="none", steps=[], words=DRIFT_STATES, empty="no window yet",
             span=3,
         ),
         tile(
-            "Errors",
+            "Model errors",
             "State of the real alert: do the errors of labelled rows say that the same inputs mean something else?",
-            Query(state("real")), unit="none", steps=[(None, GREY)], words=DRIFT_STATES, empty="no labels yet",
+            Query(state("real")), unit="none", steps=[], words=DRIFT_STATES, empty="no labels yet",
             span=3,
         ),
         tile(
             "Quality",
             "State of the quality alert: are windows as good as the version's held-out rows were? Without "
             "ATALAIA_QUALITY_DROP it is not asked, and says ok.",
-            Query(state("quality")), unit="none", steps=[(None, GREY)], words=DRIFT_STATES, empty="no labels yet",
+            Query(state("quality")), unit="none", steps=[], words=QUALITY_STATES, empty="no labels yet",
             span=3,
         ),
         tile(
             "Features that drifted",
             "Features, columns of the model's outputs included, that drifted in the last window.",
-            Query(or_none(drifted, "feature"), "{{feature}}"),
-            unit="none", steps=ANY_IS_BAD, name=True, empty="none tested", span=4,
+            Query(or_none(drifted, "feature", f"atalaia_feature_drifted{of}", unknown="none tested"), "{{feature}}"),
+            unit="none", steps=ANY_IS_BAD, name=True, span=5,
         ),
         tile(
             "Since",
             "Event time at which the world begins that the oldest open alert is about.",
-            Query(f"1000 * min(atalaia_alert_since_seconds{of})"),
-            unit="dateTimeAsIso", steps=[(None, RED)], empty="nothing is open", span=3,
+            Query(f"1000 * min(atalaia_alert_since_seconds{of}) or 0 * max(atalaia_drift_state{of})"),
+            unit="dateTimeAsIso", steps=[(0, RED)], words={"0": ("no alert", GREEN)}, empty="not known", span=3,
         ),
         tile(
-            "Last decision",
-            "What the trainer did about it last: started, waiting (for rows, a shadow period or a person), promoted, refused, "
+            "Trainer",
+            "Its last decision: started, waiting (for rows, a shadow period or a person), promoted, refused, "
             "failed.",
-            Query(f"max by (decision) (atalaia_training_info{of})", "{{decision}}"),
-            unit="none", steps=ONLY_SAID, name=True, empty="none yet", span=3,
+            Query(LAST_DECISION, "{{decision}}"),
+            unit="none", steps=SAID_OR_BAD, name=True, span=2,
         ),
         tile(
             "Version",
-            "The one that serves, by its number in the registry.",
-            Query(f"max by (version) (atalaia_model_info{of})", "{{version}}"),
-            unit="none", steps=ONLY_SAID, name=True, empty="none", span=2,
+            "The one that serves, by its number in the registry, and how it came to; red after a rollback.",
+            Query(named(VERSION, "version"), "{{version}} {{action}}"),
+            unit="none", steps=SAID_OR_BAD, name=True, span=2,
         ),
         tile(
-            "Last window ends",
-            "In event time: in a replay that is long ago.",
+            "Last window",
+            "Event time at which it ends: in a replay that is long ago.",
             Query(f"1000 * max(atalaia_window_end_seconds{of})"),
             unit="dateTimeAsIso", steps=ONLY_SAID, empty="no window yet", span=3,
         ),
     ]  # fmt: skip
     which: list[Panel] = [
-        band(
-            lines(
-                "p-values of features, and the band where they count",
-                "Of each feature the p-value that decides, corrected across features. Under alpha (the red band) it is "
-                "significant; drift needs the effect too. Shown from 1e-12 on.",
-                [
-                    Query(f"clamp_min(max by (feature) (atalaia_feature_p_adjusted{of}), {LEAST_SHOWN})", "{{feature}}"),
-                    Query(f"max(atalaia_window_alpha{of})", "alpha"),
-                ],
-                unit="none", log=True, steps=True, at_most=1,
-            ),
-            "alpha",
+        lines(
+            "p-values of features",
+            "Of each feature the p-value that decides, corrected across features. Below alpha (dashed) it is "
+            "significant; drift needs the effect too. Shown from 1e-6 on.",
+            [
+                Query(f"clamp_min(max by (feature) (atalaia_feature_p_adjusted{of}), {LEAST_SHOWN})", "{{feature}}"),
+                Query(f"max(atalaia_window_alpha{of})", "alpha", RED, dashed=True),
+            ],
+            unit="sci", log=True, steps=True, at_most=1,
         ),
         lines(
             "Effect sizes",
@@ -114,26 +113,28 @@ def data_quality() -> Dashboard:
                 Query(f"max by (feature) (atalaia_feature_effect{of})", "{{feature}}"),
                 Query(f"max(atalaia_window_min_effect{of})", "least that counts", RED, dashed=True),
             ],
-            unit="none", steps=True, at_least=0,
+            unit="none", steps=True, at_least=0, usual=0.2,
         ),
         states(
             "Features that drifted",
             "By feature, window after window.",
             [Query(f"max by (feature) (atalaia_feature_drifted{of})", "{{feature}}")],
-            YES_NO,
+            YES_NO, height=12,
         ),
         rows(
             "The last window, feature by feature",
-            "What was decided by, and the other distances of the same counts.",
+            "What was decided by, and the other distances of the same counts; the largest effect first. Red: what drifted, and "
+            "a PSI of 0.25 and more, its rule of thumb. JS: Jensen-Shannon. windows: over how many it was tested.",
             {
-                "p adjusted": f"max by (feature) (atalaia_feature_p_adjusted{of})",
-                "effect": f"max by (feature) (atalaia_feature_effect{of})",
-                "PSI": f"max by (feature) (atalaia_feature_psi{of})",
-                "Jensen-Shannon": f"max by (feature) (atalaia_feature_jensen_shannon{of})",
-                "missing share": f"max by (feature) (atalaia_feature_missing_share{of})",
-                "over windows": f"max by (feature) (atalaia_feature_scale{of})",
+                "drifted": Column(f"max by (feature) (atalaia_feature_drifted{of})", words=YES_NO),
+                "p adjusted": Column(f"max by (feature) (atalaia_feature_p_adjusted{of})", "sci", 1),
+                "effect": Column(f"max by (feature) (atalaia_feature_effect{of})", decimals=3),
+                "PSI": Column(f"max by (feature) (atalaia_feature_psi{of})", decimals=3, bound=0.25),
+                "JS": Column(f"max by (feature) (atalaia_feature_jensen_shannon{of})", decimals=3),
+                "missing": Column(f"max by (feature) (atalaia_feature_missing_share{of})", "percentunit", 1),
+                "windows": Column(f"max by (feature) (atalaia_feature_scale{of})", decimals=0),
             },
-            "feature", unit="none",
+            "feature", worst="effect", height=12,
         ),
     ]  # fmt: skip
     since_when: list[Panel] = [
@@ -144,18 +145,15 @@ def data_quality() -> Dashboard:
             [Query(f"max by (kind) (atalaia_drift_state{of})", "{{kind}}")],
             DRIFT_STATES,
         ),
-        band(
-            lines(
-                "p-value of the window",
-                "The least of all features, scales and questions, corrected. In the red band the window alarms, where "
-                "an effect is large enough. Shown from 1e-12 on.",
-                [
-                    Query(f"clamp_min(max(atalaia_window_p_value{of}), {LEAST_SHOWN})", "p-value", BLUE),
-                    Query(f"max(atalaia_window_alpha{of})", "alpha"),
-                ],
-                unit="none", log=True, steps=True, at_most=1,
-            ),
-            "alpha",
+        lines(
+            "p-value of the window",
+            "The least of all features, scales and questions, corrected. Below alpha the window alarms, where "
+            "an effect is large enough. Shown from 1e-6 on.",
+            [
+                Query(f"clamp_min(max(atalaia_window_p_value{of}), {LEAST_SHOWN})", "p-value", BLUE),
+                Query(f"max(atalaia_window_alpha{of})", "alpha", RED, dashed=True),
+            ],
+            unit="sci", log=True, steps=True, at_most=1,
         ),
         lines(
             "Rows",
@@ -170,7 +168,7 @@ def data_quality() -> Dashboard:
             "Missing values",
             "Share of a window's rows without a value, by feature.",
             [Query(f"max by (feature) (atalaia_feature_missing_share{of})", "{{feature}}")],
-            unit="percentunit", steps=True, at_least=0,
+            unit="percentunit", steps=True, at_least=0, usual=0.05,
         ),
     ]  # fmt: skip
     how_well: list[Panel] = [
@@ -191,11 +189,14 @@ def data_quality() -> Dashboard:
             [Query(f"max(atalaia_error{of})", "mean error", BLUE)],
             unit="none", steps=True, at_least=0,
         ),
-        lines(
+        rows(
             "All metrics",
-            "Everything that is measured for the model's task.",
-            [Query(f"max by (metric) (atalaia_quality{of})", "{{metric}}")],
-            unit="none", steps=True,
+            "Everything that is measured for the model's task, and of what can be estimated without labels the estimate.",
+            {
+                "measured": Column(f"max by (metric) (atalaia_quality{of})", decimals=3),
+                "estimated": Column(f"max by (metric) (atalaia_estimated_quality{of})", decimals=3),
+            },
+            "metric",
         ),
         lines(
             "Labels",

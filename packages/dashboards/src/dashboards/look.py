@@ -1,7 +1,7 @@
 """What all dashboards share: colours with one meaning each, thresholds, and how a kind of panel looks.
 
 A colour says the same everywhere: green is well, yellow is on the way, red needs somebody; blue is what serves or was
-measured, orange the challenger, purple an estimate, grey a threshold or what is only counted.
+measured, light blue the version after, orange the challenger, purple an estimate, grey a threshold, what is only counted, and what nobody knows.
 """
 
 from __future__ import annotations
@@ -33,23 +33,51 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+NOBODY_KNOWS = " or on () label_replace(vector(-1)"
 GREEN, YELLOW, RED = "#73BF69", "#F2CC0C", "#F2495C"
+LIGHT_BLUE = "#8AB8FF"
 BLUE, ORANGE, PURPLE, GREY = "#5794F2", "#FF9830", "#B877D9", "#8E8E8E"
 
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="prometheus")
 DRIFT_STATES = {"0": ("ok", GREEN), "1": ("warning", YELLOW), "2": ("drift", RED), "3": ("recovered", BLUE)}
+QUALITY_STATES = {
+    "0": ("ok", GREEN),
+    "1": ("falling", YELLOW),
+    "2": ("fallen", RED),
+    "3": ("recovered", BLUE),
+}
 YES_NO = {"0": ("no", GREEN), "1": ("yes", RED)}
-Steps = Sequence[tuple[float | None, str]]
-ANY_IS_BAD: Steps = [(None, GREEN), (1e-9, RED)]
-ANY_WAITS: Steps = [(None, GREEN), (1e-9, YELLOW)]
-ONLY_SAID: Steps = [(None, BLUE)]
+SERVES = {"1": ("serves", BLUE), "2": ("serves again after a rollback", RED)}
+Steps = Sequence[tuple[float, str]]  # below the first is grey, and so is what has no value
+ANY_IS_BAD: Steps = [(0, GREEN), (1e-9, RED)]
+ANY_WAITS: Steps = [(0, GREEN), (1e-9, YELLOW)]
+VERSIONS = {"version .*[13579]": BLUE, "version .*[02468]": LIGHT_BLUE}  # one and the next differ
+ONLY_SAID: Steps = [(0, BLUE)]
+SAID_OR_BAD: Steps = [(0, BLUE), (2, RED)]
 Words = Mapping[str, tuple[str, str]]
 Panel = Builder[dashboard_models.Panel]
 
 
-def or_none(expr: str, label: str, word: str = "none") -> str:
-    """The series of an expression, or where it has none one of 0, whose label says so."""
-    return f'{expr} or on () label_replace(vector(0), "{label}", "{word}", "", "")'
+def named(expr: str, label: str, word: str = "none") -> str:
+    """The series of an expression, or where it has none one whose label is a word; it is negative, so that it is grey.
+
+    A tile that shows names stays empty without a series.
+
+    >>> named("max by (x) (a)", "x")
+    'max by (x) (a) or on () label_replace(vector(-1), "x", "none", "", "")'
+    """
+    return f'{expr}{NOBODY_KNOWS}, "{label}", "{word}", "", "")'
+
+
+def or_none(expr: str, label: str, speaks: str, word: str = "none", unknown: str = "not known") -> str:
+    """The series of an expression, or one of 0, but only while ``speaks`` has series: else nobody knows whether none is right."""
+    zero = f'{expr} or on () label_replace(0 * max({speaks}), "{label}", "{word}", "", "")'
+    return named(zero, label, unknown)
+
+
+def is_up(*jobs: str) -> str:
+    """Has series while one of these services answers Prometheus."""
+    return f'up{{job=~"{"|".join(jobs)}"}} == 1'
 
 
 class Query(NamedTuple):
@@ -74,7 +102,8 @@ def tile(
     decimals: int | None = None,
     span: int = 4,
 ) -> stat.Panel:
-    """One number, or with ``name`` the word of a label, coloured by thresholds; ``empty`` stands where there is none."""
+    """One number, or with ``name`` the word of a label, coloured by thresholds; ``empty``, in grey, where there is none."""
+    judged = words or any(colour in (GREEN, YELLOW, RED) for _, colour in steps)
     panel = (
         stat.Panel()
         .title(title)
@@ -85,9 +114,7 @@ def tile(
         .unit(unit)
         .no_value(empty)
         .thresholds(_thresholds(steps))
-        .color_mode(
-            models.BigValueColorMode.BACKGROUND if len(steps) > 1 or words else models.BigValueColorMode.VALUE
-        )
+        .color_mode(models.BigValueColorMode.BACKGROUND if judged else models.BigValueColorMode.VALUE)
         .graph_mode(models.BigValueGraphMode.NONE)
         .text_mode(models.BigValueTextMode.NAME if name else models.BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -113,8 +140,14 @@ def lines(
     empty: str = "nothing yet",
     at_least: float | None = None,
     at_most: float | None = None,
+    usual: float | None = None,
+    bound: float | None = None,
+    decimals: int | None = None,
 ) -> timeseries.Panel:
-    """Series over time. ``colours``: of series by a pattern of their name; ``steps``: values that hold until the next."""
+    """Series over time. ``colours``: of series by a pattern of the whole name; ``steps``: values that hold until the next.
+
+    ``usual``: how far the axis reaches at least; ``bound``: a dashed red line, where an alert is.
+    """
     panel = (
         timeseries.Panel()
         .title(title)
@@ -124,8 +157,8 @@ def lines(
         .height(height)
         .unit(unit)
         .no_value(empty)
-        .line_width(1 if stacked else 2)
-        .fill_opacity(50 if stacked else 0)
+        .line_width(0 if stacked else 2)  # else what is 0 draws a line on the one below
+        .fill_opacity(70 if stacked else 0)
         .show_points(models.VisibilityMode.NEVER)
         .span_nulls(False)
         .line_interpolation(models.LineInterpolation.STEP_AFTER if steps else models.LineInterpolation.LINEAR)
@@ -148,6 +181,13 @@ def lines(
         panel = panel.min(at_least)
     if at_most is not None:
         panel = panel.max(at_most)
+    if usual is not None:
+        panel = panel.axis_soft_max(usual)
+    if decimals is not None:
+        panel = panel.decimals(decimals)
+    if bound is not None:
+        style = common.GraphThresholdsStyleConfig().mode(models.GraphThresholdsStyleMode.DASHED)
+        panel = panel.thresholds(_thresholds([(bound, RED)])).thresholds_style(style)
     for letter, query in zip("ABCDEFGH", queries, strict=False):
         panel = panel.with_target(_target(query, letter).range())
         if query.colour:
@@ -157,16 +197,9 @@ def lines(
     return panel
 
 
-def band(panel: timeseries.Panel, name: str) -> timeseries.Panel:
-    """The part of a panel under the series ``name`` in red: what lies in it counts."""
-    return panel.override_by_name(
-        name,
-        [
-            *_painted(RED, dashed=True),
-            DynamicConfigValue("custom.fillOpacity", 15),
-            DynamicConfigValue("custom.lineWidth", 1),
-        ],
-    )
+def on_the_right(panel: timeseries.Panel, letter: str) -> timeseries.Panel:
+    """A panel with a query's series on an axis of their own."""
+    return panel.override_by_query(letter, [DynamicConfigValue("custom.axisPlacement", "right")])
 
 
 def states(
@@ -187,7 +220,7 @@ def states(
         .line_width(0)
         .mappings(_mappings(words))
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS))
-        .thresholds(_thresholds([(None, GREY)]))
+        .thresholds(_thresholds([]))
         .legend(
             common.VizLegendOptions()
             .display_mode(models.LegendDisplayMode.LIST)
@@ -200,17 +233,27 @@ def states(
     return panel
 
 
+class Column(NamedTuple):
+    """PromQL of a table's column, and how it is written; ``bound``: from it on, red."""
+
+    expr: str
+    unit: str = "none"
+    decimals: int | None = None
+    words: Words | None = None
+    bound: float | None = None
+
+
 def rows(
     title: str,
     description: str,
-    columns: Mapping[str, str],
+    columns: Mapping[str, Column],
     by: str,
     *,
-    unit: str,
+    worst: str = "",
     span: int = 12,
     height: int = 8,
 ) -> table.Panel:
-    """A row for each value of the label ``by``, a column for each PromQL of ``columns``, as of now."""
+    """A row for each value of the label ``by``, a column for each of ``columns``, as of now; ``worst``: largest of it first."""
     panel = (
         table.Panel()
         .title(title)
@@ -218,30 +261,37 @@ def rows(
         .datasource(SOURCE)
         .span(span)
         .height(height)
-        .unit(unit)
+        .min_width(60)
         .no_value("nothing yet")
     )
     renamed: dict[str, str] = {}
-    for letter, (name, expr) in zip("ABCDEFGH", columns.items(), strict=False):
-        target = _target(Query(expr), letter).instant().format(PromQueryFormat.TABLE)
-        panel = panel.with_target(target)
+    for letter, (name, column) in zip("ABCDEFGH", columns.items(), strict=False):
+        target = _target(Query(column.expr), letter).instant().format(PromQueryFormat.TABLE)
+        panel = panel.with_target(target).override_by_name(name, _written(column))
         renamed[f"Value #{letter}"] = name
     excluded = {"Time": True}
+    order = {by: 0, **{value: n for n, value in enumerate(renamed, 1)}}
     return panel.transformations(
         [
             DataTransformerConfig("merge", options={}),
-            DataTransformerConfig("organize", options={"excludeByName": excluded, "renameByName": renamed}),
-            DataTransformerConfig("sortBy", options={"fields": {}, "sort": [{"field": by}]}),
+            DataTransformerConfig(
+                "organize",
+                options={"excludeByName": excluded, "renameByName": renamed, "indexByName": order},
+            ),
+            DataTransformerConfig(
+                "sortBy", options={"fields": {}, "sort": [{"field": worst or by, "desc": bool(worst)}]}
+            ),
         ]
     )
 
 
 def words_of(
-    title: str, description: str, expr: str, hidden: Sequence[str] = (), *, span: int = 12, height: int = 8
+    title: str, description: str, expr: str, order: Sequence[str], *, span: int = 12, height: int = 8
 ) -> table.Panel:
-    """The labels of an info metric's series, as of now."""
+    """The labels of an info metric's series, in an order, as of now."""
     target = _target(Query(expr), "A").instant().format(PromQueryFormat.TABLE)
-    excluded = dict.fromkeys(("Time", "Value", "__name__", "instance", "job", *hidden), True)
+    excluded = dict.fromkeys(("Time", "Value", "__name__", "instance", "job"), True)
+    places = {name: place for place, name in enumerate(order)}
     return (
         table.Panel()
         .title(title)
@@ -251,7 +301,9 @@ def words_of(
         .height(height)
         .no_value("nothing yet")
         .with_target(target)
-        .transformations([DataTransformerConfig("organize", options={"excludeByName": excluded})])
+        .transformations(
+            [DataTransformerConfig("organize", options={"excludeByName": excluded, "indexByName": places})]
+        )
     )
 
 
@@ -265,7 +317,7 @@ def _thresholds(steps: Steps) -> dashboard.ThresholdsConfig:
     return (
         dashboard.ThresholdsConfig()
         .mode(ThresholdsMode.ABSOLUTE)
-        .steps([Threshold(at, colour) for at, colour in steps])
+        .steps([Threshold(None, GREY), *(Threshold(at, colour) for at, colour in steps)])
     )
 
 
@@ -275,6 +327,19 @@ def _mappings(words: Words) -> list[ValueMapping]:
         for index, (value, (text, colour)) in enumerate(words.items())
     }
     return [ValueMap(options=options)]
+
+
+def _written(column: Column) -> list[DynamicConfigValue]:
+    written = [DynamicConfigValue("unit", column.unit), DynamicConfigValue("noValue", "–")]
+    if column.decimals is not None:
+        written.append(DynamicConfigValue("decimals", column.decimals))
+    if column.words:
+        written.append(DynamicConfigValue("mappings", _mappings(column.words)))
+    if column.bound is not None:
+        written.append(DynamicConfigValue("thresholds", _thresholds([(column.bound, RED)]).build()))
+    if column.words or column.bound is not None:
+        written.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+    return written
 
 
 def _painted(colour: str, dashed: bool = False) -> list[DynamicConfigValue]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import MODEL, OF_THE_MODEL, TRAINED, board
+from dashboards.board import LAST_DECISION, MODEL, OF_THE_MODEL, TRAINED, VERSION, board
 from dashboards.look import (
     ANY_WAITS,
     BLUE,
@@ -13,10 +13,17 @@ from dashboards.look import (
     ONLY_SAID,
     ORANGE,
     RED,
+    SAID_OR_BAD,
+    SERVES,
+    VERSIONS,
     YELLOW,
+    Column,
     Panel,
     Query,
+    is_up,
     lines,
+    named,
+    on_the_right,
     or_none,
     rows,
     states,
@@ -27,6 +34,19 @@ from dashboards.pipeline import DECISIONS
 
 TRIED = {"0": ("tried", GREY), "1": ("chosen", ORANGE)}
 VERDICTS = {"^undecided$": GREY, "^kept$": GREEN, "^rolled_back$": RED}
+REVIEW = named(
+    f'2 * max by (verdict) (atalaia_review_info{{{MODEL}, verdict="rolled_back"}}) '
+    f"or max by (verdict) (atalaia_review_info{{{MODEL}}})",
+    "verdict",
+    "none yet",
+)
+CHALLENGE = f'max by (metric) (atalaia_challenge_metric{{{{{MODEL}, role="{{role}}"}}}})'
+# How a version came to serve is part of its name: after a rollback it serves anew.
+SINCE = (
+    f"1000 * max(min_over_time((min by (version, action) (atalaia_model_since_seconds{{{MODEL}}} "
+    f"* on (job, instance, model) group_right () (atalaia_model_info{{{MODEL}}} ^ 0)))[$__range:]) "
+    f"and on (version, action) atalaia_model_info{{{MODEL}}})"
+)
 TAKEN = {"^taken up$": GREEN, "^refused$": RED, "^unreachable$": YELLOW, "^ended$": GREY}
 
 
@@ -36,48 +56,55 @@ def model_versions() -> Dashboard:
     waits = f"max by (waits_for, challenger) (atalaia_pending_since_seconds{of})"
     now: list[Panel] = [
         tile(
-            "Version that serves",
-            "By its number in the registry.",
-            Query(f"max by (version) (atalaia_model_info{of})", "{{version}}"),
-            unit="none", steps=ONLY_SAID, name=True, empty="none", span=3,
+            "Version",
+            "The one that serves, by its number in the registry.",
+            Query(named(f"max by (version) (atalaia_model_info{of})", "version"), "{{version}}"),
+            unit="none", steps=ONLY_SAID, name=True, span=2,
         ),
         tile(
             "It came to serve",
             "installed: the first one. promoted: it won against the one before. rolled_back: the one after it was "
             "taken back.",
-            Query(f"max by (action) (atalaia_model_info{of})", "{{action}}"),
-            unit="none", steps=ONLY_SAID, name=True, empty="none", span=3,
+            Query(named(f"max by (action) ({VERSION})", "action"), "{{action}}"),
+            unit="none", steps=SAID_OR_BAD, name=True, span=3,
         ),
         tile(
             "Since",
-            "When the predictors took it up, by the wall clock.",
-            Query(f"1000 * max(atalaia_model_since_seconds{of})"),
+            "When the first predictor took it up, by the wall clock and as far back as the time that is shown: a predictor that "
+            "restarts has it anew.",
+            Query(SINCE),
             unit="dateTimeFromNow", steps=ONLY_SAID, empty="none", span=3,
+        ),
+        tile(
+            "Review",
+            "What looks at the promoted version say of it: undecided yet, kept, or rolled_back, worse than the one before it.",
+            Query(REVIEW, "{{verdict}}"),
+            unit="none", steps=SAID_OR_BAD, name=True, span=3,
         ),
         tile(
             "Last decision",
             "What the trainer decided last.",
-            Query(f"max by (decision) (atalaia_training_info{of})", "{{decision}}"),
-            unit="none", steps=ONLY_SAID, name=True, empty="none yet", span=3,
+            Query(LAST_DECISION, "{{decision}}"),
+            unit="none", steps=SAID_OR_BAD, name=True, span=3,
         ),
         tile(
             "A challenger waits for",
             "shadow: labelled rows that it has scored unseen. approval: a person's yes or no; `atalaia approve` shows the "
             "evidence. No other training begins meanwhile.",
-            Query(or_none(waits, "waits_for", "nothing"), "{{waits_for}} {{challenger}}"),
-            unit="none", steps=ANY_WAITS, name=True, empty="nothing",
+            Query(or_none(waits, "waits_for", is_up("trainer"), "nothing"), "{{waits_for}} {{challenger}}"),
+            unit="none", steps=ANY_WAITS, name=True,
         ),
         tile(
-            "Last challenger's gain",
-            "In the project's metric, on rows that neither had seen: above 0 it was better.",
+            "Challenger's gain",
+            "Of the last challenger, in the project's metric, on rows that neither had seen: above 0 it was better.",
             Query(f"max(atalaia_challenge_gain{of})"),
-            unit="none", steps=[(None, YELLOW), (1e-9, GREEN)], decimals=4, empty="no challenge yet",
+            unit="none", steps=[(-1e9, YELLOW), (1e-9, GREEN)], decimals=4, empty="no challenge yet", span=3,
         ),
         tile(
             "Its p-value",
             "Of the paired test. ATALAIA_PROMOTE_P_VALUE (0.05 by default) is the most that a promotion may have.",
             Query(f"max(atalaia_challenge_p_value{of})"),
-            unit="none", steps=ONLY_SAID, decimals=4, empty="no challenge yet",
+            unit="none", steps=ONLY_SAID, decimals=4, empty="no challenge yet", span=3,
         ),
     ]  # fmt: skip
     against: list[Panel] = [
@@ -91,28 +118,32 @@ def model_versions() -> Dashboard:
             ],
             unit="none", steps=True,
         ),
-        lines(
-            "Gain and p-value",
-            "Of each challenge until the next.",
-            [
-                Query(f"max(atalaia_challenge_gain{of})", "gain", ORANGE),
-                Query(f"max(atalaia_challenge_p_value{of})", "p-value", GREY, dashed=True),
-            ],
-            unit="none", steps=True,
+        on_the_right(
+            lines(
+                "Gain and p-value",
+                "Of each challenge until the next. The gain has the axis on the left, the p-value the one on the right.",
+                [
+                    Query(f"max(atalaia_challenge_gain{of})", "gain", ORANGE),
+                    Query(f"max(atalaia_challenge_p_value{of})", "p-value", GREY, dashed=True),
+                ],
+                unit="none", steps=True,
+            ),
+            "B",
         ),
         words_of(
             "The last decision",
             "What was decided, what asked for it, and between which versions.",
             f"max by (decision, trigger, champion, challenger) (atalaia_training_info{of})",
+            ("decision", "trigger", "champion", "challenger"),
         ),
         rows(
             "Figures of the last challenge",
             "Both versions, on the same unseen rows.",
             {
-                "champion": f'max by (metric) (atalaia_challenge_metric{{{MODEL}, role="champion"}})',
-                "challenger": f'max by (metric) (atalaia_challenge_metric{{{MODEL}, role="challenger"}})',
+                "champion": Column(CHALLENGE.format(role="champion"), decimals=4),
+                "challenger": Column(CHALLENGE.format(role="challenger"), decimals=4),
             },
-            "metric", unit="none",
+            "metric",
         ),
     ]  # fmt: skip
     made: list[Panel] = [
@@ -124,13 +155,15 @@ def model_versions() -> Dashboard:
         ),
         rows(
             "Candidates of the last training",
-            "How many rows each was trained on, the chosen metric on the held-out rows, and 1 for the one that was chosen.",
+            "How many rows each was trained on, the metric that is picked above on the held-out rows, and which was chosen.",
             {
-                "rows": f"max by (candidate) (atalaia_candidate_rows{of})",
-                "metric": f'max by (candidate) (atalaia_candidate_metric{{{MODEL}, metric="$metric"}})',
-                "chosen": f"max by (candidate) (atalaia_candidate_chosen{of})",
+                "chosen": Column(f"max by (candidate) (atalaia_candidate_chosen{of})", words=TRIED),
+                "rows": Column(f"max by (candidate) (atalaia_candidate_rows{of})", decimals=0),
+                "metric": Column(
+                    f'max by (candidate) (atalaia_candidate_metric{{{MODEL}, metric="$metric"}})', decimals=4
+                ),
             },
-            "candidate", unit="none", span=8,
+            "candidate", worst="metric", span=8,
         ),
         lines(
             "Rows of the last decision",
@@ -156,7 +189,7 @@ def model_versions() -> Dashboard:
             "Since the trainer began, by what they say. rolled_back: worse beyond doubt, and taken back by itself unless "
             "ATALAIA_ROLLBACK is off.",
             [Query(f"sum by (verdict) (atalaia_promotion_reviews_total {TRAINED})", "{{verdict}}")],
-            unit="short", steps=True, at_least=0, colours=VERDICTS,
+            unit="short", steps=True, at_least=0, usual=2, decimals=0, colours=VERDICTS,
         ),
         lines(
             "Rows of the review",
@@ -174,28 +207,28 @@ def model_versions() -> Dashboard:
                 Query(f'max(atalaia_review_alpha{{{MODEL}, alpha="spent"}})', "spent", BLUE),
                 Query(f'max(atalaia_review_alpha{{{MODEL}, alpha="allowed"}})', "allowed", GREY, dashed=True),
             ],
-            unit="percentunit", steps=True, at_least=0,
+            unit="percentunit", steps=True, at_least=0, usual=0.05,
         ),
     ]  # fmt: skip
     history: list[Panel] = [
-        lines(
+        states(
             "Version that serves, and how it came to",
-            "Workers that serve each version. During a change both are there; a version that was rolled back to says so.",
-            [Query(f"sum by (version, action) (atalaia_model_info{of})", "version {{version}}, {{action}}")],
-            unit="none", stacked=True, steps=True, at_least=0, colours={"rolled_back": RED},
+            "During a change both are there. Red: it serves again because its successor was taken back.",
+            [Query(VERSION, "version {{version}}, {{action}}")],
+            SERVES, height=6,
         ),
         lines(
             "Promotions, refusals, failures",
             "Decisions of the trainer since it began.",
             [Query(f"sum by (decision) (atalaia_trainings_total {TRAINED})", "{{decision}}")],
-            unit="short", steps=True, at_least=0, colours=DECISIONS,
+            unit="short", steps=True, at_least=0, usual=2, decimals=0, height=6, colours=DECISIONS,
         ),
         lines(
             "Versions taken up",
             "Attempts of the predictors to take up a version, since they began. refused: it could not be used, and the "
             "one before serves on.",
             [Query(f"sum by (result) (atalaia_model_swaps_total {OF_THE_MODEL})", "{{result}}")],
-            unit="short", steps=True, at_least=0, colours=TAKEN,
+            unit="short", steps=True, at_least=0, usual=2, decimals=0, height=6, colours=TAKEN,
         ),
         lines(
             "Rows by version",
@@ -206,7 +239,7 @@ def model_versions() -> Dashboard:
                     "version {{version}}",
                 )
             ],
-            unit="rowsps", stacked=True, at_least=0,
+            unit="rowsps", stacked=True, at_least=0, colours=VERSIONS, usual=1, height=6,
         ),
     ]  # fmt: skip
     shadow: list[Panel] = [
@@ -214,7 +247,7 @@ def model_versions() -> Dashboard:
             "Waiting for so long",
             "By the wall clock, since a challenger has won: for its shadow period, then for a person.",
             [Query(f"time() - {waits}", "{{waits_for}}: version {{challenger}}")],
-            unit="dtdurations", at_least=0, empty="nothing waits", colours={"^approval": YELLOW, "^shadow": ORANGE},
+            unit="s", at_least=0, usual=60, empty="nothing waits", colours={"^approval.*": YELLOW, "^shadow.*": ORANGE},
         ),
         lines(
             "Rows of the shadow period",
@@ -250,11 +283,16 @@ def model_versions() -> Dashboard:
         "Which version serves, is there a better one, and what became of those that were tried?",
         {
             "Which version serves, and is there a better one?": now,
+            "What became of those that were tried?": history,
             "How did the last challenger do?": against,
+            "Did the promotion hold?": held,
             "Which rows was it trained on?": made,
             "Does one shadow, or wait for a person?": shadow,
-            "Did the promotion hold?": held,
-            "What became of those that were tried?": history,
         },
         {"metric": f"label_values(atalaia_challenge_metric{of}, metric)"},
+        closed=(
+            "Did the promotion hold?",
+            "Which rows was it trained on?",
+            "Does one shadow, or wait for a person?",
+        ),
     )

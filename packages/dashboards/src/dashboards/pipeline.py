@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import MODEL, OF_THE_MODEL, TRAINED, board
+from dashboards.board import MODEL, OF_THE_MODEL, TRAINED, alerts, board, services
 from dashboards.look import (
     ANY_IS_BAD,
     BLUE,
@@ -12,11 +12,14 @@ from dashboards.look import (
     GREY,
     ONLY_SAID,
     ORANGE,
+    PURPLE,
     RED,
+    VERSIONS,
     YELLOW,
     YES_NO,
     Panel,
     Query,
+    is_up,
     lines,
     states,
     tile,
@@ -25,6 +28,7 @@ from dashboards.look import (
 
 RATE = "[$__rate_interval]"
 DECISIONS = {"^started$": BLUE, "^waiting$": GREY, "^refused$": YELLOW, "^promoted$": GREEN, "^failed$": RED}
+WINDOW = f"max(atalaia_window_end_seconds{{{MODEL}}} - atalaia_window_start_seconds{{{MODEL}}})"
 WATERMARK = "max(atalaia_watermark_seconds)"
 
 
@@ -33,72 +37,73 @@ def decided(service: str) -> str:
     return f'max(atalaia_decided_through_seconds{{service="{service}"}})'
 
 
+def behind(first: str, second: str) -> str:
+    """Windows by which one event time is behind another, never less than 0."""
+    return f"clamp_min({first} - {second}, 0) / {WINDOW}"
+
+
 def pipeline() -> Dashboard:
     """The dashboard."""
     of = f"{{{MODEL}}}"
     lag = "max by (job, topic) (atalaia_consumer_lag_records)"
     now: list[Panel] = [
+        services(span=5),
+        alerts(span=5),
         tile(
             "Records behind",
             "Records on predictions and ground-truth that the monitor or feedback has not taken in yet.",
             Query(f"sum({lag})"),
-            unit="short", steps=[(None, GREEN), (1_000, YELLOW), (100_000, RED)], decimals=0, empty="–",
+            unit="short", steps=[(0, GREEN), (1_000, YELLOW), (100_000, RED)], decimals=0, span=3,
         ),
         tile(
             "Undecided",
-            "Event time between the watermark and the last decided window: with ordinary traffic less than a window "
-            "and its grace.",
-            Query(f"clamp_min({WATERMARK} - {decided('drift-monitor')}, 0)"),
-            unit="dtdurations", steps=ONLY_SAID, empty="no window yet",
+            "Windows of event time between the watermark and the last decided one: usually less than one and its grace. From "
+            "three on the alert WindowsUndecided fires.",
+            Query(f"clamp_min({WATERMARK} - {decided('drift-monitor')}, 0) / {WINDOW}"),
+            unit="suffix: windows", steps=[(0, GREEN), (2, YELLOW), (3, RED)], decimals=1, empty="no window yet", span=3,
         ),
         tile(
             "Labelled",
             "Share of the last reported window that has its labels.",
             Query(f"max(atalaia_label_coverage{of})"),
-            unit="percentunit", steps=ONLY_SAID, empty="no labels yet",
+            unit="percentunit", steps=ONLY_SAID, decimals=0, empty="no labels", span=2,
         ),
         tile(
-            "Unreadable records",
-            "Records put on a dead-letter topic since the services began.",
-            Query("sum(atalaia_dlq_records_total) or vector(0)"),
-            unit="short", steps=ANY_IS_BAD, decimals=0,
+            "Unreadable",
+            "Records put on a dead-letter topic in the time that is shown.",
+            Query("round(sum(increase(atalaia_dlq_records_total[$__range])))"),
+            unit="short", steps=ANY_IS_BAD, decimals=0, span=3,
         ),
         tile(
-            "Waiting for a profile",
+            "Profiles missing",
             "Versions whose profile the registry has not given: their records wait.",
-            Query(f"sum(max by (version) (atalaia_profile_held{of})) or vector(0)"),
-            unit="none", steps=ANY_IS_BAD,
-        ),
-        tile(
-            "Last decision",
-            "What the trainer decided last.",
-            Query(f"max by (decision) (atalaia_training_info{of})", "{{decision}}"),
-            unit="none", steps=ONLY_SAID, name=True, empty="none yet",
+            Query(f"sum(max by (version) (atalaia_profile_held{of})) or 0 * max({is_up('drift-monitor', 'feedback')})"),
+            unit="none", steps=ANY_IS_BAD, span=3,
         ),
     ]  # fmt: skip
     arrives: list[Panel] = [
         lines(
             "Consumer lag",
-            "Records not taken in yet, by service and topic, of all partitions. The broker says where the log ends.",
+            "Records not taken in yet, by service and topic, of all partitions. Dashed: the bound of the alert ConsumerLags.",
             [Query(lag, "{{job}}: {{topic}}")],
-            unit="short", at_least=0,
+            unit="short", at_least=0, usual=100, bound=1_000,
         ),
         lines(
             "Rows counted",
             "Rows the monitor takes in, by version.",
             [Query(f"sum by (version) (rate(atalaia_rows_counted_total{of}{RATE}))", "version {{version}}")],
-            unit="rowsps", at_least=0,
+            unit="rowsps", at_least=0, usual=1, colours=VERSIONS,
         ),
         lines(
             "Late, twice, unreadable",
-            "Rows that came after their window was decided; batches that came again and were not counted again; "
-            "records on dead-letter topics.",
+            "In five minutes: rows that came after their window was decided; batches that came again and were not counted "
+            "again; records on dead-letter topics.",
             [
-                Query(f"sum(rate(atalaia_late_rows_total{of}{RATE}))", "late rows", YELLOW),
-                Query(f"sum(rate(atalaia_duplicate_batches_total{RATE}))", "batches twice", BLUE),
-                Query(f"sum(rate(atalaia_dlq_records_total{RATE}))", "unreadable records", RED),
+                Query(f"sum(increase(atalaia_late_rows_total{of}[5m]))", "late rows", YELLOW),
+                Query("sum(increase(atalaia_duplicate_batches_total[5m]))", "batches twice", BLUE),
+                Query("sum(increase(atalaia_dlq_records_total[5m]))", "unreadable records", RED),
             ],
-            unit="cps", at_least=0,
+            unit="short", at_least=0, usual=10,
         ),
         states(
             "Waiting for a profile",
@@ -109,22 +114,22 @@ def pipeline() -> Dashboard:
     ]  # fmt: skip
     windows: list[Panel] = [
         lines(
-            "Window delay",
-            "Event time by which each is behind the one before it: the monitor behind the watermark, feedback and the "
-            "trainer behind the monitor. It steps with each window; what only grows is stuck.",
+            "Window delay, in windows",
+            "Windows of event time by which each is behind the one before it: the monitor behind the watermark, feedback and the "
+            "trainer behind the monitor. It steps with each window; what only grows is stuck. Dashed: the alerts' bound.",
             [
-                Query(f"clamp_min({WATERMARK} - {decided('drift-monitor')}, 0)", "monitor behind watermark", BLUE),
-                Query(f"clamp_min({decided('drift-monitor')} - {decided('feedback')}, 0)", "feedback behind monitor", GREEN),
-                Query(f"clamp_min({decided('drift-monitor')} - {decided('trainer')}, 0)", "trainer behind monitor", ORANGE),
+                Query(behind(WATERMARK, decided("drift-monitor")), "monitor behind watermark", BLUE),
+                Query(behind(decided("drift-monitor"), decided("feedback")), "feedback behind monitor", PURPLE),
+                Query(behind(decided("drift-monitor"), decided("trainer")), "trainer behind monitor", ORANGE, dashed=True),
             ],
-            unit="dtdurations", steps=True, at_least=0,
+            unit="none", steps=True, at_least=0, usual=3, bound=3,
         ),
         lines(
-            "Age of the watermark",
+            "Age of the watermark (event time)",
             "By the wall clock, how old the event time is up to which all rows are believed to be here. Of live traffic "
             "seconds; of a replay the age of its data.",
             [Query(f"time() - {WATERMARK}", "watermark", BLUE)],
-            unit="dtdurations", at_least=0,
+            unit="s", at_least=0,
         ),
     ]  # fmt: skip
     labels: list[Panel] = [
@@ -132,7 +137,7 @@ def pipeline() -> Dashboard:
             "Labels by what became of them",
             "received: Kafka has it. outcome: joined with its prediction. rerouted: it lay in a partition not its own.",
             [Query(f"sum by (result) (rate(atalaia_labels_total{RATE}))", "{{result}}")],
-            unit="cps", at_least=0,
+            unit="cps", at_least=0, usual=1,
             colours={"^received$": BLUE, "^outcome$": GREEN, "^rejected$": YELLOW, "^unusable_truth$": RED,
                      "^unknown_class$": RED},
         ),
@@ -140,7 +145,7 @@ def pipeline() -> Dashboard:
             "Label delay",
             "How long after its prediction a label became known, of the last window of label time.",
             [Query(f"max by (quantile) (atalaia_label_delay_seconds{of})", "{{quantile}}")],
-            unit="dtdurations", steps=True, at_least=0,
+            unit="s", steps=True, at_least=0,
         ),
         lines(
             "Label coverage",
@@ -163,13 +168,13 @@ def pipeline() -> Dashboard:
             "Spool",
             "Answered predictions on the predictors' disks that Kafka has not yet.",
             [Query(f"sum by (instance) (atalaia_spool_rows {OF_THE_MODEL})", "{{instance}}")],
-            unit="short", at_least=0,
+            unit="short", at_least=0, usual=100,
         ),
         lines(
             "Size of the spool",
             "Its bound is ATALAIA_SPOOL_MAX_BYTES, 1 GiB by default; beyond it requests are refused.",
             [Query(f"sum by (instance) (atalaia_spool_bytes {OF_THE_MODEL})", "{{instance}}")],
-            unit="bytes", at_least=0,
+            unit="bytes", at_least=0, usual=1_000_000,
         ),
     ]  # fmt: skip
     trainings: list[Panel] = [
@@ -177,12 +182,13 @@ def pipeline() -> Dashboard:
             "Decisions of the trainer",
             "In the last hour, by what was decided.",
             [Query(f"round(sum by (decision) (increase(atalaia_trainings_total[1h]) {TRAINED}))", "{{decision}}")],
-            unit="short", colours=DECISIONS, at_least=0,
+            unit="short", colours=DECISIONS, at_least=0, usual=2, decimals=0,
         ),
         words_of(
             "The last decision",
             "What was decided, what asked for it, and between which versions; reasons are on training-runs.",
             f"max by (decision, trigger, champion, challenger) (atalaia_training_info{of})",
+            ("decision", "trigger", "champion", "challenger"),
         ),
         lines(
             "How long a training took",
@@ -203,4 +209,5 @@ def pipeline() -> Dashboard:
             "Is Kafka there?": spool,
             "What does the trainer do?": trainings,
         },
+        closed=("Is Kafka there?", "What does the trainer do?"),
     )

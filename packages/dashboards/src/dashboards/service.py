@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import OF_THE_MODEL, board
+from dashboards.board import OF_THE_MODEL, alerts, board, services
 from dashboards.look import (
     ANY_IS_BAD,
     BLUE,
@@ -14,6 +14,7 @@ from dashboards.look import (
     ORANGE,
     PURPLE,
     RED,
+    VERSIONS,
     YELLOW,
     Panel,
     Query,
@@ -22,7 +23,10 @@ from dashboards.look import (
 )
 
 RATE = "[$__rate_interval]"
+# Counters of all codes begin at 0: of those that occurred in the time that is shown.
+OCCURRED = "and on (status) sum by (status) (increase(atalaia_requests_total[$__range] @ end())) > 0"
 BY_CODE = {"^2..$": GREEN, "^4..$": YELLOW, "^5..$": RED}
+CAUSES = {"^(invalid|too_large|not_served)$": YELLOW, "^(no_model|not_recorded|not_scored|error)$": RED}
 QUANTILES = {"0.5": GREEN, "0.9": BLUE, "0.95": YELLOW, "0.99": ORANGE}
 
 
@@ -40,64 +44,73 @@ def quantile(q: str, histogram: str, by: str = "") -> str:
 def share(status: str) -> str:
     """The share of requests that are answered with a status; 0 where none is."""
     some = per_second(f'atalaia_requests_total{{status=~"{status}"}}', "status")
-    return f"(sum({some}) or vector(0)) / sum({per_second('atalaia_requests_total', 'status')})"
+    every = f"sum({per_second('atalaia_requests_total', 'status')})"
+    return f"(sum({some}) or 0 * {every}) / {every}"
 
 
 def service() -> Dashboard:
     """The dashboard."""
     now: list[Panel] = [
+        services(span=6),
+        alerts(span=6),
         tile(
             "Requests",
             "Requests answered in a second, by all predictors that serve the model.",
             Query(f"sum({per_second('atalaia_requests_total', 'status')})"),
-            unit="reqps", steps=ONLY_SAID, decimals=1, empty="no requests",
+            unit="reqps", steps=ONLY_SAID, decimals=1, empty="no requests", span=3,
         ),
         tile(
             "Answered",
             "Share of requests without a server's error (5xx). What a client did wrong (4xx) counts as answered.",
             Query(f"1 - {share('5..')}"),
-            unit="percentunit", steps=[(None, RED), (0.99, YELLOW), (0.999, GREEN)], decimals=2, empty="no requests",
-        ),
-        tile(
-            "Median latency",
-            "Half of the requests are answered within this time.",
-            Query(quantile("0.5", "atalaia_request_seconds")),
-            unit="s", steps=[(None, GREEN), (0.1, YELLOW), (0.5, RED)], empty="no requests",
+            unit="percentunit", steps=[(0, RED), (0.99, YELLOW), (0.999, GREEN)], decimals=2, empty="no requests", span=3,
         ),
         tile(
             "p99 latency",
             "99 of 100 requests are answered within this time.",
             Query(quantile("0.99", "atalaia_request_seconds")),
-            unit="s", steps=[(None, GREEN), (0.25, YELLOW), (0.5, RED)], empty="no requests",
+            unit="s", steps=[(0, GREEN), (0.25, YELLOW), (0.5, RED)], decimals=0, empty="no requests", span=3,
         ),
         tile(
-            "Predictors",
-            "Predictors that answer Prometheus.",
-            Query('sum(up{job="predictor"})'),
-            unit="none", steps=[(None, RED), (1, GREEN)], empty="none",
-        ),
-        tile(
-            "Waiting in the spool",
-            "Answered predictions that Kafka has not yet. More than 0: Kafka is away or slow.",
+            "Spool",
+            "Answered predictions on the predictors' disks that Kafka has not yet. More than 0: Kafka is away or slow.",
             Query(f"sum(atalaia_spool_rows {OF_THE_MODEL})"),
-            unit="short", steps=ANY_IS_BAD, empty="–",
+            unit="short", steps=ANY_IS_BAD, decimals=0, span=3,
         ),
     ]  # fmt: skip
     requests: list[Panel] = [
         lines(
-            "Requests by code",
-            "Requests in a second by HTTP status: green is answered, yellow was the client's fault, red is ours.",
-            [Query(per_second("atalaia_requests_total", "status"), "{{status}}")],
-            unit="reqps", stacked=True, colours=BY_CODE, at_least=0,
+            "Errors as a share",
+            "Share of requests by class of error. Dashed: from 1 % of 5xx on the alert RequestsFail fires.",
+            [
+                Query(share("5.."), "5xx", RED),
+                Query(share("4.."), "4xx", YELLOW),
+            ],
+            unit="percentunit", at_least=0, usual=0.02, bound=0.01, empty="no requests",
         ),
         lines(
             "Latency",
-            "Time to answer, all routes; quantiles are interpolated within a histogram's bucket.",
+            "Time to answer, all routes; quantiles are interpolated within a histogram's bucket. Dashed: the bound of p99 in the "
+            "alert RequestsSlow.",
             [
                 Query(quantile(q, "atalaia_request_seconds"), f"p{float(q) * 100:g}", colour)
                 for q, colour in QUANTILES.items()
             ],
-            unit="s", log=True,
+            unit="s", log=True, bound=0.5,
+        ),
+        lines(
+            "Requests by code",
+            "Requests in a second by HTTP status: green is answered, yellow was the client's fault, red is ours.",
+            [Query(f"{per_second('atalaia_requests_total', 'status')} {OCCURRED}", "{{status}}")],
+            unit="reqps", stacked=True, colours=BY_CODE, at_least=0, usual=1,
+        ),
+        lines(
+            "Refused, by cause",
+            "Requests without a prediction. Yellow: the client's fault. Red: ours. not_recorded: neither Kafka "
+            "nor the spool could take it, so nothing was promised.",
+            [Query(per_second("atalaia_requests_refused_total", "cause"), "{{cause}}")],
+            unit="reqps", at_least=0, usual=1, empty="none was refused",
+            colours=CAUSES,
         ),
         lines(
             "Latency by route",
@@ -110,22 +123,6 @@ def service() -> Dashboard:
             "Requests in a second by route.",
             [Query(per_second("atalaia_requests_total", "route"), "{{route}}")],
             unit="reqps", at_least=0,
-        ),
-        lines(
-            "Refused, by cause",
-            "Requests without a prediction. not_recorded: neither Kafka nor the spool could take it, so nothing was "
-            "promised.",
-            [Query(per_second("atalaia_requests_refused_total", "cause"), "{{cause}}")],
-            unit="reqps", at_least=0, empty="none was refused",
-        ),
-        lines(
-            "Errors as a share",
-            "Share of requests by class of error.",
-            [
-                Query(share("5.."), "5xx", RED),
-                Query(share("4.."), "4xx", YELLOW),
-            ],
-            unit="percentunit", at_least=0, empty="none",
         ),
     ]  # fmt: skip
     behind: list[Panel] = [
@@ -159,7 +156,7 @@ def service() -> Dashboard:
             "Rows by version",
             "Which version scored them.",
             [Query(per_second("atalaia_rows_published_total", "version"), "version {{version}}")],
-            unit="rowsps", stacked=True, at_least=0,
+            unit="rowsps", stacked=True, at_least=0, usual=1, colours=VERSIONS,
         ),
     ]  # fmt: skip
     return board(
