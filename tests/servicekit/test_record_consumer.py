@@ -4,9 +4,12 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.consumer.subscription_state import SubscriptionState
 from faust.types import TP
 from servicekit.config import Settings
 from servicekit.record_consumer import RecordConsumer, make_app
@@ -142,3 +145,20 @@ def test_faust_keeps_its_folder_under_the_data_folder(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "new" / "data")
     assert make_app(settings, "group").conf.datadir == settings.data_dir / "group"
     assert settings.data_dir.is_dir()
+
+
+async def test_a_partition_without_a_position_does_not_end_the_worker(
+    consumer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Assigned but being sought, or just taken away: whether it stands still is not to be told yet."""
+    state = SubscriptionState()
+    state.assign_from_user([TopicPartition("t", 0)])
+    client = SimpleNamespace(_fetcher=SimpleNamespace(_subscriptions=state))
+    thread = consumer._thread
+    thread.time_started = 0.0
+    monkeypatch.setattr(thread, "_consumer", client)
+    monkeypatch.setattr(thread, "_verify_aiokafka_event_path", lambda now, tp: False)
+    with pytest.raises(AssertionError):
+        thread.verify_event_path(1.0, TP("t", 0))  # as it does
+    for partition in (0, 1):
+        consumer.verify_event_path(1.0, TP("t", partition))
