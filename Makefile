@@ -136,7 +136,7 @@ bench-feedback: $(READY) ## 1,000,000 late labels joined to predictions that wai
 bench-estimates: $(READY) $(NANNYML) ## quality estimated before labels beside NannyML's CBPE, on its data (half a minute)
 	$(BIN)/python bench/estimates.py
 
-bench-scaling: $(READY) ## two predictors, monitors and feedback services against one of each, on three brokers (a quarter of an hour)
+bench-scaling: $(READY) ## two predictors, monitors and feedback services against one of each, on three brokers (some eight minutes)
 	$(BIN)/python bench/scaling_bench.py
 
 bench-stages: $(READY) ## what a row, a record, a pane, a label cost each stage (ten minutes; DATA=path to the wine)

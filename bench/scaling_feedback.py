@@ -4,36 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
+from contracts.events import OutcomesJoined
 from feedback_bench import labels, predict, put
-from scaling_backlog import forget
 from scaling_found import Found
-from scaling_readers import TICK_SECONDS, Reader, through
+from scaling_readers import Reader, through
+from scaling_waits import until, within
 from servicekit.brokers import EmbeddedBrokers
 from servicekit.config import Settings
+from servicekit.topic_log import read_events
+from servicekit.topics import ensure_topics
 
 
 class Feedbacks:
-    """``rows`` predictions on the topic, and services that join as many labels, anew for each drive."""
+    """``rows`` predictions on a new cluster of ``brokers`` for each drive, and services that join as many labels."""
 
-    def __init__(self, brokers: EmbeddedBrokers, folder: Path, rows: int) -> None:
+    def __init__(self, brokers: int, folder: Path, rows: int) -> None:
         self._brokers, self._folder, self._rows = brokers, folder, rows
-        self._settings = Settings(kafka=brokers.bootstrap)
         self._drives = 0
-
-    async def fill(self) -> None:
-        """Put the predictions on the topic; what was there is gone."""
-        await forget(self._settings, set(), "feedback")
-        await predict(self._settings.kafka, self._rows)
 
     async def drive(self, count: int, share: float | None) -> Found:
         """What ``count`` services make of the labels."""
-        await forget(self._settings, {"predictions"}, "feedback")
         self._drives += 1
+        with EmbeddedBrokers(self._brokers) as brokers:
+            settings = Settings(kafka=brokers.bootstrap)
+            await within("topics", ensure_topics(settings.kafka, settings.partitions))
+            await within("the predictions", predict(settings.kafka, self._rows))
+            return await self._join(settings, [broker.pid for broker in brokers.brokers], count, share)
+
+    async def _join(self, settings: Settings, pids: list[int], count: int, share: float | None) -> Found:
         env = {
-            "ATALAIA_KAFKA": self._settings.kafka, "ATALAIA_WINDOW_MS": "3600000", "ATALAIA_MLFLOW": "http://127.0.0.1:9",
+            "ATALAIA_KAFKA": settings.kafka, "ATALAIA_WINDOW_MS": "3600000", "ATALAIA_MLFLOW": "http://127.0.0.1:9",
         }  # fmt: skip
         with ExitStack() as stack:
             workers = [
@@ -50,12 +52,13 @@ class Feedbacks:
             ]
 
             async def upload() -> None:
-                predicted = partial(workers[0].status, "predicted")
-                while await asyncio.to_thread(predicted) != self._rows:  # noqa: ASYNC110
-                    await asyncio.sleep(TICK_SECONDS)
-                await put(self._settings.kafka, labels(self._rows))
+                await until("all predictions wait", lambda: workers[0].status("predicted") == self._rows)
+                await within("the labels", put(settings.kafka, labels(self._rows)))
 
-            pids = [broker.pid for broker in self._brokers.brokers]
-            found = await through(workers, self._rows, self._settings.partitions, pids, share, upload)
+            found = await through(workers, self._rows, settings.partitions, pids, share, upload)
+            await until("all labels are joined", lambda: workers[0].status("joined") == self._rows)
             await asyncio.to_thread(stack.close)
+        outcomes = await within("outcomes", read_events(settings, "outcomes", OutcomesJoined))
+        ids = [key for event in outcomes for key in event.prediction_id]
+        found.lost, found.twice = self._rows - len(set(ids)), len(ids) - len(set(ids))
         return found

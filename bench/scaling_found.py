@@ -15,7 +15,8 @@ SAME_WORK = 1.25  # what a row may cost two workers, of what it costs one
 class Found:
     """``rate``, rows/s of all workers; by worker ``rows`` and ``cpu`` seconds; ``brokers``, seconds of all of them in ``wall``.
 
-    ``others``: share of a core that none of ours had. ``wrong``: answers that are not 200, rows lost or twice.
+    ``others``: share of a core that none of ours had. ``lost``, ``twice``: rows that went in and are not in what came out, or
+    more than once; ``refused``: requests not answered with 200, None where there are none.
     """
 
     rate: float
@@ -24,7 +25,9 @@ class Found:
     brokers: float
     wall: float
     others: float
-    wrong: int = 0
+    lost: int = 0
+    twice: int = 0
+    refused: int | None = None
     records: float = 0.0  # rows a record
 
     @property
@@ -84,7 +87,11 @@ def compared(what: str, one: Sequence[Found], two: Sequence[Found], limited: boo
     ]  # fmt: skip
     if any(found.records for found in both):
         figures.append(seen(f"{what}: rows a record, one", middle(one, "records"), "rows"))
-    figures.append(at_most(f"{what}: rows lost, twice or refused", sum(f.wrong for f in both), "rows", 0))
+    figures.append(at_most(f"{what}: lost", sum(f.lost for f in both), "rows", 0))
+    figures.append(at_most(f"{what}: twice", sum(f.twice for f in both), "rows", 0))
+    refused = [f.refused for f in both if f.refused is not None]
+    if refused:
+        figures.append(at_most(f"{what}: refused", sum(refused), "requests", 0))
     return figures
 
 
@@ -93,5 +100,5 @@ def line(what: str, count: int, found: Found) -> str:
     shares = ", ".join(f"{rows / max(1, sum(found.rows)):.2f}" for rows in found.rows)
     return (
         f"{what:>45}, {count}: {found.rate:10,.0f} rows/s  {found.cost:7.2f} µs a row  brokers {found.broker_cost:7.2f} µs"
-        f"  had {found.had:.2f}  shares {shares}  others {found.others:.2f}"
+        f"  had {found.had:.2f}  shares {shares}  others {found.others:.2f}  lost {found.lost}  twice {found.twice}"
     )

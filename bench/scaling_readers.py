@@ -6,14 +6,12 @@ moment in which all hold partitions and count, and nine tenths of the backlog.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -21,10 +19,9 @@ from typing import Any
 
 from scaling_found import Found
 from scaling_shares import Meter, limited
+from scaling_waits import Missing, until
 from servicekit.broker import free_port
 
-TICK_SECONDS = 0.2  # to be asked is work for a worker too
-PATIENCE_SECONDS = 600.0
 UNTIL = 0.9  # of the backlog
 STARTING_SHARE = 0.2  # of a core
 
@@ -78,9 +75,13 @@ class Reader:
         return int(sum(float(x.rsplit(" ", 1)[1]) for x in lines if x.startswith(self._counter)))
 
     def lives(self) -> None:
-        """End the bench where it has ended."""
+        """Raise :class:`Missing` where it has ended."""
         if self.process.poll() is not None:
-            raise SystemExit(f"a worker has ended: {self.log.read_text()[-2000:]}")
+            raise Missing(f"a worker has ended: {self.told()}")
+
+    def told(self) -> str:
+        """The end of its log."""
+        return " ".join(self.log.read_text(errors="replace")[-300:].split())
 
 
 async def through(
@@ -93,22 +94,23 @@ async def through(
 ) -> Found:
     """What ``workers`` read of ``total`` rows, each with a ``share`` of a core, from when they all count.
 
-    ``begin`` puts the rows on the topic, once the workers share it; None where they are there.
+    ``begin`` puts the rows on the topic, once the workers share it; None where they are there. Raises :class:`Missing`
+    where a worker ends, or something does not come in time.
     """
     pids = [worker.process.pid for worker in workers]
-    await _until(workers, lambda: all(worker.answers() for worker in workers), "they do not answer")
+    await _until(workers, "all workers answer", lambda: all(worker.answers() for worker in workers))
     with limited(pids, STARTING_SHARE):  # or the first would have read most of it before the second joins
-        await _until(workers, lambda: _shared(workers, partitions), "they do not share the partitions")
+        await _until(workers, "the workers share all partitions", lambda: _shared(workers, partitions))
         if begin is not None:
             await begin()
-        await _until(workers, lambda: all(worker.rows() for worker in workers), "not all count")
+        await _until(workers, "all workers count", lambda: all(worker.rows() for worker in workers))
     with limited(pids, share):
         before = [worker.rows() for worker in workers]
         meter = Meter([[pid] for pid in pids], brokers)
         if sum(before) > total / 2:
-            raise SystemExit(f"of {total:,} rows {sum(before):,} were read before all read: give more --rows")
+            raise Missing(f"of {total:,} rows {sum(before):,} were read before all read: give more of them")
         await _until(
-            workers, lambda: sum(w.rows() for w in workers) >= UNTIL * total, "they do not get there"
+            workers, "nine tenths are read", lambda: sum(worker.rows() for worker in workers) >= UNTIL * total
         )
         after = [worker.rows() for worker in workers]
         wall, cpu, broker_seconds, others = meter.read()
@@ -121,11 +123,14 @@ def _shared(workers: Sequence[Reader], partitions: int) -> bool:
     return all(held) and sum(held) == partitions
 
 
-async def _until(workers: Sequence[Reader], fact: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not await asyncio.to_thread(fact):
+async def _until(workers: Sequence[Reader], what: str, fact: Callable[[], bool]) -> None:
+    def holds() -> bool:
         for worker in workers:
             worker.lives()
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{what}: {[worker.log.read_text()[-1000:] for worker in workers]}")
-        await asyncio.sleep(TICK_SECONDS)
+        return fact()
+
+    try:
+        await until(what, holds)
+    except Missing as error:
+        told = [f"{worker.rows():,} rows, log ends: {worker.told()}" for worker in workers]
+        raise Missing(f"{error} {told}") from None

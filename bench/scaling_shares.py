@@ -28,11 +28,12 @@ def limited(pids: Sequence[int], share: float | None) -> Iterator[None]:
     over = threading.Event()
 
     def turn(pid: int) -> None:
-        while not over.wait(PERIOD_SECONDS * (1 - share)):
+        with contextlib.suppress(ProcessLookupError):  # it has ended, which is not ours to tell
+            while not over.wait(PERIOD_SECONDS * (1 - share)):
+                os.kill(pid, signal.SIGCONT)
+                over.wait(PERIOD_SECONDS * share)
+                os.kill(pid, signal.SIGSTOP)
             os.kill(pid, signal.SIGCONT)
-            over.wait(PERIOD_SECONDS * share)
-            os.kill(pid, signal.SIGSTOP)
-        os.kill(pid, signal.SIGCONT)
 
     turning = [threading.Thread(target=turn, args=(pid,)) for pid in pids]
     for thread in turning:

@@ -50,7 +50,7 @@ def make_app(settings: Settings, group: str) -> Any:
 
 
 class RecordConsumer(Consumer):  # type: ignore[misc]
-    """Faust's, mended in three places.
+    """Faust's, mended in four places.
 
     It hands each record on in a race with three events: four tasks a record, a fifth of all work. The race is for where handing
     on has to wait, the queue being full. Nearly always it does not have to.
