@@ -40,12 +40,14 @@ def filled_in(expr: str, variables: Mapping[str, str], seconds: float, scrape: f
 
     >>> filled_in('rate(x{model="$model"}[$__rate_interval])', {"model": "wine"}, seconds=3600)
     'rate(x{model="wine"}[60s])'
+    >>> filled_in("increase(x[$__range]) unless y offset $__interval", {}, seconds=21600.4)
+    'increase(x[21600s]) unless y offset 21600ms'
     """
     step = interval(seconds, scrape)
     given = {
-        "__rate_interval": f"{max(step + scrape, 4 * scrape):g}s",
-        "__interval": f"{step:g}s",
-        "__range": f"{seconds:g}s",
+        "__rate_interval": _duration(max(step + scrape, 4 * scrape)),
+        "__interval": _duration(step),
+        "__range": _duration(round(seconds)),
         **variables,
     }
     for name in sorted(given, key=len, reverse=True):  # $metrics is not $metric
@@ -56,3 +58,8 @@ def filled_in(expr: str, variables: Mapping[str, str], seconds: float, scrape: f
 def interval(seconds: float, scrape: float = 15) -> float:
     """How far apart the points of a panel over so many seconds are."""
     return max(seconds / POINTS, scrape)
+
+
+def _duration(seconds: float) -> str:
+    """As PromQL takes it: whole seconds, or whole milliseconds."""
+    return f"{seconds:.0f}s" if seconds == int(seconds) else f"{1000 * seconds:.0f}ms"
