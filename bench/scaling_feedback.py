@@ -8,13 +8,12 @@ from pathlib import Path
 
 from contracts.events import OutcomesJoined
 from feedback_bench import labels, predict, put
+from scaling_cluster import new_cluster
 from scaling_found import Found
 from scaling_readers import Reader, through
 from scaling_waits import until, within
-from servicekit.brokers import EmbeddedBrokers
 from servicekit.config import Settings
 from servicekit.topic_log import read_events
-from servicekit.topics import ensure_topics
 
 
 class Feedbacks:
@@ -27,9 +26,8 @@ class Feedbacks:
     async def drive(self, count: int, share: float | None) -> Found:
         """What ``count`` services make of the labels."""
         self._drives += 1
-        with EmbeddedBrokers(self._brokers) as brokers:
+        async with new_cluster(self._brokers) as brokers:
             settings = Settings(kafka=brokers.bootstrap)
-            await within("topics", ensure_topics(settings.kafka, settings.partitions))
             await within("the predictions", predict(settings.kafka, self._rows))
             return await self._join(settings, [broker.pid for broker in brokers.brokers], count, share)
 

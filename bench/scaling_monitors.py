@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 from contracts.events import PaneCounted
 from monitor import WINDOW, fill, profile
+from scaling_cluster import new_cluster
 from scaling_found import Found
 from scaling_readers import Reader, through
 from scaling_waits import until, within
-from servicekit.brokers import EmbeddedBrokers
 from servicekit.config import Settings
 from servicekit.topic_log import read_events
-from servicekit.topics import ensure_topics
 
 ROWS_A_RECORD = 100
 
@@ -35,9 +34,8 @@ class Monitors:
     async def drive(self, count: int, share: float | None) -> Found:
         """What ``count`` workers make of it."""
         self._drives += 1
-        with EmbeddedBrokers(self._brokers) as brokers:
+        async with new_cluster(self._brokers) as brokers:
             settings = Settings(kafka=brokers.bootstrap)
-            await within("topics", ensure_topics(settings.kafka, settings.partitions))
             generator = np.random.default_rng(0)
             await within("the backlog", fill(settings, ROWS_A_RECORD, self._records, generator))
             return await self._read(settings, [broker.pid for broker in brokers.brokers], count, share)
