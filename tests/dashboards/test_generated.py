@@ -17,7 +17,7 @@ from dashboards.promql import unknown
 ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "grafana"
 BOARDS = {name: json.loads(text) for name, text in generated().items()}
-NAMES = ("GREEN", "YELLOW", "RED", "BLUE", "LIGHT_BLUE", "ORANGE", "PURPLE", "GREY")
+NAMES = ("GREEN", "YELLOW", "RED", "BLUE", "ORANGE", "PURPLE", "GREY")
 COLOURS = {getattr(look, name) for name in NAMES}
 
 
@@ -146,11 +146,11 @@ def test_who_is_up_and_what_fires_comes_first(name: str) -> None:
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_the_first_row_answers_one_question(name: str) -> None:
-    """Each dashboard begins with a question, and with one row of numbers that fills the width."""
+    """Each dashboard begins with a question and what marks mean, and with one row of numbers that fills the width."""
     board = BOARDS[name]
     first, *rest = board["panels"]
     assert first["type"] == "row"
-    assert first["title"].endswith("?")
+    assert first["title"].endswith(f"? {look.MARKS}")
     below = next(n for n, panel in enumerate(rest) if panel["type"] == "row")
     tiles = rest[:below]
     assert {panel["type"] for panel in tiles} == {"stat"}
@@ -174,7 +174,10 @@ def test_one_model_is_chosen_on_each() -> None:
     """Each dashboard has the variable, marks versions and trainings, and has an address of its own."""
     for board in BOARDS.values():
         assert "model" in {variable["name"] for variable in board["templating"]["list"]}
-        assert {mark["name"] for mark in board["annotations"]["list"]} >= {"Versions", "Trainings"}
+        assert {mark["name"] for mark in board["annotations"]["list"]} >= {
+            "Versions (blue)",
+            "Trainings (orange)",
+        }
     assert len({board["uid"] for board in BOARDS.values()}) == len(BOARDS) == 4
 
 

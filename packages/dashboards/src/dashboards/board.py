@@ -13,7 +13,21 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from dashboards.look import BLUE, GREEN, ORANGE, RED, SOURCE, YELLOW, Panel, Query, named, or_none, tile
+from dashboards.look import (
+    BLUE,
+    GREEN,
+    MARKS,
+    ORANGE,
+    RED,
+    SOURCE,
+    YELLOW,
+    Panel,
+    Query,
+    named,
+    or_none,
+    reworded,
+    tile,
+)
 
 MODEL = 'model="$model"'
 OF_THE_MODEL = f"and on (job, instance) atalaia_model_info{{{MODEL}}}"
@@ -28,13 +42,21 @@ DECIDED = (
     f"{TRAINED}) > 0"
 )
 # 1, or 2 of what went wrong: a tile of names is coloured by the value. The info metric itself counts workers.
-VERSION = (
+# "1 rolled_back" reads as if 1 had been taken back.
+BACK = {"rolled_back": "back by a rollback"}
+VERSION = reworded(
     f'2 * max by (version, action) (atalaia_model_info{{{MODEL}, action="rolled_back"}} ^ 0) '
-    f"or max by (version, action) (atalaia_model_info{{{MODEL}}} ^ 0)"
+    f"or max by (version, action) (atalaia_model_info{{{MODEL}}} ^ 0)",
+    "action",
+    BACK,
 )
 LAST_DECISION = named(
-    f'2 * max by (decision) (atalaia_training_info{{{MODEL}, decision="failed"}}) '
-    f"or max by (decision) (atalaia_training_info{{{MODEL}}})",
+    reworded(
+        f'2 * max by (decision, challenger) (atalaia_training_info{{{MODEL}, decision="failed"}}) '
+        f"or max by (decision, challenger) (atalaia_training_info{{{MODEL}}})",
+        "challenger",
+        {"(.+)": "version $1"},
+    ),
     "decision",
     "none yet",
 )
@@ -56,7 +78,7 @@ def board(
     made = (
         dashboard.Dashboard(title)
         .uid(uid)
-        .description(question)
+        .description(f"{question} {MARKS}")
         .tags(["atalaia"])
         .readonly()
         .tooltip(DashboardCursorSync.CROSSHAIR)
@@ -76,12 +98,18 @@ def board(
     for name, query in asked.items():
         made = made.with_variable(_variable(name, query))
     for mark in (
-        _mark("Versions", BLUE, TAKEN_UP, "version {{version}}", "{{action}}, serves"),
-        _mark("Trainings", ORANGE, DECIDED, "training {{decision}}", "a decision of the trainer"),
+        _mark(
+            "Versions (blue)",
+            BLUE,
+            reworded(TAKEN_UP, "action", BACK),
+            "version {{version}}",
+            "serves: {{action}}",
+        ),
+        _mark("Trainings (orange)", ORANGE, DECIDED, "training {{decision}}", "a decision of the trainer"),
     ):
         made = made.annotation(mark)
-    for row, panels in parts.items():
-        title_of = dashboard.Row(row)
+    for number, (row, panels) in enumerate(parts.items()):
+        title_of = dashboard.Row(row if number else f"{row} {MARKS}")
         if row in closed:
             for panel in panels:
                 title_of = title_of.with_panel(panel)

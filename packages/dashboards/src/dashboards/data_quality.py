@@ -66,26 +66,26 @@ def data_quality() -> Dashboard:
             "Features that drifted",
             "Features, columns of the model's outputs included, that drifted in the last window.",
             Query(or_none(drifted, "feature", f"atalaia_feature_drifted{of}", unknown="none tested"), "{{feature}}"),
-            unit="none", steps=ANY_IS_BAD, name=True, span=5,
+            unit="none", steps=ANY_IS_BAD, name=True, span=4,
         ),
         tile(
             "Since",
             "Event time at which the world begins that the oldest open alert is about.",
             Query(f"1000 * min(atalaia_alert_since_seconds{of}) or 0 * max(atalaia_drift_state{of})"),
-            unit="dateTimeAsIso", steps=[(0, RED)], words={"0": ("no alert", GREEN)}, empty="not known", span=3,
+            unit="dateTimeAsIso", steps=[(0, RED)], words={"0": ("no drift", GREEN)}, empty="not known", span=3,
         ),
         tile(
             "Trainer",
-            "Its last decision: started, waiting (for rows, a shadow period or a person), promoted, refused, "
+            "Its last decision, and of which version: started, waiting (for rows, a shadow period or a person), promoted, refused, "
             "failed.",
-            Query(LAST_DECISION, "{{decision}}"),
+            Query(LAST_DECISION, "{{decision}} {{challenger}}"),
             unit="none", steps=SAID_OR_BAD, name=True, span=2,
         ),
         tile(
             "Version",
-            "The one that serves, by its number in the registry, and how it came to; red after a rollback.",
-            Query(named(VERSION, "version"), "{{version}} {{action}}"),
-            unit="none", steps=SAID_OR_BAD, name=True, span=2,
+            "The one that serves, by its number in the registry, and how it came to; red where its successor was rolled back.",
+            Query(named(VERSION, "version"), "{{version}}, {{action}}"),
+            unit="none", steps=SAID_OR_BAD, name=True, span=3,
         ),
         tile(
             "Last window",

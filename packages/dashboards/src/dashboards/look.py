@@ -1,7 +1,7 @@
 """What all dashboards share: colours with one meaning each, thresholds, and how a kind of panel looks.
 
 A colour says the same everywhere: green is well, yellow is on the way, red needs somebody; blue is what serves or was
-measured, light blue the version after, orange the challenger, purple an estimate, grey a threshold, what is only counted, and what nobody knows.
+measured, orange the challenger, purple an estimate, grey a threshold, what is only counted, and what nobody knows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 NOBODY_KNOWS = " or on () label_replace(vector(-1)"
 GREEN, YELLOW, RED = "#73BF69", "#F2CC0C", "#F2495C"
-LIGHT_BLUE = "#8AB8FF"
 BLUE, ORANGE, PURPLE, GREY = "#5794F2", "#FF9830", "#B877D9", "#8E8E8E"
 
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="prometheus")
@@ -51,7 +50,6 @@ SERVES = {"1": ("serves", BLUE), "2": ("serves again after a rollback", RED)}
 Steps = Sequence[tuple[float, str]]  # below the first is grey, and so is what has no value
 ANY_IS_BAD: Steps = [(0, GREEN), (1e-9, RED)]
 ANY_WAITS: Steps = [(0, GREEN), (1e-9, YELLOW)]
-VERSIONS = {"version .*[13579]": BLUE, "version .*[02468]": LIGHT_BLUE}  # one and the next differ
 ONLY_SAID: Steps = [(0, BLUE)]
 SAID_OR_BAD: Steps = [(0, BLUE), (2, RED)]
 Words = Mapping[str, tuple[str, str]]
@@ -75,9 +73,30 @@ def or_none(expr: str, label: str, speaks: str, word: str = "none", unknown: str
     return named(zero, label, unknown)
 
 
+def reworded(expr: str, label: str, words: Mapping[str, str]) -> str:
+    """An expression with values of a label, each a whole one or a pattern of it, written as a reader would say them.
+
+    >>> reworded("a", "x", {"rolled_back": "rolled back"})
+    'label_replace(a, "x", "rolled back", "x", "rolled_back")'
+    """
+    for value, word in words.items():
+        expr = f'label_replace({expr}, "{label}", "{word}", "{label}", "{value}")'
+    return expr
+
+
 def is_up(*jobs: str) -> str:
     """Has series while one of these services answers Prometheus."""
     return f'up{{job=~"{"|".join(jobs)}"}} == 1'
+
+
+MARKS = "Blue marks: a version came to serve. Orange marks: the trainer decided."
+
+
+class Bound(NamedTuple):
+    """Where an alert is, and how the legend names it."""
+
+    at: float
+    legend: str
 
 
 class Query(NamedTuple):
@@ -141,17 +160,19 @@ def lines(
     at_least: float | None = None,
     at_most: float | None = None,
     usual: float | None = None,
-    bound: float | None = None,
+    bound: Bound | None = None,
+    by_name: bool = False,
     decimals: int | None = None,
 ) -> timeseries.Panel:
     """Series over time. ``colours``: of series by a pattern of the whole name; ``steps``: values that hold until the next.
 
-    ``usual``: how far the axis reaches at least; ``bound``: a dashed red line, where an alert is.
+    ``usual``: how far the axis reaches at least; ``bound``: a dashed red line while the first query
+    has values. ``by_name``: a series has the same colour on each panel. The description ends with what marks mean.
     """
     panel = (
         timeseries.Panel()
         .title(title)
-        .description(description)
+        .description(f"{description} {MARKS}")
         .datasource(SOURCE)
         .span(span)
         .height(height)
@@ -186,8 +207,11 @@ def lines(
     if decimals is not None:
         panel = panel.decimals(decimals)
     if bound is not None:
-        style = common.GraphThresholdsStyleConfig().mode(models.GraphThresholdsStyleMode.DASHED)
-        panel = panel.thresholds(_thresholds([(bound, RED)])).thresholds_style(style)
+        # A query, for a threshold has no name in the legend; x ^ 0 is 1, of NaN too.
+        line = Query(f"{bound.at:g} * max({queries[0].expr}) ^ 0", bound.legend, RED, dashed=True)
+        queries = [*queries, line]
+    if by_name:
+        panel = panel.color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     for letter, query in zip("ABCDEFGH", queries, strict=False):
         panel = panel.with_target(_target(query, letter).range())
         if query.colour:

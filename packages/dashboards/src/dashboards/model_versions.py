@@ -15,7 +15,6 @@ from dashboards.look import (
     RED,
     SAID_OR_BAD,
     SERVES,
-    VERSIONS,
     YELLOW,
     Column,
     Panel,
@@ -25,6 +24,7 @@ from dashboards.look import (
     named,
     on_the_right,
     or_none,
+    reworded,
     rows,
     states,
     tile,
@@ -33,10 +33,19 @@ from dashboards.look import (
 from dashboards.pipeline import DECISIONS
 
 TRIED = {"0": ("tried", GREY), "1": ("chosen", ORANGE)}
-VERDICTS = {"^undecided$": GREY, "^kept$": GREEN, "^rolled_back$": RED}
+VERDICTS = {"^undecided$": GREY, "^kept$": GREEN, "^rolled back$": RED}
+ROLLED_BACK = {"rolled_back": "rolled back"}
 REVIEW = named(
-    f'2 * max by (verdict) (atalaia_review_info{{{MODEL}, verdict="rolled_back"}}) '
-    f"or max by (verdict) (atalaia_review_info{{{MODEL}}})",
+    reworded(
+        reworded(
+            f'2 * max by (version, verdict) (atalaia_review_info{{{MODEL}, verdict="rolled_back"}}) '
+            f"or max by (version, verdict) (atalaia_review_info{{{MODEL}}})",
+            "verdict",
+            ROLLED_BACK,
+        ),
+        "version",
+        {"(.+)": "version $1"},
+    ),
     "verdict",
     "none yet",
 )
@@ -54,6 +63,11 @@ def model_versions() -> Dashboard:
     """The dashboard."""
     of = f"{{{MODEL}}}"
     waits = f"max by (waits_for, challenger) (atalaia_pending_since_seconds{of})"
+    waits_said = reworded(
+        reworded(waits, "challenger", {"(.+)": "version $1, "}),
+        "waits_for",
+        {"shadow": "in shadow", "approval": "for approval"},
+    )
     now: list[Panel] = [
         tile(
             "Version",
@@ -63,46 +77,46 @@ def model_versions() -> Dashboard:
         ),
         tile(
             "It came to serve",
-            "installed: the first one. promoted: it won against the one before. rolled_back: the one after it was "
-            "taken back.",
+            "installed: the first one. promoted: it won against the one before. back by a rollback: the one "
+            "after it was taken back.",
             Query(named(f"max by (action) ({VERSION})", "action"), "{{action}}"),
             unit="none", steps=SAID_OR_BAD, name=True, span=3,
         ),
         tile(
             "Since",
-            "When the first predictor took it up, by the wall clock and as far back as the time that is shown: a predictor that "
-            "restarts has it anew.",
+            "When the first predictor took it up, after a rollback anew, as far back as the time that is shown: a predictor "
+            "that restarts has it anew.",
             Query(SINCE),
-            unit="dateTimeFromNow", steps=ONLY_SAID, empty="none", span=3,
+            unit="dateTimeAsIso", steps=ONLY_SAID, empty="none", span=3,
         ),
         tile(
             "Review",
-            "What looks at the promoted version say of it: undecided yet, kept, or rolled_back, worse than the one before it.",
-            Query(REVIEW, "{{verdict}}"),
+            "What looks at the promoted version say of it: undecided yet, kept, or rolled back, worse than the one before it.",
+            Query(REVIEW, "{{version}} {{verdict}}"),
             unit="none", steps=SAID_OR_BAD, name=True, span=3,
         ),
         tile(
             "Last decision",
-            "What the trainer decided last.",
-            Query(LAST_DECISION, "{{decision}}"),
+            "What the trainer decided last, and of which version; what was rolled back later had been promoted before.",
+            Query(LAST_DECISION, "{{decision}} {{challenger}}"),
             unit="none", steps=SAID_OR_BAD, name=True, span=3,
         ),
         tile(
-            "A challenger waits for",
-            "shadow: labelled rows that it has scored unseen. approval: a person's yes or no; `atalaia approve` shows the "
+            "A challenger waits",
+            "In shadow: for labelled rows that it has scored unseen. For approval: for a person's yes or no; `atalaia approve` shows the "
             "evidence. No other training begins meanwhile.",
-            Query(or_none(waits, "waits_for", is_up("trainer"), "nothing"), "{{waits_for}} {{challenger}}"),
+            Query(or_none(waits_said, "waits_for", is_up("trainer"), "none"), "{{challenger}}{{waits_for}}"),
             unit="none", steps=ANY_WAITS, name=True,
         ),
         tile(
-            "Challenger's gain",
-            "Of the last challenger, in the project's metric, on rows that neither had seen: above 0 it was better.",
+            "Gain, last ended",
+            "Of the last challenge that ended, not of one that waits: in the project's metric, on rows that neither had seen: above 0 it was better.",
             Query(f"max(atalaia_challenge_gain{of})"),
-            unit="none", steps=[(-1e9, YELLOW), (1e-9, GREEN)], decimals=4, empty="no challenge yet", span=3,
+            unit="none", steps=[(-1e9, BLUE)], decimals=4, empty="no challenge yet", span=3,
         ),
         tile(
-            "Its p-value",
-            "Of the paired test. ATALAIA_PROMOTE_P_VALUE (0.05 by default) is the most that a promotion may have.",
+            "p, last ended",
+            "Of the paired test of the last challenge that ended. ATALAIA_PROMOTE_P_VALUE (0.05 by default) is the most that a promotion may have.",
             Query(f"max(atalaia_challenge_p_value{of})"),
             unit="none", steps=ONLY_SAID, decimals=4, empty="no challenge yet", span=3,
         ),
@@ -186,9 +200,14 @@ def model_versions() -> Dashboard:
         ),
         lines(
             "Looks at promotions",
-            "Since the trainer began, by what they say. rolled_back: worse beyond doubt, and taken back by itself unless "
+            "Since the trainer began, by what they say. rolled back: worse beyond doubt, and taken back by itself unless "
             "ATALAIA_ROLLBACK is off.",
-            [Query(f"sum by (verdict) (atalaia_promotion_reviews_total {TRAINED})", "{{verdict}}")],
+            [
+                Query(
+                    reworded(f"sum by (verdict) (atalaia_promotion_reviews_total {TRAINED})", "verdict", ROLLED_BACK),
+                    "{{verdict}}",
+                )
+            ],
             unit="short", steps=True, at_least=0, usual=2, decimals=0, colours=VERDICTS,
         ),
         lines(
@@ -239,7 +258,7 @@ def model_versions() -> Dashboard:
                     "version {{version}}",
                 )
             ],
-            unit="rowsps", stacked=True, at_least=0, colours=VERSIONS, usual=1, height=6,
+            unit="rowsps", stacked=True, at_least=0, by_name=True, usual=1, height=6,
         ),
     ]  # fmt: skip
     shadow: list[Panel] = [

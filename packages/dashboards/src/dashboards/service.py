@@ -14,8 +14,8 @@ from dashboards.look import (
     ORANGE,
     PURPLE,
     RED,
-    VERSIONS,
     YELLOW,
+    Bound,
     Panel,
     Query,
     lines,
@@ -26,7 +26,6 @@ RATE = "[$__rate_interval]"
 # Counters of all codes begin at 0: of those that occurred in the time that is shown.
 OCCURRED = "and on (status) sum by (status) (increase(atalaia_requests_total[$__range] @ end())) > 0"
 BY_CODE = {"^2..$": GREEN, "^4..$": YELLOW, "^5..$": RED}
-CAUSES = {"^(invalid|too_large|not_served)$": YELLOW, "^(no_model|not_recorded|not_scored|error)$": RED}
 QUANTILES = {"0.5": GREEN, "0.9": BLUE, "0.95": YELLOW, "0.99": ORANGE}
 
 
@@ -86,7 +85,7 @@ def service() -> Dashboard:
                 Query(share("5.."), "5xx", RED),
                 Query(share("4.."), "4xx", YELLOW),
             ],
-            unit="percentunit", at_least=0, usual=0.02, bound=0.01, empty="no requests",
+            unit="percentunit", at_least=0, usual=0.02, bound=Bound(0.01, "alert above 1 % of 5xx"), empty="no requests",
         ),
         lines(
             "Latency",
@@ -96,7 +95,7 @@ def service() -> Dashboard:
                 Query(quantile(q, "atalaia_request_seconds"), f"p{float(q) * 100:g}", colour)
                 for q, colour in QUANTILES.items()
             ],
-            unit="s", log=True, bound=0.5,
+            unit="s", log=True, bound=Bound(0.5, "alert where p99 is above 500 ms"),
         ),
         lines(
             "Requests by code",
@@ -106,11 +105,10 @@ def service() -> Dashboard:
         ),
         lines(
             "Refused, by cause",
-            "Requests without a prediction. Yellow: the client's fault. Red: ours. not_recorded: neither Kafka "
+            "Requests without a prediction. invalid, too_large, not_served: the client's fault. The others: ours. not_recorded: neither Kafka "
             "nor the spool could take it, so nothing was promised.",
             [Query(per_second("atalaia_requests_refused_total", "cause"), "{{cause}}")],
             unit="reqps", at_least=0, usual=1, empty="none was refused",
-            colours=CAUSES,
         ),
         lines(
             "Latency by route",
@@ -156,7 +154,7 @@ def service() -> Dashboard:
             "Rows by version",
             "Which version scored them.",
             [Query(per_second("atalaia_rows_published_total", "version"), "version {{version}}")],
-            unit="rowsps", stacked=True, at_least=0, usual=1, colours=VERSIONS,
+            unit="rowsps", stacked=True, at_least=0, usual=1, by_name=True,
         ),
     ]  # fmt: skip
     return board(
