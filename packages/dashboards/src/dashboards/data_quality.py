@@ -47,7 +47,7 @@ def data_quality() -> Dashboard:
             "State of the virtual alert: do the inputs and predictions of the last window look as they did when the "
             "model was made?",
             Query(state("virtual")), unit="none", steps=[], words=DRIFT_STATES, empty="no window yet",
-            span=3,
+            span=2,
         ),
         tile(
             "Model errors",
@@ -79,7 +79,7 @@ def data_quality() -> Dashboard:
             "Its last decision, and of which version: started, waiting (for rows, a shadow period or a person), promoted, refused, "
             "failed.",
             Query(LAST_DECISION, "{{decision}} {{challenger}}"),
-            unit="none", steps=SAID_OR_BAD, name=True, span=2,
+            unit="none", steps=SAID_OR_BAD, name=True, span=3,
         ),
         tile(
             "Version",
