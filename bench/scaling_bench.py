@@ -131,8 +131,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=1, help="how often each is measured, in turn")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each drive of the predictors")
     parser.add_argument("--warm-up", type=float, default=12.0, help="seconds of load before the first drive")
-    parser.add_argument("--rows", type=int, default=1_000_000, help="of the monitors' backlog")
-    parser.add_argument("--labels", type=int, default=200_000, help="to join")
+    parser.add_argument("--rows", type=int, default=600_000, help="of the monitors' backlog")
+    parser.add_argument("--labels", type=int, default=100_000, help="to join")
     parser.add_argument("--brokers", type=int, default=3)
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that brokers and workers end
