@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,9 @@ async def printed_and_served(settings: Settings) -> None:
     out, _ = await asyncio.wait_for(other.communicate(), DEADLINE_SECONDS)
     assert (other.returncode, out.decode()) == (2, "atalaia: the topics name no model x; they name m.\n")
 
-    page = await asyncio.create_subprocess_exec(*command, "--web", **pipes)
+    # a shell starts what runs in its background deaf to Ctrl-C, and children inherit that
+    hears = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    page = await asyncio.create_subprocess_exec(*command, "--web", **pipes, preexec_fn=hears)
     address = f"http://127.0.0.1:{env['ATALAIA_WATCH_PORT']}"
     try:
         assert page.stdout is not None
