@@ -11,6 +11,8 @@ import os
 import re
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -112,8 +114,6 @@ def test_other_voters_later_are_refused(stack: Stack) -> None:
 
 def test_pages_of_other_sites_get_no_answer(stack: Stack) -> None:
     """The proxy answers to its own names, and to what no foreign page has sent."""
-    import urllib.error
-    import urllib.request
 
     def status(port: str, path: str, **headers: str) -> int:
         try:
@@ -258,8 +258,6 @@ def settle(stack: Stack, load: Load, since: int) -> None:
 
 
 def _flush(stack: Stack, port: str, end: int) -> bool:
-    import urllib.request
-
     asked = urllib.request.Request(
         stack.url(port) + "/api/v1.0/flush",
         json.dumps({"until": end}).encode(),

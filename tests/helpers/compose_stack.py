@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,9 @@ class Stack:
         return f"127.0.0.1:{self.ports['KAFKA']}"
 
 
+@cache
 def _there(image: str) -> bool:
-    """Whether an image is on this machine, or can be pulled."""
+    """Whether an image is on this machine, or can be pulled; tried once."""
     for command in (["docker", "image", "inspect", image], ["docker", "pull", "--quiet", image]):
         if subprocess.run(command, capture_output=True, check=False, timeout=600).returncode == 0:
             return True

@@ -19,6 +19,15 @@ PERSON_SECONDS = 3_600.0
 ASKS = "waiting for approval"  # what the trainer's status says then
 
 
+def asks(trainer: dict[str, Any]) -> bool:
+    """Whether a trainer's status says that a person's word is waited for.
+
+    >>> asks({"pending": "waiting for approval of version 2"}), asks({"pending": None}), asks({})
+    (True, False, False)
+    """
+    return str(trainer.get("pending") or "").startswith(ASKS)
+
+
 def when(ms: int | None) -> str:
     """Event time for people."""
     return "never" if ms is None else f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"
@@ -81,20 +90,20 @@ class Loop:
             status = await self.get("trainer")
             self._news(status)
             running = bool(status.get("running"))
-            asks = str(status.get("pending") or "").startswith(ASKS)
+            person = asks(status)
             considered = status.get("considered_through")
             if (
                 considered is not None
                 and considered >= boundary
                 and not running
-                and not asks
+                and not person
                 and await self._serves(status)
             ):
                 break
             now = time.monotonic()
             if running:
                 trained, progress = True, now
-            if asks and now - start < PERSON_SECONDS:
+            if person and now - start < PERSON_SECONDS:
                 free = progress = now
             if now - free > TRAINING_SECONDS or now - progress > DEADLINE_SECONDS:
                 raise UserError(await self._who_lags(boundary, now - start))

@@ -34,7 +34,7 @@ from atalaia.demo.checks import common
 from atalaia.demo.digest import digest
 from atalaia.demo.figures import Scores
 from atalaia.demo.frozen import score
-from atalaia.demo.hold import ASKS, Loop, when
+from atalaia.demo.hold import Loop, asks, when
 from atalaia.demo.replay import Replay, Sent
 from atalaia.demo.report.page import write_page
 from atalaia.demo.story import Story
@@ -96,7 +96,7 @@ class Screen:
             self.say(f"  {when(d['as_of'])}  [{colour}]{d['decision']:>8}[/]  {d['reason']}")
         if status.get("running"):
             self.tick("training: event time is held")
-        elif str(status.get("pending") or "").startswith(ASKS):
+        elif asks(status):
             self.tick("event time is held for a person's word: atalaia approve, or refuse")
 
 
