@@ -33,8 +33,9 @@ from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.metrics import ALL, FEEDBACK, MONITOR, PREDICTOR, TRAINER
 from servicekit.topics import topics_of
+from trainer.domain.actions import Actions
 from trainer.domain.history import History
-from trainer.shown import show_history, show_pending, show_review
+from trainer.shown import show_actions, show_history, show_pending, show_review
 
 MODEL = "flights"
 EXAMPLES = Path(contracts.__file__).parents[2] / "examples"
@@ -64,6 +65,9 @@ def happen() -> None:
     show_history([msgspec.structs.replace(waiting, rows=rows)])
     history = History()
     history.record(msgspec.structs.replace(waiting, waits_for="shadow"), int(time.time() * 1000))
+    actions = Actions(MODEL)
+    actions.decided(waiting, int(time.time() * 1000))
+    show_actions(actions)
     show_pending(history, 120, 500)
     show_review(example("promotion-reviews", PromotionReviewed), Settings())
     metrics.MODEL_INFO.labels(MODEL, "1", "promoted").set(1)

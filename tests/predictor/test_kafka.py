@@ -16,7 +16,7 @@ import httpx
 import msgspec
 import numpy as np
 import pytest
-from contracts.codec import decode, partition_of, prediction_id
+from contracts.codec import decode, encode, partition_of, prediction_id
 from contracts.events import ModelChanged, PredictionsMade
 from onnx import TensorProto, helper, numpy_helper
 from predictor import bootstrap
@@ -204,6 +204,23 @@ async def test_answers_are_records_and_versions_change_under_load(running: Runni
         for row, prediction in enumerate(answer["predictions"]):
             expected = (answer["version"], (row + 1) * float(answer["version"]))
             assert by_id[prediction["prediction_id"]] == expected == (answer["version"], prediction["y"])
+
+
+async def test_a_version_serves_since_its_event_not_since_a_start(
+    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever starts later shows the moment at which the version was announced."""
+    monkeypatch.setattr(bootstrap, "Registry", Registry)
+    producer = await make_producer(Settings(kafka=kafka), "test")
+    value, headers = encode(changed("6", "2"), source="test")
+    long_ago = [(name, b"2020-01-01T00:00:00Z" if name == "ce_time" else said) for name, said in headers]
+    await producer.send_and_wait("model-events", value, key=b"m", headers=long_ago)
+    await producer.stop()
+    service = Running(kafka, tmp_path)
+    await service.serves("6")
+    shown = (await service.client.get("/metrics")).text
+    await service.stop()
+    assert 'atalaia_model_since_seconds{model="m"} 1.5778368e+09\n' in shown
 
 
 async def test_after_a_restart_a_bad_newest_version_gives_way_to_the_one_before(

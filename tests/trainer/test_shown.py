@@ -8,8 +8,9 @@ import pytest
 from contracts.events import CandidateTried, PromotionReviewed, TrainingDecided
 from prometheus_client import REGISTRY
 from servicekit.config import read_settings
+from trainer.domain.actions import Actions
 from trainer.domain.history import History
-from trainer.shown import show_decision, show_history, show_pending, show_review
+from trainer.shown import show_actions, show_decision, show_history, show_pending, show_review
 
 
 def decided(decision: str, **given: Any) -> TrainingDecided:
@@ -52,10 +53,10 @@ def test_a_challenge_is_shown_until_the_next() -> None:
     assert seen["atalaia_training_info"] == {("waiting", "virtual", "1", ""): 1}
     assert seen["atalaia_training_rows"] == {("labelled",): 50, ("needed",): 200}
     assert seen["atalaia_challenge_metric"][("champion", "accuracy")] == 0.7
-    assert seen["atalaia_challenge_gain"] == {(): -0.1}
-    assert seen["atalaia_challenge_p_value"] == {(): 0.25}
+    assert seen["atalaia_challenge_gain"] == {("2",): -0.1}
+    assert seen["atalaia_challenge_p_value"] == {("2",): 0.25}
     show_decision(challenged("promoted", 0.2))
-    assert shown()["atalaia_challenge_gain"] == {(): 0.2}
+    assert shown()["atalaia_challenge_gain"] == {("2",): 0.2}
     assert shown()["atalaia_training_info"] == {("promoted", "virtual", "1", "2"): 1}
 
 
@@ -63,7 +64,7 @@ def test_a_restart_shows_what_the_topic_has() -> None:
     """Of the decisions read back the last is shown, and the last challenge among them."""
     show_history([challenged("promoted", 0.3), decided("failed", trigger=None)])
     assert shown()["atalaia_training_info"] == {("failed", "", "1", ""): 1}
-    assert shown()["atalaia_challenge_gain"] == {(): 0.3}
+    assert shown()["atalaia_challenge_gain"] == {("2",): 0.3}
 
 
 def test_how_a_challenger_came_about_is_shown_until_the_next() -> None:
@@ -99,6 +100,21 @@ def test_who_waits_is_shown_while_it_waits() -> None:
     history.record(challenged("promoted", 0.1), said_at=11_000)
     show_pending(history, 150, 150)
     assert "atalaia_pending_since_seconds" not in shown()
+
+
+def test_what_was_done_last_is_shown() -> None:
+    """Each with its version, what asked for it, its run and when; of an earlier look nothing stays."""
+    actions = Actions("shown")
+    actions.decided(decided("started", run_id="r1"), 1_000)
+    show_actions(actions)
+    actions.decided(challenged("promoted", 0.1, run_id="r1"), 2_500)
+    show_actions(actions)
+    assert shown()["atalaia_action_at_seconds"] == {
+        ("started", "", "virtual", "r1"): 1,
+        ("promoted", "2", "virtual", "r1"): 2.5,
+    }
+    show_actions(Actions("shown"))
+    assert "atalaia_action_at_seconds" not in shown()
 
 
 def test_the_newest_look_at_a_promotion_is_shown() -> None:

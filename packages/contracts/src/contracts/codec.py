@@ -20,6 +20,7 @@ from contracts.events import Event
 E = TypeVar("E", bound=Event)
 Headers = list[tuple[str, bytes]]
 _NAMESPACE = uuid.UUID("6f0b6c0e-2f6a-5d0e-9a59-1d8f3d6f7a10")
+_SOURCE = b"/atalaia/"
 _encoder = msgspec.json.Encoder()
 _word = struct.Struct("<I")
 _decoders: dict[type[Event], msgspec.json.Decoder[Event]] = {}
@@ -52,7 +53,7 @@ def attributes(kind: type[Event], *, source: str, ce_id: str | None = None) -> H
         ("ce_specversion", b"1.0"),
         ("ce_id", (ce_id or str(uuid.uuid4())).encode()),
         ("ce_type", event_type(kind).encode()),
-        ("ce_source", f"/atalaia/{source}".encode()),
+        ("ce_source", _SOURCE + source.encode()),
         ("ce_time", datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()),
         ("content-type", b"application/json"),
     ]
@@ -88,6 +89,18 @@ def published_at(headers: Iterable[tuple[str, bytes]] | None) -> int | None:
             with contextlib.suppress(ValueError, AttributeError, OverflowError):
                 at = datetime.fromisoformat(content.decode())
                 return round(at.timestamp() * 1000) if at.tzinfo is not None else None
+    return None
+
+
+def published_by(headers: Iterable[tuple[str, bytes]] | None) -> str | None:
+    """Which service published a record, by the header ``ce_source``; None where that does not say.
+
+    >>> published_by([("ce_source", b"/atalaia/trainer")])
+    'trainer'
+    """
+    for name, content in headers or ():
+        if name == "ce_source" and content.startswith(_SOURCE):
+            return content.removeprefix(_SOURCE).decode(errors="replace")
     return None
 
 

@@ -200,7 +200,9 @@ MODEL_INFO = _gauge(
 )  # fmt: skip
 
 MODEL_SINCE = _gauge(
-    "atalaia_model_since_seconds", "wall-clock time at which the version that serves was taken up", MODEL,
+    "atalaia_model_since_seconds",
+    "wall-clock time since when the version serves: of its event on `model-events`, or where none names it, when it was taken up",
+    MODEL,
     by=[PREDICTOR], unit="seconds",
 )  # fmt: skip
 
@@ -418,6 +420,17 @@ TRAINING_INFO = _gauge(
     Label("challenger", "the version that was trained; empty before it is", "one: that of the last decision"),
     by=[TRAINER], unit="1", field="decision, trigger, champion_version, challenger_version",
 )  # fmt: skip
+ACTION_AT = _gauge(
+    "atalaia_action_at_seconds", "wall-clock time of each of the ten newest actions on the model, the trainer's and people's", MODEL,
+    Label("action", "what was done",
+          "`started`, `waits for rows`, `waits for shadow`, `waits for approval`, `approved`, `rejected`, `refused`, `promoted`, "
+          "`failed`, `installed`, `rolled_back`"),
+    Label("version", "the version it is about: trained, installed, or taken back", "empty before it is trained"),
+    Label("reason", "what asked for it",
+          "`virtual`, `real`, `quality`, `schedule`, `manual`; `review` (it was worse than the one before), `person`; or empty"),
+    Label("run", "the run's id on `training-runs`", "one a training; empty of what is none"),
+    by=[TRAINER], unit="seconds", field="decision, challenger_version, trigger, run_id; and `approvals`, `model-events`",
+)  # fmt: skip
 TRAINING_ROWS = _gauge(
     "atalaia_training_rows", "rows of the last decision", MODEL,
     Label("rows", "which rows", "`labelled` (since the change point), `needed`, and once it has trained `train`, `holdout`, …"),
@@ -429,13 +442,14 @@ CHALLENGE_METRIC = _gauge(
     Label("metric", "which figure", "`accuracy`, `log_loss`, `auc`, `mae`, …, those of the model's task"),
     by=[TRAINER], unit="the figure's", field="metrics",
 )  # fmt: skip
+CHALLENGER = Label("challenger", "the version that was tried", "one: that of the last challenge")
 CHALLENGE_GAIN = _gauge(
     "atalaia_challenge_gain", "gain of the last challenger in the project's metric, positive where it is better",
-    MODEL, by=[TRAINER], unit="the figure's", field="gain",
+    MODEL, CHALLENGER, by=[TRAINER], unit="the figure's", field="gain",
 )  # fmt: skip
 CHALLENGE_P_VALUE = _gauge(
     "atalaia_challenge_p_value", "p-value of the last challenge's paired test; its bound is ATALAIA_PROMOTE_P_VALUE",
-    MODEL, by=[TRAINER], unit="probability", field="p_value",
+    MODEL, CHALLENGER, by=[TRAINER], unit="probability", field="p_value",
 )  # fmt: skip
 TRAINING_SECONDS = _gauge(
     "atalaia_training_seconds", "how long each step of the last training took", MODEL,

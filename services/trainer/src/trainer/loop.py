@@ -29,7 +29,7 @@ from trainer.reading import Reader
 from trainer.registered import Registered
 from trainer.reviewing import Reviewing
 from trainer.shadowing import Shadowing
-from trainer.shown import show_decision, show_history, show_pending, show_review
+from trainer.shown import show_actions, show_decision, show_history, show_pending, show_review
 from trainer.training import Training
 
 log = logging.getLogger("trainer")
@@ -113,6 +113,7 @@ class Loop:
                     continue
                 await self.reader.news.wait()
                 self.reader.news.clear()
+                show_actions(self.knowledge.actions)
                 continue
             await self.consider(boundary)
             self.knowledge.considered_through = boundary
@@ -188,15 +189,19 @@ class Loop:
 
     async def _record(self, decision: TrainingDecided) -> None:
         await decisions.record(self._producer, decision)
-        self.knowledge.history.record(decision, int(time.time() * 1000))
+        said_at = int(time.time() * 1000)
+        self.knowledge.history.record(decision, said_at)
+        self.knowledge.actions.decided(decision, said_at)
         TRAININGS.labels(decision.decision).inc()
         show_decision(decision)
+        show_actions(self.knowledge.actions)
         self._show_pending()
         log.info("as of %d: %s", decision.as_of, decision.reason)
 
     def _show_restored(self) -> None:
         """What the topics say of before this start."""
         show_history(self.knowledge.history.decisions)
+        show_actions(self.knowledge.actions)
         self._show_pending()
         if self.knowledge.serving is not None:
             for look in self.knowledge.reviews.of(self.knowledge.serving.version)[-1:]:

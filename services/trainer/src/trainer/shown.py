@@ -8,6 +8,7 @@ from contracts.events import PromotionReviewed, TrainingDecided
 from servicekit import metrics
 from servicekit.config import Settings
 
+from trainer.domain.actions import Actions
 from trainer.domain.history import History
 from trainer.domain.review import spent
 
@@ -32,8 +33,12 @@ def show_decision(decision: TrainingDecided) -> None:
     for role, figures in decision.metrics.items():
         for name, figure in figures.items():
             metrics.CHALLENGE_METRIC.labels(decision.model, role, name).set(figure)
-    metrics.CHALLENGE_GAIN.labels(decision.model).set(decision.gain)
-    metrics.CHALLENGE_P_VALUE.labels(decision.model).set(decision.p_value)
+    for gauge, figure in (
+        (metrics.CHALLENGE_GAIN, decision.gain),
+        (metrics.CHALLENGE_P_VALUE, decision.p_value),
+    ):
+        gauge.clear()
+        gauge.labels(decision.model, decision.challenger_version or "").set(figure)
     _show_training(decision)
 
 
@@ -41,6 +46,15 @@ def show_history(decisions: Iterable[TrainingDecided]) -> None:
     """What a start finds on the topic, oldest first: the last word of each kind is what is shown."""
     for decision in decisions:
         show_decision(decision)
+
+
+def show_actions(actions: Actions) -> None:
+    """What was done about the model last, and when."""
+    metrics.ACTION_AT.clear()
+    for each in actions.newest:
+        metrics.ACTION_AT.labels(actions.model, each.action, each.version, each.reason, each.run).set(
+            each.at / 1000
+        )
 
 
 def _show_training(decision: TrainingDecided) -> None:

@@ -9,6 +9,7 @@ import time
 from typing import Protocol
 
 import msgspec
+from contracts.codec import published_at
 from contracts.events import ModelChanged
 from scoring import Unusable
 from servicekit import metrics
@@ -34,8 +35,14 @@ class Versions(Protocol):
         """The version, whole."""
 
 
-async def take_up(predictor: Predictor, versions: Versions, event: ModelChanged) -> Result:
-    """Let the event's version serve. One that cannot is reported, and the old one goes on serving."""
+async def take_up(
+    predictor: Predictor, versions: Versions, event: ModelChanged, said_at: int | None = None
+) -> Result:
+    """Let the event's version serve. One that cannot is reported, and the old one goes on serving.
+
+    ``said_at``: when the event was published, by the wall clock in milliseconds, since when the version serves for whoever
+    asks; None: since now.
+    """
     if predictor.ready and predictor.model.version == event.version:
         return Result.TAKEN_UP
     try:
@@ -54,7 +61,7 @@ async def take_up(predictor: Predictor, versions: Versions, event: ModelChanged)
     metrics.ROWS_PUBLISHED.labels(event.version)  # from 0 on
     metrics.MODEL_INFO.clear()
     metrics.MODEL_INFO.labels(event.model, event.version, event.action).set(1)
-    metrics.MODEL_SINCE.labels(event.model).set(time.time())
+    metrics.MODEL_SINCE.labels(event.model).set(time.time() if said_at is None else said_at / 1000)
     log.info("version %s of %s serves", event.version, event.model)
     return Result.TAKEN_UP
 
@@ -81,13 +88,14 @@ async def follow(settings: Settings, predictor: Predictor, versions: Versions) -
         await consumer.start()
         ends = await consumer.end_offsets(consumer.assignment())
         pending: ModelChanged | None = None
+        said_at: int | None = None
         due = clock()
         while True:
             for records in (await consumer.getmany(timeout_ms=500)).values():
                 for record in records:
                     event = read_or_skip(ModelChanged, record, metrics.DLQ_RECORDS)
                     if event is not None and event.model == settings.model:
-                        pending, due = event, clock()
+                        pending, said_at, due = event, published_at(record.headers), clock()
             if ends and any([await consumer.position(tp) < end for tp, end in ends.items()]):
                 continue
             ends = {}
@@ -97,9 +105,9 @@ async def follow(settings: Settings, predictor: Predictor, versions: Versions) -
             if pending is None and not predictor.ready:
                 pending = await _champion(settings.model, versions)
             if pending is not None:
-                result = await take_up(predictor, versions, pending)
+                result = await take_up(predictor, versions, pending, said_at)
                 if result is Result.REFUSED and not predictor.ready and pending.previous_version:
-                    pending, due = _earlier(pending, pending.previous_version), clock()
+                    pending, said_at, due = _earlier(pending, pending.previous_version), None, clock()
                 elif result is not Result.UNREACHABLE:
                     pending = None
     finally:

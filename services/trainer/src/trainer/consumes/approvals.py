@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contracts.codec import decode
+from contracts.codec import decode, published_at
 from contracts.events import ChallengerReviewed
 
 from trainer.domain.knowledge import Knowledge
@@ -17,3 +17,4 @@ def take(value: bytes | None, headers: Iterable[tuple[str, bytes]], knowledge: K
     event = decode(ChallengerReviewed, value, headers)
     if event.model == knowledge.model:
         knowledge.approvals.reviewed(event)
+        knowledge.actions.reviewed(event, published_at(headers))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contracts.codec import decode
+from contracts.codec import decode, published_at, published_by
 from contracts.events import ModelChanged
 
 from trainer.domain.knowledge import Knowledge
@@ -17,3 +17,5 @@ def take(value: bytes | None, headers: Iterable[tuple[str, bytes]], knowledge: K
     event = decode(ModelChanged, value, headers)
     if event.model == knowledge.model:
         knowledge.changed(event)
+        by_trainer = published_by(headers) == "trainer"
+        knowledge.actions.changed(event, published_at(headers), by_trainer)

@@ -16,4 +16,6 @@ def take(value: bytes | None, headers: Iterable[tuple[str, bytes]], knowledge: K
     """Parse a record and tell the knowledge; raises ``Unreadable``."""
     event = decode(TrainingDecided, value, headers)
     if event.model == knowledge.model:
-        knowledge.history.record(event, published_at(headers))
+        said_at = published_at(headers)
+        knowledge.history.record(event, said_at)
+        knowledge.actions.decided(event, said_at)

@@ -2,13 +2,14 @@
 
 It holds the *evidence* (what others said about each boundary), the *ledger* (the rows with their truth), the
 *history* (what the trainer itself decided), the *requests* and *approvals* of people, the *reviews* of what it promoted,
-the *shadows*, and the version that serves.
+the *shadows*, the version that serves, and the newest *actions* of all kinds.
 """
 
 from __future__ import annotations
 
 from contracts.events import ModelChanged
 
+from trainer.domain.actions import Actions
 from trainer.domain.evidence import Evidence
 from trainer.domain.history import History
 from trainer.domain.ledger import Ledger
@@ -25,6 +26,7 @@ class Knowledge:
         self.evidence = Evidence()
         self.ledger = Ledger()
         self.history = History()
+        self.actions = Actions(model)
         self.requests = Requests()
         self.approvals, self.reviews, self.shadows = Approvals(), Reviews(), Shadows()
         self.serving: ModelChanged | None = None
