@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import yaml
-from dashboards import look
+from dashboards import answers, look
 from dashboards.asked import asked
 from dashboards.generate import generated, main
 from dashboards.promql import unknown
+from servicekit.metrics import ALL
 
 ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "grafana"
@@ -105,7 +106,7 @@ def test_a_tile_of_names_is_never_blank(name: str) -> None:
     """A tile that shows labels has a series whatever is exposed, and none that says 0 where nobody speaks."""
     for panel in panels(BOARDS[name]):
         exprs = [target["expr"] for target in panel["targets"]]
-        if panel["title"] == "Services":  # where one is not there, 0 is red
+        if panel["title"] == "Services up":  # where one is not there, 0 is red
             continue
         assert not [
             expr for expr in exprs if re.search(r"or (on \(\) )?(label_replace\()?vector\(0\)", expr)
@@ -136,26 +137,56 @@ def test_a_pattern_of_a_part_is_found_out() -> None:
 
 
 @pytest.mark.parametrize("name", ["service", "pipeline"])
-def test_who_is_up_and_what_fires_comes_first(name: str) -> None:
-    """The first row begins with the four services and the alerts; all jobs are named, so that one that is missing is red."""
-    first = panels(BOARDS[f"{name}.json"])[:2]
-    assert [panel["title"] for panel in first] == ["Services", "Alerts that fire"]
+def test_who_is_up_is_said(name: str) -> None:
+    """Of the numbers that answer the question the first are the four services, each named, so that one that is missing is red."""
+    tiles = [panel for panel in panels(BOARDS[f"{name}.json"]) if panel["type"] == "stat"]
+    assert tiles[0]["title"] == "Services up"
     for job in ("predictor", "drift-monitor", "feedback", "trainer"):
-        assert f'"job", "{job}"' in first[0]["targets"][0]["expr"]
+        assert f'"job", "{job}"' in tiles[0]["targets"][0]["expr"]
 
 
 @pytest.mark.parametrize("name", BOARDS)
-def test_the_first_row_answers_one_question(name: str) -> None:
-    """Each dashboard begins with a question and what marks mean, and with one row of numbers that fills the width."""
-    board = BOARDS[name]
-    first, *rest = board["panels"]
+def test_each_begins_with_what_is_wrong_and_what_was_done(name: str) -> None:
+    """The same row on all: alerts that fire, since when and what happens by itself, and what was done last; and what marks mean."""
+    first, *rest = BOARDS[name]["panels"]
     assert first["type"] == "row"
-    assert first["title"].endswith(f"? {look.MARKS}")
+    assert first["title"] == f"{answers.QUESTION} {look.MARKS}"
+    assert [(panel["type"], panel["title"]) for panel in rest[:2]] == [
+        ("table", "Wrong now"),
+        ("table", "Done, newest first"),
+    ]
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_the_next_row_answers_one_question(name: str) -> None:
+    """Each dashboard has its own question, and one row of numbers below it that fills the width."""
+    own, *rest = BOARDS[name]["panels"][3:]
+    assert own["type"] == "row"
+    assert own["title"].endswith("?")
     below = next(n for n, panel in enumerate(rest) if panel["type"] == "row")
     tiles = rest[:below]
     assert {panel["type"] for panel in tiles} == {"stat"}
     assert sum(panel["gridPos"]["w"] for panel in tiles) == 24
     assert len({panel["gridPos"]["y"] for panel in tiles}) == 1
+
+
+def test_of_every_alert_it_is_said_what_happens_by_itself() -> None:
+    """Each alerting rule but the heartbeat has its words, and each urgency of a rule has its own."""
+    groups = yaml.safe_load((ROOT / "prometheus" / "rules" / "alerts.yml").read_text())["groups"]
+    alerts = [rule for group in groups for rule in group["rules"] if rule["alert"] != "Heartbeat"]
+    assert {r["alert"] for r in alerts if r["labels"]["severity"] != "notice"} == set(answers.BY_ITSELF)
+    assert {rule["labels"]["severity"] for rule in alerts} == {*answers.URGENCY, "notice"}
+    assert max(map(len, answers.BY_ITSELF.values())) <= 44  # what a cell of 1600 pixels' width shows
+    kinds = {rule["alert"] for rule in alerts if 'kind="' in rule["expr"]}
+    assert kinds == set(answers.OF_DRIFT)
+
+
+def test_each_action_that_is_shown_has_its_words() -> None:
+    """What the trainer's metric may say are the words of the table."""
+    [metric] = [metric for metric in ALL if metric.name == "atalaia_action_at_seconds"]
+    values = {label.name: set(re.findall(r"`([^`]+)`", label.values)) for label in metric.labels}
+    assert values["action"] == set(answers.ACTIONS) - {"nothing yet"}
+    assert values["reason"] == set(answers.REASONS)
 
 
 @pytest.mark.parametrize("name", BOARDS)

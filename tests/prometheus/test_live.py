@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from asked_panels import has_data, without_data
-from dashboards.asked import Asked
+from dashboards import answers
+from dashboards.asked import Asked, filled_in
 from dashboards.generate import generated
 from real_prometheus import CONFIG, Prometheus, running_prometheus
 
@@ -141,6 +142,28 @@ def test_the_alerts_of_what_happened_have_fired(watched: Watched) -> None:
     """Errors and quality: the labelling has changed. Nothing about inputs, which have not, nor about the services."""
     fired = {s["metric"]["alertname"] for s in watched.range('ALERTS{alertstate="firing"}')}
     assert fired == {"Heartbeat", "ErrorDrift", "QualityFallen"}
+
+
+def test_the_first_row_says_since_when_and_what_was_done(watched: Watched) -> None:
+    """Of drift when it began by event time, not when it was noticed; and what the trainer and a person did, in order."""
+    variables, seconds = {"model": "loans"}, watched.end - watched.start
+    wrong = watched.range(filled_in(answers.wrong_now(), variables, seconds))
+    since: dict[str, set[float]] = {}
+    for series in wrong:
+        since.setdefault(series["metric"]["alertname"], set()).update(
+            float(v) / 1000 for _, v in series["values"]
+        )
+    assert set(since) >= {"none", "ErrorDrift", "QualityFallen"}
+    for alert, kind in (("ErrorDrift", "real"), ("QualityFallen", "quality")):
+        began = watched.range(f'atalaia_alert_since_seconds{{model="loans", kind="{kind}"}}')
+        assert min(since[alert]) in {float(value) for s in began for _, value in s["values"]}
+        assert min(since[alert]) < watched.start - 86_400  # the demo's rows are of another year
+    assert {"started", "waits for shadow"} <= {series["metric"].get("answer") for series in wrong}
+    done = watched.range(filled_in(answers.done_last(), variables, seconds))
+    at = {series["metric"]["action"]: float(series["values"][-1][1]) / 1000 for series in done}
+    told = ["started", "waits for shadow", "waits for approval", "approved", "promoted"]
+    assert sorted(told, key=at.__getitem__) == told
+    assert all(watched.start - 60 < at[action] < watched.end for action in told)
 
 
 @pytest.mark.parametrize("name", generated())

@@ -13,23 +13,23 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
+from dashboards.answers import QUESTION, answers
 from dashboards.look import (
+    ANY_IS_BAD,
     BLUE,
     GREEN,
     MARKS,
+    MODEL,
     ORANGE,
     RED,
     SOURCE,
     YELLOW,
     Panel,
     Query,
-    named,
-    or_none,
     reworded,
     tile,
 )
 
-MODEL = 'model="$model"'
 OF_THE_MODEL = f"and on (job, instance) atalaia_model_info{{{MODEL}}}"
 TRAINED = f"and on (job, instance) atalaia_training_info{{{MODEL}}}"
 # That it serves now and did not in the hour before: a predictor that restarts takes up what it served, and is no mark.
@@ -50,16 +50,6 @@ VERSION = reworded(
     "action",
     BACK,
 )
-LAST_DECISION = named(
-    reworded(
-        f'2 * max by (decision, challenger) (atalaia_training_info{{{MODEL}, decision="failed"}}) '
-        f"or max by (decision, challenger) (atalaia_training_info{{{MODEL}}})",
-        "challenger",
-        {"(.+)": "version $1"},
-    ),
-    "decision",
-    "none yet",
-)
 JOBS = ("predictor", "drift-monitor", "feedback", "trainer")
 
 
@@ -73,6 +63,7 @@ def board(
 ) -> dashboard.Dashboard:
     """``parts``: rows by title, the first of which answers ``question``; ``variables``: by name what Grafana asks.
 
+    Before them comes the row that is the same on all: what is wrong now, since when, and what was done.
     ``closed``: rows that are opened by a click; until then Grafana asks nothing for them.
     """
     made = (
@@ -108,8 +99,8 @@ def board(
         _mark("Trainings (orange)", ORANGE, DECIDED, "training {{decision}}", "a decision of the trainer"),
     ):
         made = made.annotation(mark)
-    for number, (row, panels) in enumerate(parts.items()):
-        title_of = dashboard.Row(row if number else f"{row} {MARKS}")
+    for row, panels in {f"{QUESTION} {MARKS}": answers(), **parts}.items():
+        title_of = dashboard.Row(row)
         if row in closed:
             for panel in panels:
                 title_of = title_of.with_panel(panel)
@@ -123,23 +114,20 @@ def services(span: int) -> Panel:
     """Which of the four are up: one that Prometheus does not find is down too."""
     missing = " or ".join(f'label_replace(vector(0), "job", "{job}", "", "")' for job in JOBS)
     return tile(
-        "Services",
+        "Services up",
         "Green: all instances answer Prometheus. Yellow: some. Red: none, or none is found.",
         Query(f'avg by (job) (up{{job=~"{"|".join(JOBS)}"}}) or on (job) ({missing})', "{{job}}"),
         unit="none", steps=[(0, RED), (1e-9, YELLOW), (1, GREEN)], name=True, span=span,
     )  # fmt: skip
 
 
-def alerts(span: int) -> Panel:
-    """Which alerts fire, by the names that docs/runbooks.md explains."""
-    firing = 'ALERTS{alertstate="firing", alertname!="Heartbeat"'
-    bad = f'2 * max by (alertname) ({firing}, severity!="notice"}})'
-    expr = f"{bad} or max by (alertname) ({firing}}})"
+def spool_rows(span: int) -> Panel:
+    """What Kafka has not yet."""
     return tile(
-        "Alerts that fire",
-        "Each has a section in docs/runbooks.md. Red needs somebody, yellow is to know. Grey: Prometheus computes no alerts.",
-        Query(or_none(expr, "alertname", 'ALERTS{alertname="Heartbeat"}'), "{{alertname}}"),
-        unit="none", steps=[(0, GREEN), (1e-9, YELLOW), (2, RED)], name=True, span=span,
+        "Spool",
+        "Answered predictions on the predictors' disks that Kafka has not yet. More than 0: Kafka is away or slow.",
+        Query(f"sum(atalaia_spool_rows {OF_THE_MODEL})"),
+        unit="short", steps=ANY_IS_BAD, decimals=0, span=span,
     )  # fmt: skip
 
 

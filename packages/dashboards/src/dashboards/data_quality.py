@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import LAST_DECISION, MODEL, VERSION, board
+from dashboards.board import VERSION, board
 from dashboards.look import (
     ANY_IS_BAD,
     BLUE,
     DRIFT_STATES,
     GREEN,
+    MODEL,
     ONLY_SAID,
     PURPLE,
     QUALITY_STATES,
     RED,
-    SAID_OR_BAD,
+    SAID_OR_BACK,
     YELLOW,
     YES_NO,
     Column,
@@ -47,7 +48,7 @@ def data_quality() -> Dashboard:
             "State of the virtual alert: do the inputs and predictions of the last window look as they did when the "
             "model was made?",
             Query(state("virtual")), unit="none", steps=[], words=DRIFT_STATES, empty="no window yet",
-            span=2,
+            span=3,
         ),
         tile(
             "Model errors",
@@ -60,50 +61,37 @@ def data_quality() -> Dashboard:
             "State of the quality alert: are windows as good as the version's held-out rows were? Without "
             "ATALAIA_QUALITY_DROP it is not asked, and says ok.",
             Query(state("quality")), unit="none", steps=[], words=QUALITY_STATES, empty="no labels yet",
-            span=3,
+            span=4,
         ),
         tile(
             "Features that drifted",
             "Features, columns of the model's outputs included, that drifted in the last window.",
             Query(or_none(drifted, "feature", f"atalaia_feature_drifted{of}", unknown="none tested"), "{{feature}}"),
-            unit="none", steps=ANY_IS_BAD, name=True, span=4,
-        ),
-        tile(
-            "Since",
-            "Event time at which the world begins that the oldest open alert is about.",
-            Query(f"1000 * min(atalaia_alert_since_seconds{of}) or 0 * max(atalaia_drift_state{of})"),
-            unit="dateTimeAsIso", steps=[(0, RED)], words={"0": ("no drift", GREEN)}, empty="not known", span=3,
-        ),
-        tile(
-            "Trainer",
-            "Its last decision, and of which version: started, waiting (for rows, a shadow period or a person), promoted, refused, "
-            "failed.",
-            Query(LAST_DECISION, "{{decision}} {{challenger}}"),
-            unit="none", steps=SAID_OR_BAD, name=True, span=3,
+            unit="none", steps=ANY_IS_BAD, name=True, span=6,
         ),
         tile(
             "Version",
-            "The one that serves, by its number in the registry, and how it came to; red where its successor was rolled back.",
+            "The one that serves, by its number in the registry, and how it came to; yellow where its successor was rolled back.",
             Query(named(VERSION, "version"), "{{version}}, {{action}}"),
-            unit="none", steps=SAID_OR_BAD, name=True, span=3,
+            unit="none", steps=SAID_OR_BACK, name=True, span=4,
         ),
         tile(
             "Last window",
             "Event time at which it ends: in a replay that is long ago.",
             Query(f"1000 * max(atalaia_window_end_seconds{of})"),
-            unit="dateTimeAsIso", steps=ONLY_SAID, empty="no window yet", span=3,
+            unit="dateTimeAsIso", steps=ONLY_SAID, empty="no window yet", span=4,
         ),
     ]  # fmt: skip
     which: list[Panel] = [
         lines(
-            "p-values of features",
-            "Of each feature the p-value that decides, corrected across features. Below alpha (dashed) it is "
-            "significant; drift needs the effect too. Shown from 1e-6 on.",
+            "Quality, measured and estimated",
+            "Measured: on what became known in the last window of label time. Estimated: what the calibrated "
+            "probabilities of the last window of prediction time let expect.",
             [
-                Query(f"clamp_min(max by (feature) (atalaia_feature_p_adjusted{of}), {LEAST_SHOWN})", "{{feature}}"),
-                Query(f"max(atalaia_window_alpha{of})", "alpha", RED, dashed=True),
+                Query(f"max(atalaia_quality{of_metric})", "measured", BLUE),
+                Query(f"max(atalaia_estimated_quality{of_metric})", "estimated", PURPLE, dashed=True),
             ],
-            unit="sci", log=True, steps=True, at_most=1,
+            unit="none", steps=True,
         ),
         lines(
             "Effect sizes",
@@ -146,6 +134,16 @@ def data_quality() -> Dashboard:
             DRIFT_STATES,
         ),
         lines(
+            "p-values of features",
+            "Of each feature the p-value that decides, corrected across features. Below alpha (dashed) it is "
+            "significant; drift needs the effect too. Shown from 1e-6 on.",
+            [
+                Query(f"clamp_min(max by (feature) (atalaia_feature_p_adjusted{of}), {LEAST_SHOWN})", "{{feature}}"),
+                Query(f"max(atalaia_window_alpha{of})", "alpha", RED, dashed=True),
+            ],
+            unit="sci", log=True, steps=True, at_most=1,
+        ),
+        lines(
             "p-value of the window",
             "The least of all features, scales and questions, corrected. Below alpha the window alarms, where "
             "an effect is large enough. Shown from 1e-6 on.",
@@ -156,15 +154,6 @@ def data_quality() -> Dashboard:
             unit="sci", log=True, steps=True, at_most=1,
         ),
         lines(
-            "Rows",
-            "Rows of each window, and those that came too late for theirs.",
-            [
-                Query(f"max(atalaia_window_rows{of})", "in the window", BLUE),
-                Query(f"max(atalaia_window_late_rows{of})", "too late", YELLOW),
-            ],
-            unit="short", steps=True, at_least=0,
-        ),
-        lines(
             "Missing values",
             "Share of a window's rows without a value, by feature.",
             [Query(f"max by (feature) (atalaia_feature_missing_share{of})", "{{feature}}")],
@@ -172,16 +161,6 @@ def data_quality() -> Dashboard:
         ),
     ]  # fmt: skip
     how_well: list[Panel] = [
-        lines(
-            "Quality, measured and estimated",
-            "Measured: on what became known in the last window of label time. Estimated: what the calibrated "
-            "probabilities of the last window of prediction time let expect.",
-            [
-                Query(f"max(atalaia_quality{of_metric})", "measured", BLUE),
-                Query(f"max(atalaia_estimated_quality{of_metric})", "estimated", PURPLE, dashed=True),
-            ],
-            unit="none", steps=True,
-        ),
         lines(
             "Mean error",
             "Of the rows that the last boundary labelled: what the detector of real drift is fed. 1 for a wrong class, "
@@ -205,16 +184,25 @@ def data_quality() -> Dashboard:
             [Query(f"max(atalaia_label_coverage{of})", "coverage", GREEN)],
             unit="percentunit", steps=True, at_least=0, at_most=1,
         ),
+        lines(
+            "Rows",
+            "Rows of each window, and those that came too late for theirs.",
+            [
+                Query(f"max(atalaia_window_rows{of})", "in the window", BLUE),
+                Query(f"max(atalaia_window_late_rows{of})", "too late", YELLOW),
+            ],
+            unit="short", steps=True, at_least=0,
+        ),
     ]  # fmt: skip
     return board(
         "atalaia-data-quality",
         "Model and data quality",
-        "What is wrong with the model now, since when, and what was done about it?",
+        "Are inputs, errors and quality as they were when the model was made; which feature is not, since when?",
         {
-            "What is wrong with the model now, since when, and what was done about it?": now,
-            "In which feature, and how strongly?": which,
+            "Are inputs, errors and quality as they were when the model was made?": now,
+            "How far from it, and in which feature?": which,
             "Since when?": since_when,
-            "How well does it do?": how_well,
+            "How well does it do, and who says so?": how_well,
         },
         {"metric": f"label_values(atalaia_quality{of}, metric)"},
     )

@@ -1,6 +1,6 @@
 """What all dashboards share: colours with one meaning each, thresholds, and how a kind of panel looks.
 
-A colour says the same everywhere: green is well, yellow is on the way, red needs somebody; blue is what serves or was
+A colour says the same everywhere: green is well, yellow is on the way or to know, red needs somebody; blue is what serves or was
 measured, orange the challenger, purple an estimate, grey a threshold, what is only counted, and what nobody knows.
 """
 
@@ -33,6 +33,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+MODEL = 'model="$model"'
 NOBODY_KNOWS = " or on () label_replace(vector(-1)"
 GREEN, YELLOW, RED = "#73BF69", "#F2CC0C", "#F2495C"
 BLUE, ORANGE, PURPLE, GREY = "#5794F2", "#FF9830", "#B877D9", "#8E8E8E"
@@ -46,12 +47,12 @@ QUALITY_STATES = {
     "3": ("recovered", BLUE),
 }
 YES_NO = {"0": ("no", GREEN), "1": ("yes", RED)}
-SERVES = {"1": ("serves", BLUE), "2": ("serves again after a rollback", RED)}
+SERVES = {"1": ("serves", BLUE), "2": ("serves again after a rollback", YELLOW)}
 Steps = Sequence[tuple[float, str]]  # below the first is grey, and so is what has no value
 ANY_IS_BAD: Steps = [(0, GREEN), (1e-9, RED)]
-ANY_WAITS: Steps = [(0, GREEN), (1e-9, YELLOW)]
+ANY_WAITS: Steps = [(1e-9, YELLOW)]
 ONLY_SAID: Steps = [(0, BLUE)]
-SAID_OR_BAD: Steps = [(0, BLUE), (2, RED)]
+SAID_OR_BACK: Steps = [(0, BLUE), (2, YELLOW)]
 Words = Mapping[str, tuple[str, str]]
 Panel = Builder[dashboard_models.Panel]
 
@@ -89,7 +90,7 @@ def is_up(*jobs: str) -> str:
     return f'up{{job=~"{"|".join(jobs)}"}} == 1'
 
 
-MARKS = "Blue marks: a version came to serve. Orange marks: the trainer decided."
+MARKS = "Blue marks: a version came to serve. Orange marks: a training started, or ended."
 
 
 class Bound(NamedTuple):
@@ -117,11 +118,16 @@ def tile(
     steps: Steps,
     words: Words | None = None,
     name: bool = False,
+    named: bool = False,
     empty: str = "–",
     decimals: int | None = None,
     span: int = 4,
 ) -> stat.Panel:
-    """One number, or with ``name`` the word of a label, coloured by thresholds; ``empty``, in grey, where there is none."""
+    """One number, or with ``name`` the word of a label, coloured by thresholds; ``empty``, in grey, where there is none.
+
+    ``named``: the number and what it is of.
+    """
+    text = models.BigValueTextMode
     judged = words or any(colour in (GREEN, YELLOW, RED) for _, colour in steps)
     panel = (
         stat.Panel()
@@ -129,13 +135,13 @@ def tile(
         .description(description)
         .datasource(SOURCE)
         .span(span)
-        .height(4)
+        .height(3)
         .unit(unit)
         .no_value(empty)
         .thresholds(_thresholds(steps))
         .color_mode(models.BigValueColorMode.BACKGROUND if judged else models.BigValueColorMode.VALUE)
         .graph_mode(models.BigValueGraphMode.NONE)
-        .text_mode(models.BigValueTextMode.NAME if name else models.BigValueTextMode.VALUE)
+        .text_mode(text.NAME if name else text.VALUE_AND_NAME if named else text.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .with_target(_target(query, "A").instant())
     )
@@ -331,6 +337,63 @@ def words_of(
     )
 
 
+class Cell(NamedTuple):
+    """How a label, or the value, is written in a table of sentences.
+
+    The colours of ``words`` are the text's, or where it is ``loud`` the background's; of words without a colour the usual ones.
+    """
+
+    name: str
+    words: Words | None = None
+    width: int | None = None
+    unit: str = "none"
+    loud: bool = False
+
+
+def sentences(
+    title: str,
+    description: str,
+    expr: str,
+    cells: Mapping[str, Cell],
+    *,
+    by: str,
+    down: bool = False,
+    hidden: Sequence[str] = (),
+    span: int = 12,
+    height: int = 8,
+) -> table.Panel:
+    """A row for each series, as of now, its labels but the ``hidden`` and its value (``Value``) as cells in order.
+
+    Sorted by the cell ``by``; those that have the same stay as Prometheus has them.
+    """
+    panel = (
+        table.Panel()
+        .title(title)
+        .description(description)
+        .datasource(SOURCE)
+        .span(span)
+        .height(height)
+        .cell_height(models.TableCellHeight.SM)
+        .no_value("–")
+        .with_target(_target(Query(expr), "A").instant().format(PromQueryFormat.TABLE))
+    )
+    for cell in cells.values():
+        panel = panel.override_by_name(cell.name, _worded(cell))
+    return panel.transformations(
+        [
+            DataTransformerConfig(
+                "organize",
+                options={
+                    "excludeByName": dict.fromkeys(("Time", *hidden), True),
+                    "renameByName": {label: cell.name for label, cell in cells.items()},
+                    "indexByName": {label: place for place, label in enumerate(cells)},
+                },
+            ),
+            DataTransformerConfig("sortBy", options={"fields": {}, "sort": [{"field": by, "desc": down}]}),
+        ]
+    )
+
+
 def _target(query: Query, letter: str) -> prometheus.Dataquery:
     return (
         prometheus.Dataquery().datasource(SOURCE).ref_id(letter).expr(query.expr).legend_format(query.legend)
@@ -347,7 +410,7 @@ def _thresholds(steps: Steps) -> dashboard.ThresholdsConfig:
 
 def _mappings(words: Words) -> list[ValueMapping]:
     options = {
-        value: ValueMappingResult(text=text, color=colour, index=index)
+        value: ValueMappingResult(text=text, color=colour or None, index=index)
         for index, (value, (text, colour)) in enumerate(words.items())
     }
     return [ValueMap(options=options)]
@@ -363,6 +426,22 @@ def _written(column: Column) -> list[DynamicConfigValue]:
         written.append(DynamicConfigValue("thresholds", _thresholds([(column.bound, RED)]).build()))
     if column.words or column.bound is not None:
         written.append(DynamicConfigValue("custom.cellOptions", {"type": "color-text"}))
+    return written
+
+
+def _worded(cell: Cell) -> list[DynamicConfigValue]:
+    written = [DynamicConfigValue("unit", cell.unit)]
+    if cell.width is not None:
+        written.append(DynamicConfigValue("custom.width", cell.width))
+    if cell.words:
+        written.append(DynamicConfigValue("mappings", _mappings(cell.words)))
+    if any(colour for _, colour in (cell.words or {}).values()):
+        written.append(DynamicConfigValue("thresholds", _thresholds([]).build()))
+        written.append(
+            DynamicConfigValue(
+                "custom.cellOptions", {"type": "color-background" if cell.loud else "color-text"}
+            )
+        )
     return written
 
 

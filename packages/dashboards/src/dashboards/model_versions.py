@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import LAST_DECISION, MODEL, OF_THE_MODEL, TRAINED, VERSION, board
+from dashboards.board import OF_THE_MODEL, TRAINED, VERSION, board
 from dashboards.look import (
     ANY_WAITS,
     BLUE,
     GREEN,
     GREY,
+    MODEL,
     ONLY_SAID,
     ORANGE,
     RED,
-    SAID_OR_BAD,
+    SAID_OR_BACK,
     SERVES,
     YELLOW,
     Column,
@@ -33,7 +34,7 @@ from dashboards.look import (
 from dashboards.pipeline import DECISIONS
 
 TRIED = {"0": ("tried", GREY), "1": ("chosen", ORANGE)}
-VERDICTS = {"^undecided$": GREY, "^kept$": GREEN, "^rolled back$": RED}
+VERDICTS = {"^undecided$": GREY, "^kept$": GREEN, "^rolled back$": YELLOW}
 ROLLED_BACK = {"rolled_back": "rolled back"}
 REVIEW = named(
     reworded(
@@ -50,12 +51,7 @@ REVIEW = named(
     "none yet",
 )
 CHALLENGE = f'max by (metric) (atalaia_challenge_metric{{{{{MODEL}, role="{{role}}"}}}})'
-# How a version came to serve is part of its name: after a rollback it serves anew.
-SINCE = (
-    f"1000 * max(min_over_time((min by (version, action) (atalaia_model_since_seconds{{{MODEL}}} "
-    f"* on (job, instance, model) group_right () (atalaia_model_info{{{MODEL}}} ^ 0)))[$__range:]) "
-    f"and on (version, action) atalaia_model_info{{{MODEL}}})"
-)
+SINCE = f"1000 * max(atalaia_model_since_seconds{{{MODEL}}})"
 TAKEN = {"^taken up$": GREEN, "^refused$": RED, "^unreachable$": YELLOW, "^ended$": GREY}
 
 
@@ -73,52 +69,45 @@ def model_versions() -> Dashboard:
             "Version",
             "The one that serves, by its number in the registry.",
             Query(named(f"max by (version) (atalaia_model_info{of})", "version"), "{{version}}"),
-            unit="none", steps=ONLY_SAID, name=True, span=2,
+            unit="none", steps=ONLY_SAID, name=True, span=3,
         ),
         tile(
             "It came to serve",
             "installed: the first one. promoted: it won against the one before. back by a rollback: the one "
             "after it was taken back.",
             Query(named(f"max by (action) ({VERSION})", "action"), "{{action}}"),
-            unit="none", steps=SAID_OR_BAD, name=True, span=3,
+            unit="none", steps=SAID_OR_BACK, name=True, span=4,
         ),
         tile(
             "Since",
-            "When the first predictor took it up, after a rollback anew, as far back as the time that is shown: a predictor "
-            "that restarts has it anew.",
+            "When model-events said that it serves, after a rollback anew; of a version that no event names, when it was taken up.",
             Query(SINCE),
-            unit="dateTimeAsIso", steps=ONLY_SAID, empty="none", span=3,
+            unit="dateTimeAsIso", steps=ONLY_SAID, empty="none", span=4,
         ),
         tile(
             "Review",
             "What looks at the promoted version say of it: undecided yet, kept, or rolled back, worse than the one before it.",
             Query(REVIEW, "{{version}} {{verdict}}"),
-            unit="none", steps=SAID_OR_BAD, name=True, span=3,
+            unit="none", steps=SAID_OR_BACK, name=True, span=3,
         ),
         tile(
-            "Last decision",
-            "What the trainer decided last, and of which version; what was rolled back later had been promoted before.",
-            Query(LAST_DECISION, "{{decision}} {{challenger}}"),
-            unit="none", steps=SAID_OR_BAD, name=True, span=3,
-        ),
-        tile(
-            "A challenger waits",
+            "Challenger that waits",
             "In shadow: for labelled rows that it has scored unseen. For approval: for a person's yes or no; `atalaia approve` shows the "
             "evidence. No other training begins meanwhile.",
             Query(or_none(waits_said, "waits_for", is_up("trainer"), "none"), "{{challenger}}{{waits_for}}"),
             unit="none", steps=ANY_WAITS, name=True,
         ),
         tile(
-            "Gain, last ended",
+            "Gain when tried",
             "Of the last challenge that ended, not of one that waits: in the project's metric, on rows that neither had seen: above 0 it was better.",
-            Query(f"max(atalaia_challenge_gain{of})"),
-            unit="none", steps=[(-1e9, BLUE)], decimals=4, empty="no challenge yet", span=3,
+            Query(f"max by (challenger) (atalaia_challenge_gain{of})", "version {{challenger}}"),
+            unit="none", steps=[(-1e9, BLUE)], decimals=4, named=True, empty="no challenge yet", span=3,
         ),
         tile(
-            "p, last ended",
+            "p when tried",
             "Of the paired test of the last challenge that ended. ATALAIA_PROMOTE_P_VALUE (0.05 by default) is the most that a promotion may have.",
-            Query(f"max(atalaia_challenge_p_value{of})"),
-            unit="none", steps=ONLY_SAID, decimals=4, empty="no challenge yet", span=3,
+            Query(f"max by (challenger) (atalaia_challenge_p_value{of})", "version {{challenger}}"),
+            unit="none", steps=ONLY_SAID, decimals=4, named=True, empty="no challenge yet", span=3,
         ),
     ]  # fmt: skip
     against: list[Panel] = [
@@ -232,14 +221,14 @@ def model_versions() -> Dashboard:
     history: list[Panel] = [
         states(
             "Version that serves, and how it came to",
-            "During a change both are there. Red: it serves again because its successor was taken back.",
+            "During a change both are there. Yellow: it serves again because its successor was taken back.",
             [Query(VERSION, "version {{version}}, {{action}}")],
             SERVES, height=6,
         ),
         lines(
             "Promotions, refusals, failures",
-            "Decisions of the trainer since it began.",
-            [Query(f"sum by (decision) (atalaia_trainings_total {TRAINED})", "{{decision}}")],
+            "Decisions of the trainer since it began, of each kind from its first on.",
+            [Query(f'sum by (decision) (atalaia_trainings_total{{decision!="waiting"}} {TRAINED}) > 0', "{{decision}}")],
             unit="short", steps=True, at_least=0, usual=2, decimals=0, height=6, colours=DECISIONS,
         ),
         lines(

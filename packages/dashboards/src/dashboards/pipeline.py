@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import MODEL, OF_THE_MODEL, TRAINED, alerts, board, services
+from dashboards.board import OF_THE_MODEL, TRAINED, board, services, spool_rows
 from dashboards.look import (
     ANY_IS_BAD,
     BLUE,
     GREEN,
     GREY,
+    MODEL,
     ONLY_SAID,
     ORANGE,
     PURPLE,
@@ -47,14 +48,14 @@ def pipeline() -> Dashboard:
     of = f"{{{MODEL}}}"
     lag = "max by (job, topic) (atalaia_consumer_lag_records)"
     now: list[Panel] = [
-        services(span=5),
-        alerts(span=5),
+        services(span=6),
         tile(
             "Records behind",
             "Records on predictions and ground-truth that the monitor or feedback has not taken in yet.",
             Query(f"sum({lag})"),
             unit="short", steps=[(0, GREEN), (1_000, YELLOW), (100_000, RED)], decimals=0, span=3,
         ),
+        spool_rows(span=3),
         tile(
             "Undecided",
             "Windows of event time between the watermark and the last decided one: usually less than one and its grace. From "
@@ -66,7 +67,7 @@ def pipeline() -> Dashboard:
             "Labelled",
             "Share of the last reported window that has its labels.",
             Query(f"max(atalaia_label_coverage{of})"),
-            unit="percentunit", steps=ONLY_SAID, decimals=0, empty="no labels", span=2,
+            unit="percentunit", steps=ONLY_SAID, decimals=0, empty="no labels", span=3,
         ),
         tile(
             "Unreadable",

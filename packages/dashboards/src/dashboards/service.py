@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import OF_THE_MODEL, alerts, board, services
+from dashboards.board import OF_THE_MODEL, board, services, spool_rows
 from dashboards.look import (
-    ANY_IS_BAD,
     BLUE,
     GREEN,
     GREY,
+    MODEL,
     ONLY_SAID,
     ORANGE,
     PURPLE,
@@ -19,10 +19,13 @@ from dashboards.look import (
     Panel,
     Query,
     lines,
+    named,
+    states,
     tile,
 )
 
 RATE = "[$__rate_interval]"
+FIRES = {"1": ("fires", RED)}
 # Counters of all codes begin at 0: of those that occurred in the time that is shown.
 OCCURRED = "and on (status) sum by (status) (increase(atalaia_requests_total[$__range] @ end())) > 0"
 BY_CODE = {"^2..$": GREEN, "^4..$": YELLOW, "^5..$": RED}
@@ -51,7 +54,12 @@ def service() -> Dashboard:
     """The dashboard."""
     now: list[Panel] = [
         services(span=6),
-        alerts(span=6),
+        tile(
+            "Version",
+            "The one that serves, by its number in the registry.",
+            Query(named(f"max by (version) (atalaia_model_info{{{MODEL}}})", "version"), "{{version}}"),
+            unit="none", steps=ONLY_SAID, name=True, span=3,
+        ),
         tile(
             "Requests",
             "Requests answered in a second, by all predictors that serve the model.",
@@ -62,20 +70,15 @@ def service() -> Dashboard:
             "Answered",
             "Share of requests without a server's error (5xx). What a client did wrong (4xx) counts as answered.",
             Query(f"1 - {share('5..')}"),
-            unit="percentunit", steps=[(0, RED), (0.99, YELLOW), (0.999, GREEN)], decimals=2, empty="no requests", span=3,
+            unit="percentunit", steps=[(0, RED), (0.99, YELLOW), (0.999, GREEN)], decimals=2, empty="no requests", span=4,
         ),
         tile(
             "p99 latency",
             "99 of 100 requests are answered within this time.",
             Query(quantile("0.99", "atalaia_request_seconds")),
-            unit="s", steps=[(0, GREEN), (0.25, YELLOW), (0.5, RED)], decimals=0, empty="no requests", span=3,
+            unit="s", steps=[(0, GREEN), (0.25, YELLOW), (0.5, RED)], decimals=0, empty="no requests", span=4,
         ),
-        tile(
-            "Spool",
-            "Answered predictions on the predictors' disks that Kafka has not yet. More than 0: Kafka is away or slow.",
-            Query(f"sum(atalaia_spool_rows {OF_THE_MODEL})"),
-            unit="short", steps=ANY_IS_BAD, decimals=0, span=3,
-        ),
+        spool_rows(span=4),
     ]  # fmt: skip
     requests: list[Panel] = [
         lines(
@@ -86,6 +89,13 @@ def service() -> Dashboard:
                 Query(share("4.."), "4xx", YELLOW),
             ],
             unit="percentunit", at_least=0, usual=0.02, bound=Bound(0.01, "alert above 1 % of 5xx"), empty="no requests",
+        ),
+        lines(
+            "Refused, by cause",
+            "Requests without a prediction. invalid, too_large, not_served: the client's fault. The others: ours. not_recorded: neither Kafka "
+            "nor the spool could take it, so nothing was promised.",
+            [Query(per_second("atalaia_requests_refused_total", "cause"), "{{cause}}")],
+            unit="reqps", at_least=0, usual=1, empty="none was refused",
         ),
         lines(
             "Latency",
@@ -104,13 +114,6 @@ def service() -> Dashboard:
             unit="reqps", stacked=True, colours=BY_CODE, at_least=0, usual=1,
         ),
         lines(
-            "Refused, by cause",
-            "Requests without a prediction. invalid, too_large, not_served: the client's fault. The others: ours. not_recorded: neither Kafka "
-            "nor the spool could take it, so nothing was promised.",
-            [Query(per_second("atalaia_requests_refused_total", "cause"), "{{cause}}")],
-            unit="reqps", at_least=0, usual=1, empty="none was refused",
-        ),
-        lines(
             "Latency by route",
             "The 95th percentile of each route.",
             [Query(quantile("0.95", "atalaia_request_seconds", "route"), "{{route}}")],
@@ -121,6 +124,12 @@ def service() -> Dashboard:
             "Requests in a second by route.",
             [Query(per_second("atalaia_requests_total", "route"), "{{route}}")],
             unit="reqps", at_least=0,
+        ),
+        states(
+            "Alerts that fired",
+            "Of the services and of the model, notices too. Red while they fire.",
+            [Query('max by (alertname) (ALERTS{alertstate="firing", alertname!="Heartbeat", model=~"$model|"})', "{{alertname}}")],
+            FIRES, span=24, height=6,
         ),
     ]  # fmt: skip
     behind: list[Panel] = [
