@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -206,21 +207,50 @@ async def test_answers_are_records_and_versions_change_under_load(running: Runni
             assert by_id[prediction["prediction_id"]] == expected == (answer["version"], prediction["y"])
 
 
+async def announce(kafka: str, event: ModelChanged, at: str) -> None:
+    """Publish an event as if it had been published then."""
+    producer = await make_producer(Settings(kafka=kafka), "test")
+    value, headers = encode(event, source="test")
+    dated = [(name, at.encode() if name == "ce_time" else said) for name, said in headers]
+    await producer.send_and_wait("model-events", value, key=b"m", headers=dated)
+    await producer.stop()
+
+
 async def test_a_version_serves_since_its_event_not_since_a_start(
     kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever starts later shows the moment at which the version was announced."""
+    """Whoever starts later shows the moment at which the version was announced; one that serves and is announced anew, that."""
     monkeypatch.setattr(bootstrap, "Registry", Registry)
-    producer = await make_producer(Settings(kafka=kafka), "test")
-    value, headers = encode(changed("6", "2"), source="test")
-    long_ago = [(name, b"2020-01-01T00:00:00Z" if name == "ce_time" else said) for name, said in headers]
-    await producer.send_and_wait("model-events", value, key=b"m", headers=long_ago)
-    await producer.stop()
+    await announce(kafka, changed("6", "2"), "2020-01-01T00:00:00Z")
     service = Running(kafka, tmp_path)
     await service.serves("6")
     shown = (await service.client.get("/metrics")).text
-    await service.stop()
     assert 'atalaia_model_since_seconds{model="m"} 1.5778368e+09\n' in shown
+    again = msgspec.structs.replace(changed("6", "7"), action="rolled_back")
+    await announce(kafka, again, "2021-01-01T00:00:00Z")
+
+    async def anew() -> bool:
+        shown = (await service.client.get("/metrics")).text
+        action = 'atalaia_model_info{action="rolled_back",model="m",version="6"} 1.0\n'
+        return action in shown and 'atalaia_model_since_seconds{model="m"} 1.6094592e+09\n' in shown
+
+    await until(anew)
+    await service.stop()
+
+
+async def test_a_version_that_no_event_names_serves_since_it_was_taken_up(
+    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The alias's version, where the newest event's cannot serve, is not shown as serving since that event."""
+    monkeypatch.setattr(bootstrap, "Registry", Registry)
+    began = time.time()
+    await announce(kafka, changed("99", None), "2020-01-01T00:00:00Z")
+    service = Running(kafka, tmp_path)
+    await service.serves("1")
+    shown = (await service.client.get("/metrics")).text
+    await service.stop()
+    [since] = re.findall(r'^atalaia_model_since_seconds{model="m"} (.+)$', shown, re.MULTILINE)
+    assert began - 1 <= float(since) <= time.time() + 1
 
 
 async def test_after_a_restart_a_bad_newest_version_gives_way_to_the_one_before(

@@ -47,6 +47,7 @@ class Watched(NamedTuple):
     prometheus: Prometheus
     start: float
     end: float
+    run: str  # whose challenger was approved
 
     def range(self, expr: str) -> list[dict[str, Any]]:
         """The series of an expression over the time that was watched."""
@@ -107,7 +108,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             assert demo.returncode == 0, log.read_text()[-6000:]
             assert approved
             assert start
-            yield Watched(prometheus, start, end)
+            yield Watched(prometheus, start, end, approved)
         finally:
             demo.terminate()
             demo.wait(60)
@@ -160,7 +161,8 @@ def test_the_first_row_says_since_when_and_what_was_done(watched: Watched) -> No
         assert min(since[alert]) < watched.start - 86_400  # the demo's rows are of another year
     assert {"started", "waits for shadow"} <= {series["metric"].get("answer") for series in wrong}
     done = watched.range(filled_in(answers.done_last(), variables, seconds))
-    at = {series["metric"]["action"]: float(series["values"][-1][1]) / 1000 for series in done}
+    of_run = [series for series in done if series["metric"].get("run") == watched.run]
+    at = {series["metric"]["action"]: float(series["values"][-1][1]) / 1000 for series in of_run}
     told = ["started", "waits for shadow", "waits for approval", "approved", "promoted"]
     assert sorted(told, key=at.__getitem__) == told
     assert all(watched.start - 60 < at[action] < watched.end for action in told)

@@ -80,6 +80,35 @@ def test_what_people_do_themselves_is_theirs() -> None:
         Action(1_000, "promoted", "2", "person", ""),
         Action(0, "installed", "1", "", ""),
     ]
+    take(knowledge, model_events, came("3", "1", "installed"), "atalaia", 3)
+    assert knowledge.actions.newest[0] == Action(3_000, "installed", "3", "person", "")
+
+
+def test_what_is_held_back_is_no_action() -> None:
+    """While a run or a pause goes on each boundary says so; the run's own wait stays the newest."""
+    actions = Actions("m")
+    actions.decided(decided("waiting", waits_for="shadow", challenger_version="2"), 1)
+    actions.decided(decided("waiting", run="held", answers=["a"], waits_for=None), 2)
+    assert [each.action for each in actions.newest] == ["waits for shadow"]
+    assert [(alert, each.action) for alert, each in actions.on_alerts] == [("a", "waits for shadow")]
+
+
+def test_of_each_alert_the_newest_action_is_known() -> None:
+    """All that a run answers, by whichever order its decisions are read in."""
+    for order in ((0, 1), (1, 0)):
+        actions = Actions("m")
+        said = [
+            (decided("started", answers=["a", "b"]), 1),
+            (decided("promoted", answers=["a", "b"], challenger_version="2"), 2),
+        ]
+        for n in order:
+            actions.decided(*said[n])
+        actions.decided(decided("started", run="s", answers=["c"]), 3)
+        assert {alert: each.action for alert, each in actions.on_alerts} == {
+            "a": "promoted",
+            "b": "promoted",
+            "c": "started",
+        }
 
 
 def test_only_the_newest_are_kept_and_what_nobody_dates_is_left_out() -> None:

@@ -113,6 +113,7 @@ def test_what_was_done_last_is_shown() -> None:
         ("started", "", "virtual", "r1"): 1,
         ("promoted", "2", "virtual", "r1"): 2.5,
     }
+    assert shown()["atalaia_alert_action_at_seconds"] == {("a", "promoted"): 2.5}
     show_actions(Actions("shown"))
     assert "atalaia_action_at_seconds" not in shown()
 

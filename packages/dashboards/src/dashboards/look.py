@@ -147,6 +147,8 @@ def tile(
     )
     if words:
         panel = panel.mappings(_mappings(words))
+    if named:
+        panel = panel.text(common.VizTextDisplayOptions().title_size(14).value_size(22))
     return panel if decimals is None else panel.decimals(decimals)
 
 
@@ -284,16 +286,7 @@ def rows(
     height: int = 8,
 ) -> table.Panel:
     """A row for each value of the label ``by``, a column for each of ``columns``, as of now; ``worst``: largest of it first."""
-    panel = (
-        table.Panel()
-        .title(title)
-        .description(description)
-        .datasource(SOURCE)
-        .span(span)
-        .height(height)
-        .min_width(60)
-        .no_value("nothing yet")
-    )
+    panel = _table(title, description, span, height).min_width(60)
     renamed: dict[str, str] = {}
     for letter, (name, column) in zip("ABCDEFGH", columns.items(), strict=False):
         target = _target(Query(column.expr), letter).instant().format(PromQueryFormat.TABLE)
@@ -323,13 +316,7 @@ def words_of(
     excluded = dict.fromkeys(("Time", "Value", "__name__", "instance", "job"), True)
     places = {name: place for place, name in enumerate(order)}
     return (
-        table.Panel()
-        .title(title)
-        .description(description)
-        .datasource(SOURCE)
-        .span(span)
-        .height(height)
-        .no_value("nothing yet")
+        _table(title, description, span, height)
         .with_target(target)
         .transformations(
             [DataTransformerConfig("organize", options={"excludeByName": excluded, "indexByName": places})]
@@ -367,12 +354,7 @@ def sentences(
     Sorted by the cell ``by``; those that have the same stay as Prometheus has them.
     """
     panel = (
-        table.Panel()
-        .title(title)
-        .description(description)
-        .datasource(SOURCE)
-        .span(span)
-        .height(height)
+        _table(title, description, span, height)
         .cell_height(models.TableCellHeight.SM)
         .no_value("–")
         .with_target(_target(Query(expr), "A").instant().format(PromQueryFormat.TABLE))
@@ -391,6 +373,18 @@ def sentences(
             ),
             DataTransformerConfig("sortBy", options={"fields": {}, "sort": [{"field": by, "desc": down}]}),
         ]
+    )
+
+
+def _table(title: str, description: str, span: int, height: int) -> table.Panel:
+    return (
+        table.Panel()
+        .title(title)
+        .description(description)
+        .datasource(SOURCE)
+        .span(span)
+        .height(height)
+        .no_value("nothing yet")
     )
 
 

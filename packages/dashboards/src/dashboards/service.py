@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+from dashboards.answers import firing
 from dashboards.board import OF_THE_MODEL, board, services, spool_rows
 from dashboards.look import (
     BLUE,
@@ -25,7 +26,8 @@ from dashboards.look import (
 )
 
 RATE = "[$__rate_interval]"
-FIRES = {"1": ("fires", RED)}
+FIRES = {"1": ("to know", YELLOW), "2": ("somebody is needed", RED)}
+FIRED = f"""2 * max by (alertname) ({firing()}) or max by (alertname) ({firing('severity="notice"')})"""
 # Counters of all codes begin at 0: of those that occurred in the time that is shown.
 OCCURRED = "and on (status) sum by (status) (increase(atalaia_requests_total[$__range] @ end())) > 0"
 BY_CODE = {"^2..$": GREEN, "^4..$": YELLOW, "^5..$": RED}
@@ -127,8 +129,8 @@ def service() -> Dashboard:
         ),
         states(
             "Alerts that fired",
-            "Of the services and of the model, notices too. Red while they fire.",
-            [Query('max by (alertname) (ALERTS{alertstate="firing", alertname!="Heartbeat", model=~"$model|"})', "{{alertname}}")],
+            "Of the services and of the model, while they fired: red for what needs somebody, yellow for notices.",
+            [Query(FIRED, "{{alertname}}")],
             FIRES, span=24, height=6,
         ),
     ]  # fmt: skip

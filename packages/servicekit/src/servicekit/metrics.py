@@ -431,6 +431,12 @@ ACTION_AT = _gauge(
     Label("run", "the run's id on `training-runs`", "one a training; empty of what is none"),
     by=[TRAINER], unit="seconds", field="decision, challenger_version, trigger, run_id; and `approvals`, `model-events`",
 )  # fmt: skip
+ALERT_ACTION_AT = _gauge(
+    "atalaia_alert_action_at_seconds", "wall-clock time of the newest action on each of the ten alerts that had one last", MODEL,
+    Label("alert_id", "what was acted on, as on `drift-alerts`", "ten; a request's id or a period of the schedule too"),
+    Label("action", "what was done last", "those of the trainer's decisions, as of `atalaia_action_at_seconds`"),
+    by=[TRAINER], unit="seconds", field="answers, decision, waits_for",
+)  # fmt: skip
 TRAINING_ROWS = _gauge(
     "atalaia_training_rows", "rows of the last decision", MODEL,
     Label("rows", "which rows", "`labelled` (since the change point), `needed`, and once it has trained `train`, `holdout`, …"),

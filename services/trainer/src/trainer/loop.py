@@ -113,7 +113,6 @@ class Loop:
                     continue
                 await self.reader.news.wait()
                 self.reader.news.clear()
-                show_actions(self.knowledge.actions)
                 continue
             await self.consider(boundary)
             self.knowledge.considered_through = boundary

@@ -28,6 +28,7 @@ from trainer.consumes import (
     training_runs,
 )
 from trainer.domain.knowledge import Knowledge
+from trainer.shown import show_actions
 
 log = logging.getLogger("trainer")
 RETRY_SECONDS = 0.5
@@ -80,6 +81,8 @@ class Reader:
                 if not behind:
                     self.caught_up.set()
                     log.info("caught up: %d outcomes", len(self.knowledge.ledger))
+            if batches and self.caught_up.is_set():
+                show_actions(self.knowledge.actions)  # of others too, while the loop trains
             if batches:
                 self.news.set()
                 self.said.set()

@@ -55,6 +55,9 @@ def show_actions(actions: Actions) -> None:
         metrics.ACTION_AT.labels(actions.model, each.action, each.version, each.reason, each.run).set(
             each.at / 1000
         )
+    metrics.ALERT_ACTION_AT.clear()
+    for alert, each in actions.on_alerts:
+        metrics.ALERT_ACTION_AT.labels(actions.model, alert, each.action).set(each.at / 1000)
 
 
 def _show_training(decision: TrainingDecided) -> None:

@@ -44,6 +44,7 @@ async def take_up(
     asks; None: since now.
     """
     if predictor.ready and predictor.model.version == event.version:
+        _show(event, said_at)  # it may be announced anew, by a rollback to it
         return Result.TAKEN_UP
     try:
         model = predictor.at_hand(event.version, event.sha256)
@@ -59,11 +60,15 @@ async def take_up(
         return _not_taken_up(predictor, event, error, Result.UNREACHABLE)
     metrics.MODEL_SWAPS.labels(Result.TAKEN_UP.value).inc()
     metrics.ROWS_PUBLISHED.labels(event.version)  # from 0 on
+    _show(event, said_at)
+    log.info("version %s of %s serves", event.version, event.model)
+    return Result.TAKEN_UP
+
+
+def _show(event: ModelChanged, said_at: int | None) -> None:
     metrics.MODEL_INFO.clear()
     metrics.MODEL_INFO.labels(event.model, event.version, event.action).set(1)
     metrics.MODEL_SINCE.labels(event.model).set(time.time() if said_at is None else said_at / 1000)
-    log.info("version %s of %s serves", event.version, event.model)
-    return Result.TAKEN_UP
 
 
 def _not_taken_up(predictor: Predictor, event: ModelChanged, error: Exception, result: Result) -> Result:
@@ -103,7 +108,7 @@ async def follow(settings: Settings, predictor: Predictor, versions: Versions) -
                 continue
             due = clock() + RETRY_SECONDS
             if pending is None and not predictor.ready:
-                pending = await _champion(settings.model, versions)
+                pending, said_at = await _champion(settings.model, versions), None
             if pending is not None:
                 result = await take_up(predictor, versions, pending, said_at)
                 if result is Result.REFUSED and not predictor.ready and pending.previous_version:

@@ -5,11 +5,15 @@ The topics are the record; of them these are the last few, told alike whichever 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple, TypeVar
 
 from contracts.events import ChallengerReviewed, ModelChanged, TrainingDecided
 
+from trainer.domain.history import PENDING, answered, for_rows
+
 KEPT = 10
+K = TypeVar("K")
 
 
 class Action(NamedTuple):
@@ -26,45 +30,64 @@ class Action(NamedTuple):
 
 
 class Actions:
-    """The newest ten; of waiting for rows, which is said anew at each boundary, the last time."""
+    """The newest ten, and the newest on each of ten alerts; of waiting for rows, which is said at each boundary, the last time."""
 
     def __init__(self, model: str) -> None:
         self.model = model
-        self._newest: dict[tuple[str, str, str, str], Action] = {}
+        self._newest: dict[tuple[str, ...], Action] = {}
+        self._on_alerts: dict[str, Action] = {}
 
     @property
     def newest(self) -> list[Action]:
         """Newest first."""
         return sorted(self._newest.values(), reverse=True)
 
+    @property
+    def on_alerts(self) -> Collection[tuple[str, Action]]:
+        """The newest action on each of the alerts that were answered last, by the alert's id."""
+        return self._on_alerts.items()
+
     def decided(self, decision: TrainingDecided, at: int | None) -> None:
-        """A decision of the trainer; ``at``: when it was published, None where nobody says."""
+        """A decision of the trainer; ``at``: when it was published, None where nobody says. That something is held back is none."""
+        if at is None:
+            return
         version, reason = decision.challenger_version or "", decision.trigger or ""
         if decision.decision != "waiting":
-            self._add(at, decision.decision, version, reason, decision.run_id)
-        elif decision.waits_for in ("shadow", "approval"):
-            self._add(at, f"waits for {decision.waits_for}", version, reason, decision.run_id)
-        else:  # records of before there were other reasons do not say for what
-            self._add(at, "waits for rows", version, "", "")
+            action = Action(at, decision.decision, version, reason, decision.run_id)
+        elif decision.waits_for in PENDING:
+            action = Action(at, f"waits for {decision.waits_for}", version, reason, decision.run_id)
+        elif for_rows(decision):
+            action = Action(at, "waits for rows", version, "", "")
+        else:
+            return
+        self._add(action)
+        for alert in answered(decision):
+            _keep(self._on_alerts, alert, action)
 
     def reviewed(self, word: ChallengerReviewed, at: int | None) -> None:
         """A person's word on a challenger."""
-        self._add(at, "approved" if word.approved else "rejected", word.version, "person", word.run_id)
+        if at is not None:
+            said = "approved" if word.approved else "rejected"
+            self._add(Action(at, said, word.version, "person", word.run_id))
 
     def changed(self, event: ModelChanged, at: int | None, by_trainer: bool) -> None:
-        """A version that came to serve; of a promotion by the trainer its decision tells."""
-        if event.action == "rolled_back":
-            taken_back = event.previous_version or ""
-            self._add(at, event.action, taken_back, "review" if by_trainer else "person", "")
-        elif not by_trainer:
-            self._add(at, event.action, event.version, "person" if event.action == "promoted" else "", "")
-
-    def _add(self, at: int | None, action: str, version: str, reason: str, run: str) -> None:
+        """A version that came to serve; of a promotion by the trainer its decision tells, the first one was nobody's choice."""
         if at is None:
             return
-        key = action, version, reason, run
-        known = self._newest.get(key)
-        self._newest[key] = Action(max(at, known.at) if known else at, *key)
-        if len(self._newest) > KEPT:
-            oldest = min(self._newest.values())
-            del self._newest[oldest[1:]]
+        if event.action == "rolled_back":
+            reason = "review" if by_trainer else "person"
+            self._add(Action(at, event.action, event.previous_version or "", reason, ""))
+        elif not by_trainer:
+            reason = "person" if event.previous_version else ""
+            self._add(Action(at, event.action, event.version, reason, ""))
+
+    def _add(self, action: Action) -> None:
+        _keep(self._newest, action[1:], action)
+
+
+def _keep(known: dict[K, Action], key: K, action: Action) -> None:
+    """Take it in, unless a newer one has its place; of more than ten the oldest goes."""
+    if key not in known or known[key].at <= action.at:
+        known[key] = action
+    if len(known) > KEPT:
+        del known[min(known, key=lambda each: known[each])]

@@ -1,0 +1,170 @@
+"""What the first row of the dashboards says in given worlds, by promtool: what is wrong, since when, and what was done."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+import yaml
+from dashboards.answers import SILENT, done_last, firing, wrong_now
+from dashboards.promql import filled
+from real_prometheus import tool
+
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
+
+World = Mapping[str, str | float]
+KNOWN: World = {
+    'ALERTS{alertname="Heartbeat", alertstate="firing", severity="notice"}': 1,
+    'atalaia_drift_state{model="m", kind="virtual", job="drift-monitor", instance="d"}': 2,
+    'up{job="trainer", instance="t"}': 1,
+}
+DRIFT = 'alertname="InputDrift", severity="ticket", model="m", kind="virtual"'
+OPEN: World = {
+    f'ALERTS{{{DRIFT}, alertstate="firing"}}': 1,
+    f"ALERTS_FOR_STATE{{{DRIFT}}}": 500,
+    'atalaia_alert_since_seconds{model="m", kind="virtual", job="drift-monitor", instance="d"}': 100,
+    'atalaia_alert_open{model="m", kind="virtual", alert_id="a2", job="drift-monitor", instance="d"}': 1,
+}
+ACTED: World = {
+    'atalaia_action_at_seconds{model="m", action="started", reason="virtual", run="r", job="trainer", instance="t"}': 90,
+    'atalaia_alert_action_at_seconds{model="m", alert_id="a1", action="promoted", job="trainer", instance="t"}': 80,
+}
+WRONG = {"alertname": "InputDrift", "severity": "by day", "about": "m inputs"}
+DOWN = 'alertname="ServiceDown", severity="page", job="predictor"'
+
+
+def serving(instance: str, action: str, version: str, at: int) -> World:
+    """What a predictor says of what it serves."""
+    where = f'job="predictor", instance="{instance}"'
+    return {
+        f'atalaia_model_info{{{where}, model="m", action="{action}", version="{version}"}}': 2,
+        f'atalaia_model_since_seconds{{{where}, model="m"}}': at,
+    }
+
+
+def says(folder: Path, expr: str, world: World, expected: Mapping[tuple[tuple[str, str], ...], float]) -> str:
+    """What promtool has against it that an expression has these samples at ten minutes; empty where it has."""
+    series = [
+        {"series": name, "values": values if isinstance(values, str) else f"{values:g}x40"}
+        for name, values in world.items()
+    ]
+    samples = [
+        {"labels": "{" + ", ".join(f'{n}="{v}"' for n, v in labels) + "}", "value": value}
+        for labels, value in expected.items()
+    ]
+    asked = {"expr": filled(expr, {"model": "m"}), "eval_time": "10m", "exp_samples": samples}
+    test = {"interval": "15s", "input_series": series, "promql_expr_test": [asked]}
+    path = folder / "test.yml"
+    path.write_text(yaml.safe_dump({"evaluation_interval": "15s", "tests": [test]}), encoding="utf-8")
+    done = subprocess.run(
+        [tool("promtool"), "test", "rules", str(path)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def labels(**of: str) -> tuple[tuple[str, str], ...]:
+    """As a sample has them."""
+    return tuple(of.items())
+
+
+@pytest.mark.parametrize(
+    ("world", "expected"),
+    [
+        (KNOWN | OPEN | ACTED, {labels(**WRONG, answer="InputDrift"): 100_000}),
+        (
+            KNOWN
+            | OPEN
+            | ACTED
+            | {key.replace("a1", "a2").replace("promoted", "started"): at for key, at in ACTED.items()},
+            {labels(**WRONG, answer="started"): 100_000},
+        ),
+        (KNOWN | OPEN, {labels(**WRONG, answer=SILENT): 100_000}),
+        (KNOWN, {labels(alertname="none"): 0}),
+        (
+            {key: value for key, value in KNOWN.items() if "drift_state" not in key},
+            {labels(alertname="not known"): -1},
+        ),
+        ({}, {labels(alertname="not known"): -1}),
+    ],
+    ids=[
+        "not acted on",
+        "acted on",
+        "the trainer is silent",
+        "nothing",
+        "the monitor is away",
+        "no alerts are computed",
+    ],
+)
+def test_drift_and_what_was_done_about_it(
+    tmp_path: Path, world: World, expected: Mapping[tuple[tuple[str, str], ...], float]
+) -> None:
+    """Since when the world has changed, and the newest action on this alert, not on another; nothing only where it is known."""
+    assert says(tmp_path, wrong_now(), world, expected) == ""
+
+
+def test_what_is_wrong_is_told_one_by_one(tmp_path: Path) -> None:
+    """Two predictors are two rows, each since its own time; other models', strangers' and notices are left out."""
+    world = KNOWN | {
+        f'ALERTS{{{DOWN}, instance="p1", alertstate="firing"}}': 1,
+        f'ALERTS{{{DOWN}, instance="p2", alertstate="firing"}}': 1,
+        f'ALERTS{{{DOWN}, instance="p3", alertstate="pending"}}': 1,
+        f'ALERTS_FOR_STATE{{{DOWN}, instance="p1"}}': 300,
+        f'ALERTS_FOR_STATE{{{DOWN}, instance="p2"}}': 400,
+        f'ALERTS_FOR_STATE{{{DOWN}, instance="p3"}}': 590,
+        'ALERTS{alertname="RolledBack", severity="notice", model="m", version="1", alertstate="firing"}': 1,
+        'ALERTS_FOR_STATE{alertname="RolledBack", severity="notice", model="m", version="1"}': 1,
+        'ALERTS{alertname="DiskFull", severity="page", alertstate="firing"}': 1,
+        'ALERTS_FOR_STATE{alertname="DiskFull", severity="page"}': 1,
+        'ALERTS{alertname="LabelsMissing", severity="ticket", model="m2", alertstate="firing"}': 1,
+        'ALERTS_FOR_STATE{alertname="LabelsMissing", severity="ticket", model="m2"}': 1,
+    }
+    row = {"alertname": "ServiceDown", "severity": "at once", "answer": "ServiceDown"}
+    assert says(
+        tmp_path,
+        wrong_now(),
+        world,
+        {
+            labels(**row, about="predictor p1"): 300_000,
+            labels(**row, about="predictor p2"): 400_000,
+        },
+    ) == ""  # fmt: skip
+
+
+def test_nothing_is_wrong_since_the_last_alert_ended(tmp_path: Path) -> None:
+    """As far as the time that is shown goes back, to a minute."""
+    world = KNOWN | {f'ALERTS{{{DOWN}, instance="p1", alertstate="firing"}}': "1x12 stale"}
+    assert says(tmp_path, wrong_now(), world, {labels(alertname="none"): 180_000}) == ""
+
+
+@pytest.mark.parametrize(
+    ("world", "expected"),
+    [
+        (
+            KNOWN | ACTED | serving("p1", "promoted", "2", 70),
+            {labels(action="started", reason="virtual", run="r"): 90_000},
+        ),
+        (
+            {**serving("p1", "rolled_back", "1", 70), **serving("p2", "rolled_back", "1", 70)},
+            {labels(action="serves again", version="1"): 70_000},
+        ),
+        (KNOWN, {labels(action="nothing yet"): 0}),
+        ({}, {labels(action="not known"): -1}),
+    ],
+    ids=["the trainer says", "without a trainer", "nothing yet", "nobody says"],
+)
+def test_what_was_done(
+    tmp_path: Path, world: World, expected: Mapping[tuple[tuple[str, str], ...], float]
+) -> None:
+    """The trainer's word, or without one what the predictors serve; nothing only where somebody would know."""
+    assert says(tmp_path, done_last(), world, expected) == ""
+
+
+def test_what_promtool_refuses_is_found_out(tmp_path: Path) -> None:
+    """The check can fail."""
+    assert "InputDrift" in says(tmp_path, firing(), KNOWN | OPEN, {})
