@@ -83,5 +83,5 @@ def test_alertmanager_names_alerts_that_there_are() -> None:
         value = quoted.strip('"')
         assert value in (names if label == "alertname" else severities), matcher
     [receiver] = config["receivers"]
-    assert receiver["webhook_configs"][0]["url_file"].startswith("/etc/alertmanager/")
+    assert receiver["webhook_configs"][0]["url_file"].startswith("/run/atalaia/alerts/")
     assert config["route"]["receiver"] == receiver["name"]
