@@ -185,8 +185,9 @@ async def test_nothing_in_the_log_ends_the_process(service: Service) -> None:
     flushed = await service.http.post("/api/v1.0/flush", json={"until": HOUR})
     assert flushed.json() == {"decided_through": HOUR}
     assert (await service.status())["waits_for_profiles"] == ["m version 1"]
-    ready = await service.http.get("/health/ready")
-    assert (ready.status_code, ready.json()["checks"]["profiles"]) == (503, False)
+    assert (
+        await service.http.get("/health/ready")
+    ).status_code == 200  # labels are taken and joined meanwhile
     for topic in ("predictions", "ground-truth"):
         assert len(await read_raw(kafka, f"{topic}.dlq")) == len(junk)
     assert await service.end(signal.SIGTERM) == 0

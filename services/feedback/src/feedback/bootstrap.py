@@ -97,7 +97,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         stack.callback(tasks.stop)
         joins, decides = _make(settings, edges, progress, changes, stores, tasks)
         answers = WorkerAnswers(joins, decides, progress.state, joins.windows, settings.partitions)
-        serving, drain = await _serve(settings, edges, joins, answers, tasks)
+        serving, drain = await _serve(settings, edges, joins, answers)
         parts: list[asyncio.Future[Any]] = [serving]
         for follower in (progress, changes):
             stack.push_async_callback(follower.stop)
@@ -172,7 +172,7 @@ def _make(
 
 
 async def _serve(
-    settings: Settings, edges: Edges, joins: Joining, answers: WorkerAnswers, tasks: Tasks
+    settings: Settings, edges: Edges, joins: Joining, answers: WorkerAnswers
 ) -> tuple[asyncio.Task[None], Callable[[], Any]]:
     """HTTP, up before the state is; and how it is drained."""
 
@@ -183,7 +183,9 @@ async def _serve(
     async def broker_answers() -> bool:
         return await asyncio.wait_for(edges.answers(), 5.0)
 
-    health = Health(kafka=broker_answers, join=lambda: joins.ready, profiles=lambda: not tasks.missing)
+    health = Health(
+        kafka=broker_answers, join=lambda: joins.ready
+    )  # a profile that is missing keeps no label away
     app = http.make_app(answers, send, health, max_body_bytes=settings.max_body_bytes)
     ended = asyncio.Event()
     serving = asyncio.create_task(serve(app, settings.host, settings.feedback_port, ended, health=health))
