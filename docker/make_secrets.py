@@ -1,7 +1,8 @@
 """Passwords and keys of the composed platform: made at the first start, kept in volumes, never in a file of the repository.
 
 What ``.env`` gives is taken at the first start. Later it has to be the same: changing a line of ``.env`` does not change the
-password that a database already has, nor make one broker three. ``show`` prints what a person needs.
+password that a database already has, nor make one broker three. ``show`` prints what a person needs; ``forget NAME`` lets the
+next start make, or take, another.
 """
 
 import json
@@ -62,7 +63,12 @@ def store(mlflow: str, dvc: str) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Make what is missing; print it where asked."""
+    """Make what is missing; print it where asked. Or forget one, and make nothing."""
+    if arguments[:1] == ["forget"]:
+        if len(arguments) != 2 or arguments[1] not in KEPT:
+            sys.exit(f"forget one of {', '.join(KEPT)}")
+        KEPT[arguments[1]].unlink(missing_ok=True)
+        return
     keep("KAFKA_VOTERS", VOTERS, "")
     found = {name: keep(name, path, secrets.token_urlsafe(24)) for name, path in KEPT.items()}
     store(found["S3_SECRET_KEY"], found["S3_DVC_SECRET_KEY"])

@@ -28,10 +28,11 @@ FAILS = "stages: {train: {cmd: exit 3, always_changed: true}}"
 
 @dataclass
 class FakeRegistry:
-    """A registry with one version at the most; its champion, as ``Registry`` would say."""
+    """A registry with versions up to its champion, as ``Registry`` would say; or one whose rows were lost."""
 
     version: str | None = None
     asked: int = 0
+    lost: bool = False
 
     def __call__(self, uri: str) -> FakeRegistry:
         """In the place of the class."""
@@ -41,6 +42,10 @@ class FakeRegistry:
         """The version, whatever the model."""
         self.asked += 1
         return self.version
+
+    def versions(self, model: str) -> list[str]:
+        """All up to the champion's."""
+        return [] if self.lost else [str(n + 1) for n in range(int(self.version or 0))]
 
     def bundle(self, model: str, version: str) -> ModelBundle:
         """What an announcement is made of."""
@@ -98,6 +103,19 @@ def test_a_pipeline_that_fails_is_no_matter_where_a_version_serves(
     assert said == ["preparing the project's own repository"] * 2
     assert not (tmp_path / "data" / "logs").exists()
     assert "seed: 2" in (tmp_path / "data" / "project" / "params.yaml").read_text()
+
+
+@pytest.mark.kafka
+def test_a_registry_that_was_lost_is_said(
+    project: Project, registry: FakeRegistry, kafka: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A version serves by the topic that the registry does not have: nothing is trained over it, and it does not look well."""
+    registry.version = "7"
+    prepare(project, tmp_path / "data", lambda _: None)
+    registry.lost = True
+    with pytest.raises(UserError, match=r"Version 7 of .* has no such version"):
+        prepare(project, tmp_path / "data", lambda _: None)
+    assert announced(kafka, request.node.name) == ["7"]
 
 
 @pytest.mark.kafka

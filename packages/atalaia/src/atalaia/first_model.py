@@ -91,10 +91,15 @@ def install(
     Raises :class:`UserError` where the project publishes no champion of the model that the settings name.
     """
     serving = asyncio.run(served(settings))
-    if serving is not None:
-        return serving
     registry = Registry(settings.mlflow)
     model = settings.model
+    if serving is not None:
+        if serving not in registry.versions(model):
+            raise UserError(
+                f"Version {serving} of {model} serves by model-events, and the registry at {settings.mlflow} has no such version: "
+                "it was lost, or is another's. Restore it (docs/compose.md, Backup), or begin anew with empty topics."
+            )
+        return serving
     version = registry.champion(model)
     if version is None:
         tick("registering the first model")
