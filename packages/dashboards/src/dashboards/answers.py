@@ -112,8 +112,9 @@ def answers() -> list[Panel]:
         sentences(
             "Wrong now",
             "Alerts that fire, of the services and of this model; docs/runbooks.md has a section for each. since: of drift and of quality where "
-            "the change began, by event time; of others when the condition first held, as far back as Prometheus has run; of nothing when the last alert ended. by itself: what Atalaia does meanwhile, of drift and quality the newest action on it. at once: somebody "
-            "gets up for it; by day: somebody sees to it in working hours. Grey: Prometheus computes no alerts, or the drift-monitor says nothing.",
+            "the change began, by event time; of others when the condition first held, as far back as Prometheus has run; of nothing when the "
+            "last alert ended. by itself: what Atalaia does meanwhile, of drift and quality the newest action on it. at once: somebody gets up "
+            "for it; by day: somebody sees to it in working hours. Grey: Prometheus computes no alerts, or the drift-monitor says nothing.",
             wrong_now(),
             {
                 "alertname": Cell("wrong", NAMES, width=160, loud=True),
