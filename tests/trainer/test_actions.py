@@ -111,6 +111,16 @@ def test_of_each_alert_the_newest_action_is_known() -> None:
         }
 
 
+def test_whose_event_it_is_may_be_unsaid() -> None:
+    """A producer that is not ours may leave the header out, or empty, or name itself: then a person did it."""
+    value, headers = encode(came("2", "1", "promoted"), source="trainer")
+    without = [(name, content) for name, content in headers if name != "ce_source"]
+    for source in ([], [("ce_source", None)], [("ce_source", b"urn:ours")]):
+        knowledge = Knowledge("m")
+        model_events.take(value, [*without, *source], knowledge)  # type: ignore[list-item]
+        assert [(each.action, each.reason) for each in knowledge.actions.newest] == [("promoted", "person")]
+
+
 def test_only_the_newest_are_kept_and_what_nobody_dates_is_left_out() -> None:
     """A record without a time of publication is not told; of many the newest ten are."""
     actions = Actions("m")
