@@ -99,7 +99,7 @@ def published_by(headers: Iterable[tuple[str, bytes]] | None) -> str | None:
     'trainer'
     """
     for name, content in headers or ():
-        if name == "ce_source" and content is not None and content.startswith(_SOURCE):  # a header may be empty
+        if name == "ce_source" and (content or b"").startswith(_SOURCE):  # a header may be empty
             return content.removeprefix(_SOURCE).decode(errors="replace")
     return None
 

@@ -13,6 +13,7 @@ from dashboards.look import (
     Cell,
     Panel,
     Words,
+    instead,
     is_up,
     named,
     or_none,
@@ -156,9 +157,7 @@ def wrong_now() -> str:
     # nothing, since the last one ended; 0 where the time that is shown had none
     ended = f"max_over_time(timestamp({firing()})[$__range:1m])"
     quiet = f"1000 * max({ended}) and on () ({COMPUTED}) or 0 * max({COMPUTED})"
-    return named(
-        f'{since} or on () label_replace({quiet}, "alertname", "none", "", "")', "alertname", "not known"
-    )
+    return named(instead(since, quiet, "alertname", "none"), "alertname", "not known")
 
 
 def done_last() -> str:

@@ -20,12 +20,14 @@ from dashboards.look import (
     GREEN,
     MARKS,
     MODEL,
+    ONLY_SAID,
     ORANGE,
     RED,
     SOURCE,
     YELLOW,
     Panel,
     Query,
+    named,
     reworded,
     tile,
 )
@@ -118,6 +120,16 @@ def services(span: int) -> Panel:
         "Green: all instances answer Prometheus. Yellow: some. Red: none, or none is found.",
         Query(f'avg by (job) (up{{job=~"{"|".join(JOBS)}"}}) or on (job) ({missing})', "{{job}}"),
         unit="none", steps=[(0, RED), (1e-9, YELLOW), (1, GREEN)], name=True, span=span,
+    )  # fmt: skip
+
+
+def version(span: int) -> Panel:
+    """Which one serves."""
+    return tile(
+        "Version",
+        "The one that serves, by its number in the registry.",
+        Query(named(f"max by (version) (atalaia_model_info{{{MODEL}}})", "version"), "{{version}}"),
+        unit="none", steps=ONLY_SAID, name=True, span=span,
     )  # fmt: skip
 
 

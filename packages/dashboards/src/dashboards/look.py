@@ -34,7 +34,7 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 MODEL = 'model="$model"'
-NOBODY_KNOWS = " or on () label_replace(vector(-1)"
+NOBODY_KNOWS = " or on () label_replace(vector(-1)"  # where what :func:`named` adds begins
 GREEN, YELLOW, RED = "#73BF69", "#F2CC0C", "#F2495C"
 BLUE, ORANGE, PURPLE, GREY = "#5794F2", "#FF9830", "#B877D9", "#8E8E8E"
 
@@ -57,6 +57,11 @@ Words = Mapping[str, tuple[str, str]]
 Panel = Builder[dashboard_models.Panel]
 
 
+def instead(expr: str, value: str, label: str, word: str) -> str:
+    """The series of an expression, or where it has none one of a value, whose label is a word."""
+    return f'{expr} or on () label_replace({value}, "{label}", "{word}", "", "")'
+
+
 def named(expr: str, label: str, word: str = "none") -> str:
     """The series of an expression, or where it has none one whose label is a word; it is negative, so that it is grey.
 
@@ -65,13 +70,12 @@ def named(expr: str, label: str, word: str = "none") -> str:
     >>> named("max by (x) (a)", "x")
     'max by (x) (a) or on () label_replace(vector(-1), "x", "none", "", "")'
     """
-    return f'{expr}{NOBODY_KNOWS}, "{label}", "{word}", "", "")'
+    return instead(expr, "vector(-1)", label, word)
 
 
 def or_none(expr: str, label: str, speaks: str, word: str = "none", unknown: str = "not known") -> str:
     """The series of an expression, or one of 0, but only while ``speaks`` has series: else nobody knows whether none is right."""
-    zero = f'{expr} or on () label_replace(0 * max({speaks}), "{label}", "{word}", "", "")'
-    return named(zero, label, unknown)
+    return named(instead(expr, f"0 * max({speaks})", label, word), label, unknown)
 
 
 def reworded(expr: str, label: str, words: Mapping[str, str]) -> str:
@@ -118,14 +122,14 @@ def tile(
     steps: Steps,
     words: Words | None = None,
     name: bool = False,
-    named: bool = False,
+    with_name: bool = False,
     empty: str = "–",
     decimals: int | None = None,
     span: int = 4,
 ) -> stat.Panel:
     """One number, or with ``name`` the word of a label, coloured by thresholds; ``empty``, in grey, where there is none.
 
-    ``named``: the number and what it is of.
+    ``with_name``: the number and what it is of.
     """
     text = models.BigValueTextMode
     judged = words or any(colour in (GREEN, YELLOW, RED) for _, colour in steps)
@@ -141,13 +145,13 @@ def tile(
         .thresholds(_thresholds(steps))
         .color_mode(models.BigValueColorMode.BACKGROUND if judged else models.BigValueColorMode.VALUE)
         .graph_mode(models.BigValueGraphMode.NONE)
-        .text_mode(text.NAME if name else text.VALUE_AND_NAME if named else text.VALUE)
+        .text_mode(text.NAME if name else text.VALUE_AND_NAME if with_name else text.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .with_target(_target(query, "A").instant())
     )
     if words:
         panel = panel.mappings(_mappings(words))
-    if named:
+    if with_name:
         panel = panel.text(common.VizTextDisplayOptions().title_size(14).value_size(22))
     return panel if decimals is None else panel.decimals(decimals)
 

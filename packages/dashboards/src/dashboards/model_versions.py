@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import OF_THE_MODEL, TRAINED, VERSION, board
+from dashboards.board import OF_THE_MODEL, TRAINED, VERSION, board, version
 from dashboards.look import (
     ANY_WAITS,
     BLUE,
@@ -51,7 +51,6 @@ REVIEW = named(
     "none yet",
 )
 CHALLENGE = f'max by (metric) (atalaia_challenge_metric{{{{{MODEL}, role="{{role}}"}}}})'
-SINCE = f"1000 * max(atalaia_model_since_seconds{{{MODEL}}})"
 TAKEN = {"^taken up$": GREEN, "^refused$": RED, "^unreachable$": YELLOW, "^ended$": GREY}
 
 
@@ -65,12 +64,7 @@ def model_versions() -> Dashboard:
         {"shadow": "in shadow", "approval": "for approval"},
     )
     now: list[Panel] = [
-        tile(
-            "Version",
-            "The one that serves, by its number in the registry.",
-            Query(named(f"max by (version) (atalaia_model_info{of})", "version"), "{{version}}"),
-            unit="none", steps=ONLY_SAID, name=True, span=3,
-        ),
+        version(span=3),
         tile(
             "It came to serve",
             "installed: the first one. promoted: it won against the one before. back by a rollback: the one "
@@ -81,7 +75,7 @@ def model_versions() -> Dashboard:
         tile(
             "Since",
             "When model-events said that it serves, after a rollback anew; of a version that no event names, when it was taken up.",
-            Query(SINCE),
+            Query(f"1000 * max(atalaia_model_since_seconds{of})"),
             unit="dateTimeAsIso", steps=ONLY_SAID, empty="none", span=4,
         ),
         tile(
@@ -101,13 +95,13 @@ def model_versions() -> Dashboard:
             "Gain when tried",
             "Of the last challenge that ended, not of one that waits: in the project's metric, on rows that neither had seen: above 0 it was better.",
             Query(f"max by (challenger) (atalaia_challenge_gain{of})", "version {{challenger}}"),
-            unit="none", steps=[(-1e9, BLUE)], decimals=4, named=True, empty="no challenge yet", span=3,
+            unit="none", steps=[(-1e9, BLUE)], decimals=4, with_name=True, empty="no challenge yet", span=3,
         ),
         tile(
             "p when tried",
             "Of the paired test of the last challenge that ended. ATALAIA_PROMOTE_P_VALUE (0.05 by default) is the most that a promotion may have.",
             Query(f"max by (challenger) (atalaia_challenge_p_value{of})", "version {{challenger}}"),
-            unit="none", steps=ONLY_SAID, decimals=4, named=True, empty="no challenge yet", span=3,
+            unit="none", steps=ONLY_SAID, decimals=4, with_name=True, empty="no challenge yet", span=3,
         ),
     ]  # fmt: skip
     against: list[Panel] = [

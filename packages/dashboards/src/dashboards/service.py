@@ -5,12 +5,11 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from dashboards.answers import firing
-from dashboards.board import OF_THE_MODEL, board, services, spool_rows
+from dashboards.board import OF_THE_MODEL, board, services, spool_rows, version
 from dashboards.look import (
     BLUE,
     GREEN,
     GREY,
-    MODEL,
     ONLY_SAID,
     ORANGE,
     PURPLE,
@@ -20,7 +19,6 @@ from dashboards.look import (
     Panel,
     Query,
     lines,
-    named,
     states,
     tile,
 )
@@ -56,12 +54,7 @@ def service() -> Dashboard:
     """The dashboard."""
     now: list[Panel] = [
         services(span=6),
-        tile(
-            "Version",
-            "The one that serves, by its number in the registry.",
-            Query(named(f"max by (version) (atalaia_model_info{{{MODEL}}})", "version"), "{{version}}"),
-            unit="none", steps=ONLY_SAID, name=True, span=3,
-        ),
+        version(span=3),
         tile(
             "Requests",
             "Requests answered in a second, by all predictors that serve the model.",

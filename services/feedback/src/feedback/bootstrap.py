@@ -183,9 +183,8 @@ async def _serve(
     async def broker_answers() -> bool:
         return await asyncio.wait_for(edges.answers(), 5.0)
 
-    health = Health(
-        kafka=broker_answers, join=lambda: joins.ready
-    )  # a profile that is missing keeps no label away
+    # not of profiles: one that is missing keeps no label away
+    health = Health(kafka=broker_answers, join=lambda: joins.ready)
     app = http.make_app(answers, send, health, max_body_bytes=settings.max_body_bytes)
     ended = asyncio.Event()
     serving = asyncio.create_task(serve(app, settings.host, settings.feedback_port, ended, health=health))

@@ -188,12 +188,9 @@ class Loop:
 
     async def _record(self, decision: TrainingDecided) -> None:
         await decisions.record(self._producer, decision)
-        said_at = int(time.time() * 1000)
-        self.knowledge.history.record(decision, said_at)
-        self.knowledge.actions.decided(decision, said_at)
+        self.knowledge.history.record(decision, int(time.time() * 1000))
         TRAININGS.labels(decision.decision).inc()
         show_decision(decision)
-        show_actions(self.knowledge.actions)
         self._show_pending()
         log.info("as of %d: %s", decision.as_of, decision.reason)
 

@@ -36,6 +36,7 @@ T = TypeVar("T")
 PASSED_OVER = {
     shadow_predictions.TOPIC
 }  # months of rows, of which only those of a shadow period matter: see follow()
+ACTED = {approvals.TOPIC, model_events.TOPIC, training_runs.TOPIC}  # where it stands what was done
 Take = Callable[[bytes | None, Iterable[tuple[str, bytes]], Knowledge], None]
 TAKES: dict[str, Take] = {
     module.TOPIC: module.take
@@ -81,8 +82,8 @@ class Reader:
                 if not behind:
                     self.caught_up.set()
                     log.info("caught up: %d outcomes", len(self.knowledge.ledger))
-            if batches and self.caught_up.is_set():
-                show_actions(self.knowledge.actions)  # of others too, while the loop trains
+            if self.caught_up.is_set() and any(p.topic in ACTED for p in batches):
+                show_actions(self.knowledge.actions)  # the loop's own too, as they come back
             if batches:
                 self.news.set()
                 self.said.set()
