@@ -32,9 +32,14 @@ def classified(rng: np.random.Generator, n: int) -> dict[str, Any]:
     }
 
 
+def numbers(rng: np.random.Generator, n: int) -> list[float]:
+    """Numbers that the sums' units of 2⁻⁴⁰ hold without rounding: truths may lie close together, and R² divides by that."""
+    return (np.round(rng.normal(0, 3, n) * 1024) / 1024).tolist()
+
+
 def regressed(rng: np.random.Generator, n: int) -> dict[str, Any]:
     """Predicted numbers."""
-    return {"predictions": [float(v) for v in rng.normal(0, 3, n).round(3)]}
+    return {"predictions": numbers(rng, n)}
 
 
 def play(
@@ -55,9 +60,7 @@ def play(
         script.append((made, mine))
         for row in mine:
             for _ in range(int(rng.integers(0, 4))):
-                truth = (
-                    CLASSES[int(rng.integers(2))] if kind == "classes" else round(float(rng.normal(0, 3)), 3)
-                )
+                truth = CLASSES[int(rng.integers(2))] if kind == "classes" else numbers(rng, 1)[0]
                 # Later in the script than its batch: the join would hold it until then.
                 script.insert(
                     int(rng.integers(script.index((made, mine)), len(script))) + 1,

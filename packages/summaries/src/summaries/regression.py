@@ -98,7 +98,8 @@ class Regression:
         squares than is counted here.
 
         MAPE is scikit-learn's, a share and not in percent: a truth of 0 counts as 2.2·10⁻¹⁶, so one such row makes
-        it huge. A truth that is constant has no R², nor one beside which the errors are beyond any float.
+        it huge. A truth that is constant has no R², nor one beside which the errors are beyond any float. Truths that
+        lie within a spread s of each other have theirs rounded at 2⁻⁴⁰, so R² is right to about 2⁻⁴⁰/s of 1 - R².
         """
         n = self.rows
         if n <= 0 or self.squared < 0:
