@@ -108,6 +108,7 @@ lint: $(READY) ## ruff, strict mypy, generated files up to date
 	$(BIN)/python -m servicekit.metrics_table docs/metrics.md --check
 	$(BIN)/python -m dashboards.generate --check
 	$(BIN)/python -m servicekit.strimzi kubernetes/components/strimzi-topics/topics.yaml --check
+	$(BIN)/python -m servicekit.strimzi kubernetes/components/strimzi-user/user.yaml --check
 
 format: $(READY) ## let ruff put the code in order
 	$(BIN)/ruff check --fix $(CODE)
@@ -164,6 +165,7 @@ contracts: $(READY) ## write schemas, AsyncAPI, flow diagram, settings, metrics,
 	$(BIN)/python -m servicekit.metrics_table docs/metrics.md
 	$(BIN)/python -m dashboards.generate
 	$(BIN)/python -m servicekit.strimzi kubernetes/components/strimzi-topics/topics.yaml
+	$(BIN)/python -m servicekit.strimzi kubernetes/components/strimzi-user/user.yaml
 
 # NannyML asks for XGBoost, and that for a third of a gigabyte which only accelerators use: left out.
 lock: $(UV) ## resolve requirements.in into requirements.lock, the benchmarks' own too

@@ -227,7 +227,7 @@ async def through_service(rows: int, memory_mb: int, over_http: bool) -> dict[st
         registry = register(folder)
         os.sched_setaffinity(0, cores[:1])  # the broker's too, which is our child
         with EmbeddedKafka(folder / "kafka") as broker:
-            await ensure_topics(broker.bootstrap, PARTITIONS)
+            await ensure_topics(Settings(kafka=broker.bootstrap, partitions=PARTITIONS))
             uploads = labels(rows)
             await predict(broker.bootstrap, rows)
             os.sched_setaffinity(0, cores)

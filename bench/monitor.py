@@ -220,7 +220,7 @@ def main() -> int:
             folder = Path(name)
             (folder / "profile.json").write_text(json.dumps(profile(generator)))
             settings = Settings(kafka=broker.bootstrap, partitions=PARTITIONS)
-            asyncio.run(ensure_topics(broker.bootstrap, PARTITIONS))
+            asyncio.run(ensure_topics(Settings(kafka=broker.bootstrap, partitions=PARTITIONS)))
             total = asyncio.run(fill(settings, size, max(12_000, min(total_rows // size, 60_000)), generator))
             fetched = asyncio.run(bare(settings, size, False))
             decoding = asyncio.run(bare(settings, size, True))

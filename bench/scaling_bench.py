@@ -75,7 +75,7 @@ async def predictors(run: Run) -> None:
     given, folder = run.given, run.folder
     await asyncio.to_thread(make_model, folder)
     with EmbeddedBrokers(given.brokers) as brokers:
-        await within("topics", ensure_topics(brokers.bootstrap, Settings().partitions))
+        await within("topics", ensure_topics(Settings(kafka=brokers.bootstrap)))
         with Predictors(brokers, folder, 1) as one, Predictors(brokers, folder, 2) as two:
             await one.drive("1 row a request", given.warm_up, None)  # brokers compile their code
             for shape in SHAPES:

@@ -16,7 +16,7 @@ async def new_cluster(count: int) -> AsyncIterator[EmbeddedBrokers]:
     """``count`` brokers with the topics, killed at the end, for nobody reads their data again."""
     with EmbeddedBrokers(count) as brokers:
         try:
-            await within("topics", ensure_topics(brokers.bootstrap, Settings().partitions))
+            await within("topics", ensure_topics(Settings(kafka=brokers.bootstrap)))
             yield brokers
         finally:
             for broker in brokers.brokers:

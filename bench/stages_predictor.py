@@ -99,7 +99,7 @@ def predictor(seconds: float) -> list[Figure]:
         os.sched_setaffinity(0, rest)
         try:
             with EmbeddedKafka(Path(name) / "kafka") as broker:
-                asyncio.run(ensure_topics(broker.bootstrap, Settings().partitions))
+                asyncio.run(ensure_topics(Settings(kafka=broker.bootstrap)))
                 bench = Bench(folder, broker, given, core, rest)
                 with bench.server("ours") as server:
                     found = asyncio.run(_drive(bench, server))

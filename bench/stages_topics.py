@@ -44,7 +44,7 @@ def broker_of(partitions: int) -> Iterator[tuple[EmbeddedKafka, Settings, Path]]
     with tempfile.TemporaryDirectory() as name, EmbeddedKafka(Path(name) / "kafka") as broker:
         folder = Path(name)
         (folder / "profile.json").write_text(json.dumps(monitor.profile(np.random.default_rng(0))))
-        asyncio.run(ensure_topics(broker.bootstrap, partitions))
+        asyncio.run(ensure_topics(Settings(kafka=broker.bootstrap, partitions=partitions)))
         yield broker, Settings(kafka=broker.bootstrap, partitions=partitions), folder
 
 

@@ -3,16 +3,20 @@
 import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Consumer, MessagesStreamFallbackModes, MessagesStreamModes } from '@platformatic/kafka'
+import { access } from './access.mjs'
 import { reader, Unreadable } from './contract.mjs'
 import { cloudEvent, line, plain } from './format.mjs'
-import { refuse, settings } from './settings.mjs'
+import { refuse } from './refuse.mjs'
+import { settings } from './settings.mjs'
 
 const TOPIC = 'drift-alerts'
 const RETRY_MS = 1000
 const LEAVE_MS = 3000 // a broker that is away cannot be told that we leave
+const CERTIFICATE = /CERT|SIGNATURE|ERR_TLS|ERR_SSL/ // codes of Node's TLS
 const PATIENCE_MS = 10_000 // with --once
 
 const options = settings()
+const letIn = access()
 const read = contract()
 const ending = new AbortController()
 const counted = { printed: 0, unreadable: 0 }
@@ -56,6 +60,7 @@ async function follow() {
     clientId: 'drift-alerts-node',
     groupId: options.group,
     bootstrapBrokers: options.kafka.split(','),
+    ...letIn,
     sessionTimeout: 10_000, // how long a killed reader's partition waits for the next one
     maxWaitTime: 500,
     retries: 1,
@@ -127,10 +132,14 @@ function trouble(error) {
     fromBeginning = true // when it comes, all in it is new; a group's offsets go with their topic
     return `There is no topic ${TOPIC} at ${options.kafka}. Atalaia's services make it; waiting for it.`
   }
+  const inner = innermost(error)
+  if (inner.apiId === 'SASL_AUTHENTICATION_FAILED' || CERTIFICATE.test(inner.code)) {
+    return `The Kafka broker at ${options.kafka} and we do not trust each other: ${inner.message.replace(/\.$/, '')}; trying again.`
+  }
   if (is('code', 'PLT_KFK_NETWORK') || is('code', 'PLT_KFK_TIMEOUT')) {
     return `No Kafka broker answers at ${options.kafka}; waiting for one.`
   }
-  return `Kafka: ${innermost(error).message.replace(/\.$/, '')}; trying again.`
+  return `Kafka: ${inner.message.replace(/\.$/, '')}; trying again.`
 }
 
 function innermost(error) {

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { refuse } from './refuse.mjs'
 
 const USAGE = `usage: drift-alerts.mjs [options]
   --kafka HOST:PORT,...  bootstrap servers; default: $ATALAIA_KAFKA, else 127.0.0.1:9092
@@ -38,10 +39,4 @@ export function settings() {
   }
   if (!HOSTS.test(values.kafka)) refuse(`${values.kafka} is not HOST:PORT.\n${USAGE}`)
   return values
-}
-
-/** End with status 2 and say why. */
-export function refuse(text) {
-  process.stderr.write(`${text}\n`)
-  process.exit(2)
 }

@@ -138,7 +138,7 @@ def test_a_word_is_on_the_topic_once_the_evidence_was_shown() -> None:
     with EmbeddedKafka() as broker:
         kafka = broker.bootstrap
         settings = Settings(kafka=kafka)
-        asyncio.run(ensure_topics(kafka, 1))
+        asyncio.run(ensure_topics(Settings(kafka=kafka, partitions=1)))
         asyncio.run(tell(kafka, "training-runs", ASKS))
         asyncio.run(tell(kafka, "model-events", SERVES))
         asyncio.run(tell(kafka, "promotion-reviews", LOOK))

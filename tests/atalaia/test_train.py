@@ -52,7 +52,7 @@ def test_a_training_is_asked_for_and_its_decision_comes_back() -> None:
     with EmbeddedKafka() as broker:
         kafka = broker.bootstrap
         settings = Settings(kafka=kafka)
-        asyncio.run(ensure_topics(kafka, 1))
+        asyncio.run(ensure_topics(Settings(kafka=kafka, partitions=1)))
         installed = ModelChanged(
             model="m", version="1", previous_version=None, action="installed", artifact_uri="", sha256="",
             effective_from=0, reason="",
@@ -80,7 +80,7 @@ def test_who_waits_is_told_when_it_comes_whatever_else_the_run_answers() -> None
     )
 
     async def run(kafka: str) -> TrainingDecided:
-        await ensure_topics(kafka, 1)
+        await ensure_topics(Settings(kafka=kafka, partitions=1))
         waits = asyncio.create_task(answer(Settings(kafka=kafka), request, 60))
         await tell(kafka, "training-runs", others)
         await tell(kafka, "training-runs", decided("another", "failed", "not ours"))

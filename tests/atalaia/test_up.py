@@ -195,6 +195,24 @@ def test_absent_broker_is_one_line(
     assert len(error.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", [["up", "--project", "p"], ["demo", "digits"]])
+def test_a_broker_of_its_own_asks_for_no_login(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Settings for a cluster that asks for one, and no cluster: one line, before anything is started."""
+    monkeypatch.chdir(tmp_path)
+    _project(tmp_path / "p")
+    monkeypatch.delenv("ATALAIA_KAFKA", raising=False)
+    monkeypatch.setenv("ATALAIA_KAFKA_SECURITY_PROTOCOL", "SSL")
+    monkeypatch.setattr(sys, "argv", ["atalaia", *command])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    [error] = capsys.readouterr().err.strip().splitlines()
+    assert ended.value.code == 2
+    assert "ATALAIA_KAFKA_SECURITY_PROTOCOL" in error
+    assert "unset" in error
+
+
 def test_repository_of_a_project_that_holds_the_data_folder(tmp_path: Path) -> None:
     """``atalaia up --project .`` keeps everything in ``./.atalaia``: neither that nor an environment is copied into it."""
     folder = _project(tmp_path / "p")

@@ -32,7 +32,7 @@ INSTALLED = ModelChanged(
 @asynccontextmanager
 async def platform(kafka: str, folder: Path) -> AsyncIterator[dict[str, Service]]:
     """The services, each ready."""
-    await ensure_topics(kafka, 12)
+    await ensure_topics(Settings(kafka=kafka, partitions=12))
     producer = await make_producer(Settings(kafka=kafka), "test")
     await publish(producer, "model-events", INSTALLED, source="test", key="m")
     await producer.stop()

@@ -374,7 +374,7 @@ def test_three_brokers_hold_every_record(stack: Stack, wine: Path) -> None:
         ("docker/three-brokers.env",),
     )
     topics = "import asyncio; from servicekit.config import read_settings; from servicekit.topics import ensure_topics;"
-    topics += "s = read_settings(); asyncio.run(ensure_topics(s.kafka, s.partitions))"
+    topics += "s = read_settings(); asyncio.run(ensure_topics(s))"
     kafka = "KAFKA_HEAP_OPTS=-Xmx128m /opt/kafka/bin"
     at = "--bootstrap-server kafka:9092,kafka-2:9092,kafka-3:9092"
     try:

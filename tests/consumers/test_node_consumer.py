@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import trustme
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.structs import OffsetAndMetadata
@@ -25,6 +26,7 @@ from contracts.generate import example
 from monitor_on_kafka import PARTITIONS, WINDOW, World, read_all
 from monitor_on_kafka import send as send_batch
 from monitor_on_kafka import start as start_monitor
+from secured_kafka import CERTIFIED, STRANGER, USER, Secured, grant, secured_kafka, until_seen
 from servicekit.broker import EmbeddedKafka
 from servicekit.config import Settings
 from servicekit.kafka import make_producer, publish
@@ -58,6 +60,13 @@ LINES = [
     "1970-01-01 09:00Z  DRIFT (was ok)  m 1  quality since 1970-01-01 02:00Z: accuracy 0.7 [alert 01234567]",
 ]
 
+WAYS = [
+    ("SSL", ""),
+    ("SASL_SSL", "SCRAM-SHA-512"),
+    ("SASL_SSL", "PLAIN"),
+    ("SASL_PLAINTEXT", "SCRAM-SHA-256"),
+]
+
 
 def what_is_missing() -> str | None:
     """What the consumer lacks to run on this machine, and what to do; None where it has all."""
@@ -84,14 +93,14 @@ def require_node() -> None:
 class Node:
     """The consumer as a process; what it says goes to files, so that it never waits for us."""
 
-    def __init__(self, folder: Path, kafka: str, *options: str) -> None:
+    def __init__(self, folder: Path, kafka: str, *options: str, env: dict[str, str] | None = None) -> None:
         self.folder = folder
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("ATALAIA_", "NODE_"))}
         self.folder.mkdir(exist_ok=True)
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
             self.process = subprocess.Popen(
                 ["node", str(SCRIPT), *options],
-                env=environment | {"ATALAIA_KAFKA": kafka},
+                env=environment | {"ATALAIA_KAFKA": kafka} | (env or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -135,8 +144,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     require_node()
     started: list[Node] = []
 
-    def begin(kafka: str, *options: str) -> Node:
-        started.append(Node(tmp_path / f"node{len(started)}", kafka, *options))
+    def begin(kafka: str, *options: str, env: dict[str, str] | None = None) -> Node:
+        started.append(Node(tmp_path / f"node{len(started)}", kafka, *options, env=env))
         return started[-1]
 
     yield begin
@@ -155,7 +164,7 @@ def broker() -> Iterator[EmbeddedKafka]:
 
 async def without_topic(bootstrap: str) -> None:
     """drift-alerts is gone, and with it what groups have committed."""
-    await ensure_topics(bootstrap, PARTITIONS)
+    await ensure_topics(Settings(kafka=bootstrap, partitions=PARTITIONS))
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -171,7 +180,7 @@ async def without_topic(bootstrap: str) -> None:
 async def fresh_topic(bootstrap: str) -> None:
     """drift-alerts with nothing in it."""
     await without_topic(bootstrap)
-    await ensure_topics(bootstrap, PARTITIONS)
+    await ensure_topics(Settings(kafka=bootstrap, partitions=PARTITIONS))
 
 
 async def send(bootstrap: str, *records: AlertChanged | bytes | tuple[bytes | None, Any]) -> None:
@@ -359,7 +368,7 @@ async def test_a_broker_that_is_away_is_waited_for(broker: EmbeddedKafka, start:
     await reading.until_told(
         f"There is no topic {TOPIC} at {kafka}. Atalaia's services make it; waiting for it."
     )
-    await ensure_topics(kafka, PARTITIONS)
+    await ensure_topics(Settings(kafka=kafka, partitions=PARTITIONS))
     await send(kafka, EXAMPLE, VIRTUAL)
     await until_committed(kafka, "reading", 2)
     broker.kill()
@@ -377,6 +386,56 @@ async def test_a_broker_that_is_away_is_waited_for(broker: EmbeddedKafka, start:
         assert node.told.count(away) == 1
 
 
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A broker that lets a user and a certificate read the one alert there is, a group for each way in."""
+    require_node()
+    with secured_kafka(tmp_path_factory.mktemp("secured")) as broker:
+        kafka = broker.broker.bootstrap
+        asyncio.run(fresh_topic(kafka))
+        asyncio.run(send(kafka, VIRTUAL))
+        for principal, protocol in ((USER, "SASL_SSL"), (CERTIFIED, "SSL")):
+            asyncio.run(grant(broker, principal, read=[TOPIC], groups=["-".join(way) for way in WAYS]))
+            asyncio.run(until_seen(Settings(**broker.given(protocol)), TOPIC))
+        yield broker
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(("protocol", "mechanism"), WAYS)
+async def test_it_is_let_in_by_the_services_settings(
+    secured: Secured, start: Start, protocol: str, mechanism: str
+) -> None:
+    """TLS, a login or a certificate, by the variables that the services have."""
+    env = secured.env(protocol, mechanism)
+    group = f"{protocol}-{mechanism}"
+    node = start(env.pop("ATALAIA_KAFKA"), "--group", group, "--from-beginning", "--once", env=env)
+    assert await node.ended() == 0, node.told
+    assert node.printed == LINES[1:2]
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"PASSWORD_FILE": "wrong"}, "do not trust each other: SASL authentication failed; trying again."),
+        ({"CA_FILE": "other.pem"}, "do not trust each other: unable to verify the first certificate; trying again."),
+        ({"USERNAME": STRANGER}, "Kafka: Group authorization failed; trying again."),
+    ],
+)  # fmt: skip
+async def test_what_a_broker_has_against_it_is_said(
+    secured: Secured, start: Start, tmp_path: Path, other: dict[str, str], words: str
+) -> None:
+    """And tried again, for a password may come."""
+    (tmp_path / "wrong").write_text("Tr0ub4dor&3")
+    (tmp_path / "other.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    env = secured.env("SASL_SSL")
+    for name, value in other.items():
+        env[f"ATALAIA_KAFKA_{name}"] = value if name == "USERNAME" else str(tmp_path / value)
+    node = start(env.pop("ATALAIA_KAFKA"), "--group", "on-call", env=env)
+    await node.until_told(words)
+    assert await node.ended(signal.SIGTERM) == 0
+
+
 def test_what_cannot_be_used_is_refused(start: Start, tmp_path: Path) -> None:
     """An address, an option or a contract that is none is refused with status 2 and what is wrong."""
     for options, words in (
@@ -385,5 +444,13 @@ def test_what_cannot_be_used_is_refused(start: Start, tmp_path: Path) -> None:
         (("--contracts", str(tmp_path)), f"There is no asyncapi.yaml in {tmp_path}"),
     ):
         node = start("127.0.0.1:1", *options)
+        assert node.process.wait(PATIENCE_SECONDS) == 2
+        assert words in node.told[0]
+    for env, words in (
+        ({"SECURITY_PROTOCOL": "TLS"}, "ATALAIA_KAFKA_SECURITY_PROTOCOL=TLS is none of PLAINTEXT, SSL,"),
+        ({"SECURITY_PROTOCOL": "SASL_SSL"}, "needs ATALAIA_KAFKA_USERNAME and ATALAIA_KAFKA_PASSWORD_FILE."),
+        ({"SECURITY_PROTOCOL": "SSL", "CA_FILE": "/nowhere"}, "ATALAIA_KAFKA_CA_FILE cannot be read: ENOENT"),
+    ):
+        node = start("127.0.0.1:1", env={f"ATALAIA_KAFKA_{name}": value for name, value in env.items()})
         assert node.process.wait(PATIENCE_SECONDS) == 2
         assert words in node.told[0]

@@ -161,7 +161,7 @@ async def start(
     broker: EmbeddedKafka, world: World, model: str, folder: Path, **env: str
 ) -> tuple[AIOKafkaProducer, Worker]:
     """Topics, a producer, an installed model and a worker with these settings."""
-    await ensure_topics(broker.bootstrap, PARTITIONS)
+    await ensure_topics(Settings(kafka=broker.bootstrap, partitions=PARTITIONS))
     producer = await make_producer(Settings(kafka=broker.bootstrap), "test")
     installed = ModelChanged(
         model=model,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from servicekit.broker import EmbeddedKafka
+from servicekit.config import Settings
 from servicekit.topics import ensure_topics
 
 for name in ("feedback_on_kafka", "quality_world", "fake_kafka"):
@@ -26,7 +27,7 @@ def shared_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A broker with the topics in 12 partitions, for tests that each know their own records among others'."""
     broker = EmbeddedKafka(tmp_path_factory.mktemp("kafka")).start()
     try:
-        asyncio.run(ensure_topics(broker.bootstrap, 12))
+        asyncio.run(ensure_topics(Settings(kafka=broker.bootstrap, partitions=12)))
         yield broker.bootstrap
     finally:
         broker.stop()

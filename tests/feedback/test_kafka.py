@@ -27,7 +27,7 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
     broker = await asyncio.to_thread(EmbeddedKafka(tmp_path / "kafka").start)
     running = Service(broker.bootstrap, free_port(), tmp_path / "feedback.log")
     try:
-        await ensure_topics(broker.bootstrap, 12)
+        await ensure_topics(Settings(kafka=broker.bootstrap, partitions=12))
         await running.start()
         yield running
     finally:

@@ -64,7 +64,7 @@ class World:
     async def start(self, replicas: int) -> None:
         """All of it."""
         await asyncio.to_thread(self.broker.start)
-        await ensure_topics(self.broker.bootstrap, self.partitions)
+        await ensure_topics(Settings(kafka=self.broker.bootstrap, partitions=self.partitions))
         for number in range(replicas):
             replica = Service(self.broker.bootstrap, free_port(), self.folder / f"replica{number}" / "log")
             replica.log.parent.mkdir()

@@ -10,7 +10,7 @@ import yaml
 from contracts.flow import load_topics
 from dashboards.generate import BOARDS
 from servicekit.config import Settings
-from servicekit.topics import wanted_topics
+from servicekit.topics import GROUPS, wanted_topics
 
 ROOT = Path(__file__).parents[2]
 SERVICES = {path.name for path in (ROOT / "services").iterdir() if (path / "src").is_dir()}
@@ -69,6 +69,14 @@ def test_topics_are_named_alike() -> None:
     strimzi = {each["metadata"]["name"] for each in documents}
     assert strimzi == {topic.name for topic in wanted_topics(12)}
     assert strimzi == {name for topic in TOPICS.values() for name in (topic.name, topic.dlq)}
+
+
+def test_consumer_groups_are_named_alike() -> None:
+    """What may be permitted is what the services join."""
+    from drift_monitor.bootstrap import GROUP as MONITORS
+    from feedback.bootstrap import GROUP as JOINERS
+
+    assert {MONITORS, JOINERS} == set(GROUPS)
 
 
 def jobs_in(text: str) -> set[str]:

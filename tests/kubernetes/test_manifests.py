@@ -15,8 +15,8 @@ from click import unstyle
 from contracts.flow import load_topics
 from servicekit.config import Settings
 from servicekit.http import Health, make_ops_routes
-from servicekit.strimzi import manifest
-from servicekit.topics import wanted_topics
+from servicekit.strimzi import topics, user
+from servicekit.topics import GROUPS, wanted_topics
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
@@ -24,6 +24,7 @@ FOLDER = ROOT / "kubernetes"
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if (path / "src").is_dir())
 SUPPORTED = ("1.33.0", "1.37.0")  # the oldest that is still looked after, and the newest
 TOPICS = FOLDER / "components" / "strimzi-topics" / "topics.yaml"
+USER = FOLDER / "components" / "strimzi-user" / "user.yaml"
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -232,12 +233,22 @@ def test_the_predictor_scales_and_keeps_its_pods() -> None:
 
 def test_strimzis_topics_are_the_contracts() -> None:
     """The manifest is current, and has each topic and its dead letters with partitions and configuration as stated."""
-    assert TOPICS.read_text(encoding="utf-8") == manifest()
+    assert TOPICS.read_text(encoding="utf-8") == topics()
     stated = {r["metadata"]["name"]: r["spec"] for r in read(TOPICS)}
-    topics = load_topics().values()
-    assert set(stated) == {topic.name for topic in topics} | {topic.dlq for topic in topics}
-    for topic in topics:
+    contracts = load_topics().values()
+    assert set(stated) == {topic.name for topic in contracts} | {topic.dlq for topic in contracts}
+    for topic in contracts:
         assert stated[topic.name]["partitions"] == (12 if topic.partitioned else 1)
         written = {name: str(value) for name, value in stated[topic.name]["config"].items()}
         assert written == {"message.timestamp.type": "LogAppendTime", **topic.config}
     assert len(stated) == len(wanted_topics(12))
+
+
+def test_strimzis_user_may_do_what_the_services_do() -> None:
+    """The manifest is current, and permits all topics and the groups, by name; the loop is closed so in ``test_secured_loop``."""
+    assert USER.read_text(encoding="utf-8") == user()
+    [stated] = read(USER)
+    acls = stated["spec"]["authorization"]["acls"]
+    named = {(acl["resource"]["type"], acl["resource"]["name"]): set(acl["operations"]) for acl in acls}
+    wanted = {("topic", topic.name): {"Create", "Describe", "Read", "Write"} for topic in wanted_topics(12)}
+    assert named == wanted | {("group", name): {"Describe", "Read"} for name in GROUPS}

@@ -12,6 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from real_prometheus import ROOT, tool
+from servicekit.config import read_settings
 
 pytestmark = pytest.mark.tools
 
@@ -48,7 +49,8 @@ def schemas(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in KINDS:
         schema = whole(json.loads((SHIPPED / name).read_text(encoding="utf-8")), definitions)
         (folder / name).write_text(json.dumps(schema), encoding="utf-8")
-    shutil.copy(Path(__file__).parent / "kafkatopic.json", folder / "kafkatopic-kafka-v1.json")
+    for kind in ("kafkatopic", "kafkauser"):
+        shutil.copy(Path(__file__).parent / f"{kind}.json", folder / f"{kind}-kafka-v1.json")
     return folder
 
 
@@ -87,9 +89,13 @@ def test_kubeconform_accepts_each_overlay(overlay: Path, schemas: Path) -> None:
 
 
 def test_kubeconform_refuses_what_is_wrong(schemas: Path) -> None:
-    """The check can fail: a field that Kubernetes does not know, and a topic with a field of no topic."""
+    """The check can fail: a field that Kubernetes does not know, a topic with a field of no topic, a user permitted what there is not."""
     text = rendered(OVERLAYS[-1])
-    for old, new in (("readinessProbe:", "readynessProbe:"), ("  partitions: 12", "  partition: 12")):
+    for old, new in (
+        ("readinessProbe:", "readynessProbe:"),
+        ("  partitions: 12", "  partition: 12"),
+        ("      - Read\n", "      - Reads\n"),
+    ):
         assert old in text
         code, said = conforms(schemas, text.replace(old, new))
         assert code == 1
@@ -121,6 +127,36 @@ def test_names_lead_somewhere(overlay: Path) -> None:
         for volume in pod["volumes"]:
             if claim := volume.get("persistentVolumeClaim"):
                 assert ("PersistentVolumeClaim", claim["claimName"]) in there
+
+
+def test_a_login_at_strimzis_brokers_is_in_each_pod() -> None:
+    """Its files are where the settings look for them, in every container that has the settings."""
+    resources = list(yaml.safe_load_all(rendered(ROOT / "kubernetes" / "overlays" / "production")))
+    [settings] = [
+        r["data"]
+        for r in resources
+        if r["kind"] == "ConfigMap" and r["metadata"]["name"].startswith("atalaia-settings")
+    ]
+    files = {
+        value
+        for name, value in settings.items()
+        if name.startswith("ATALAIA_KAFKA_") and name.endswith("_FILE")
+    }
+    [user] = [r["metadata"]["name"] for r in resources if r["kind"] == "KafkaUser"]
+    assert settings["ATALAIA_KAFKA_USERNAME"] == user
+    read_settings(**{name.removeprefix("ATALAIA_").lower(): value for name, value in settings.items()})
+    workloads = [r for r in resources if r["kind"] in ("Deployment", "StatefulSet", "CronJob")]
+    assert len(workloads) == 5
+    for resource in workloads:
+        spec = resource["spec"]
+        pod = spec.get("jobTemplate", {"spec": spec})["spec"]["template"]["spec"]
+        [container] = pod["containers"]
+        [mount] = [each for each in container["volumeMounts"] if each["name"] == "kafka"]
+        [volume] = [each["projected"] for each in pod["volumes"] if each["name"] == "kafka"]
+        sources = [each["secret"] for each in volume["sources"]]
+        assert {source["name"] for source in sources} == {user, "kafka-cluster-ca-cert"}
+        there = {f"{mount['mountPath']}/{item['path']}" for source in sources for item in source["items"]}
+        assert there == files
 
 
 def _claims(spec: dict[str, Any]) -> list[dict[str, Any]]:

@@ -281,7 +281,7 @@ async def test_what_goes_wrong_with_the_topic_is_tried_again(
 def kafka() -> Iterator[str]:
     """One broker with its topics, for the module."""
     with EmbeddedKafka() as broker:
-        asyncio.run(ensure_topics(broker.bootstrap, PARTITIONS))
+        asyncio.run(ensure_topics(Settings(kafka=broker.bootstrap, partitions=PARTITIONS)))
         yield broker.bootstrap
 
 

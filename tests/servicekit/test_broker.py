@@ -68,8 +68,8 @@ async def test_events_go_through_a_real_broker_and_outlive_its_kill(tmp_path: Pa
     broker = EmbeddedKafka(tmp_path / "kafka").start()
     try:
         settings = Settings(kafka=broker.bootstrap)
-        await ensure_topics(broker.bootstrap, 12)
-        await ensure_topics(broker.bootstrap, 12)
+        await ensure_topics(Settings(kafka=broker.bootstrap, partitions=12))
+        await ensure_topics(Settings(kafka=broker.bootstrap, partitions=12))
         producer = await make_producer(settings, "test")
         await publish(producer, "model-events", EVENT, source="trainer", key="m")
         await producer.stop()
@@ -88,7 +88,7 @@ async def test_events_go_through_a_real_broker_and_outlive_its_kill(tmp_path: Pa
 
         broker.kill()
         broker.start()
-        await wait_for_kafka(broker.bootstrap)
+        await wait_for_kafka(Settings(kafka=broker.bootstrap))
         consumer = make_consumer(settings, "model-events")
         await consumer.start()
         record = await consumer.getone()
@@ -113,7 +113,7 @@ async def test_events_go_through_a_real_broker_and_outlive_its_kill(tmp_path: Pa
 def broker() -> Iterator[EmbeddedKafka]:
     """One broker, with its topics, for the tests that leave it alone."""
     with EmbeddedKafka() as running:
-        asyncio.run(ensure_topics(running.bootstrap, 12))
+        asyncio.run(ensure_topics(Settings(kafka=running.bootstrap, partitions=12)))
         yield running
 
 
@@ -183,13 +183,13 @@ async def test_a_consumer_can_be_stopped_at_any_moment(broker: EmbeddedKafka) ->
 async def test_another_partition_count_is_one_clear_line(broker: EmbeddedKafka) -> None:
     """The count decides which label meets its prediction, so another one is refused."""
     with pytest.raises(UserError, match=r"has 12 partitions, the settings say 6.*ATALAIA_PARTITIONS"):
-        await ensure_topics(broker.bootstrap, 6)
+        await ensure_topics(Settings(kafka=broker.bootstrap, partitions=6))
 
 
 @pytest.mark.kafka
 async def test_topics_may_be_ensured_at_once(broker: EmbeddedKafka) -> None:
     """Services that start together all find the topics."""
-    await asyncio.gather(*(ensure_topics(broker.bootstrap, 12) for _ in range(4)))
+    await asyncio.gather(*(ensure_topics(Settings(kafka=broker.bootstrap, partitions=12)) for _ in range(4)))
 
 
 @pytest.mark.kafka
@@ -200,15 +200,15 @@ def test_a_broker_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
     starter.start()
     starter.join()
     try:
-        asyncio.run(wait_for_kafka(broker.bootstrap, 5))
+        asyncio.run(wait_for_kafka(Settings(kafka=broker.bootstrap), 5))
         assert alive(broker.pid)
         with pytest.raises(UserError, match="Another Kafka broker uses the folder") as raised:
             EmbeddedKafka(tmp_path / "kafka").start()
         assert "\n" not in str(raised.value)
-        asyncio.run(ensure_topics(broker.bootstrap, 3))
+        asyncio.run(ensure_topics(Settings(kafka=broker.bootstrap, partitions=3)))
         broker.stop()
         broker.start()
-        asyncio.run(ensure_topics(broker.bootstrap, 3))
+        asyncio.run(ensure_topics(Settings(kafka=broker.bootstrap, partitions=3)))
     finally:
         broker.stop()
 
@@ -258,11 +258,11 @@ async def test_a_broker_that_is_not_there_is_one_clear_line(caplog: pytest.LogCa
     line = rf"^No Kafka broker answers at {bootstrap}.*ATALAIA_KAFKA=host:port\.$"
     with caplog.at_level(logging.DEBUG, "aiokafka"):
         with pytest.raises(UserError, match=line):
-            await wait_for_kafka(bootstrap, timeout=0.5)
+            await wait_for_kafka(Settings(kafka=bootstrap), timeout=0.5)
         with pytest.raises(UserError, match=line):
             await make_producer(Settings(kafka=bootstrap), "test")
         with pytest.raises(UserError, match=line):
-            await ensure_topics(bootstrap, 12)
+            await ensure_topics(Settings(kafka=bootstrap, partitions=12))
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
@@ -271,7 +271,7 @@ async def test_something_else_on_the_port_is_one_clear_line() -> None:
     silent = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     began = time.monotonic()
     with pytest.raises(UserError, match="No Kafka broker answers"):
-        await wait_for_kafka(f"127.0.0.1:{silent.sockets[0].getsockname()[1]}", timeout=0.5)
+        await wait_for_kafka(Settings(kafka=f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"), timeout=0.5)
     assert time.monotonic() - began < 5
     silent.close()
 
@@ -279,7 +279,7 @@ async def test_something_else_on_the_port_is_one_clear_line() -> None:
 async def test_an_address_that_is_none_is_refused_at_once() -> None:
     """A port that is no number is the user's mistake, not a reason to wait."""
     with pytest.raises(UserError, match="ATALAIA_KAFKA=here:there cannot be used"):
-        await wait_for_kafka("here:there")
+        await wait_for_kafka(Settings(kafka="here:there"))
 
 
 def test_no_port_is_given_twice() -> None:

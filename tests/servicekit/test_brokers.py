@@ -29,7 +29,7 @@ EVENT = ModelChanged(
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBrokers]:
     """Three brokers with the topics, in sync at the beginning of each test."""
     with EmbeddedBrokers(data_dir=tmp_path_factory.mktemp("brokers")) as running:
-        asyncio.run(ensure_topics(running.bootstrap, 1))
+        asyncio.run(ensure_topics(Settings(kafka=running.bootstrap, partitions=1)))
         yield running
         for (
             broker
@@ -86,7 +86,8 @@ async def test_what_is_acknowledged_outlives_its_leader(cluster: EmbeddedBrokers
         leader = await cluster.leader("model-events", 0)
         leader.kill()
         assert len(await read_events(settings, "model-events", ModelChanged)) == 1
-        await ensure_topics(cluster.bootstrap, 1)  # as a service does that starts just then
+        # as a service does that starts just then
+        await ensure_topics(Settings(kafka=cluster.bootstrap, partitions=1))
         await until_acknowledged("model-events", send)
         assert await cluster.leader("model-events", 0) is not leader
         assert not await cluster.in_sync()

@@ -28,7 +28,7 @@ def settings() -> Iterator[Settings]:
     """Those of a broker with two partitions of three records each."""
 
     async def fill(settings: Settings) -> None:
-        await ensure_topics(settings.kafka, len(PARTITIONS))
+        await ensure_topics(settings.model_copy(update={"partitions": len(PARTITIONS)}))
         producer = await make_producer(settings, "test")
         for at in PARTITIONS:
             for _ in range(RECORDS):

@@ -229,7 +229,7 @@ def test_the_pipeline_runs_for_real(project: Path, mlflow: str, tmp_path: Path) 
     assert json.loads(published.read_text())["version"] == "1"
 
     with EmbeddedKafka(tmp_path / "kafka") as broker:
-        asyncio.run(ensure_topics(broker.bootstrap, 1))
+        asyncio.run(ensure_topics(Settings(kafka=broker.bootstrap, partitions=1)))
         told = ci("deploy", ATALAIA_KAFKA=broker.bootstrap)
         assert "Version 1 of grapes is to serve as the first" in " ".join(told.split()).replace(
             "deploy > ", ""

@@ -114,7 +114,7 @@ class World:
         subprocess.run([sys.executable, "-m", "toy.train"], **run)  # type: ignore[call-overload]
         subprocess.run([sys.executable, "-m", "toy.publish", "--champion"], **run)  # type: ignore[call-overload]
         bundle = self.registry.bundle(MODEL, "1")
-        asyncio.run(ensure_topics(self.settings.kafka, 2))
+        asyncio.run(ensure_topics(self.settings.model_copy(update={"partitions": 2})))
         self.say(
             (
                 "model-events",

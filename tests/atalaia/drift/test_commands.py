@@ -48,7 +48,7 @@ def atalaia(kafka: str, *arguments: str, **env: str) -> subprocess.CompletedProc
 
 async def put(broker: EmbeddedKafka, world: Any) -> None:
     """What the monitor would have published."""
-    await ensure_topics(broker.bootstrap, PARTITIONS)
+    await ensure_topics(Settings(kafka=broker.bootstrap, partitions=PARTITIONS))
     producer = await make_producer(Settings(kafka=broker.bootstrap), "test")
     try:
         await publish(producer, "model-events", world.installed, source="test", key=world.model)
@@ -210,7 +210,7 @@ def test_accept_closes_the_alert_of_a_running_monitor_for_good(
     (tmp_path / "live-1.json").write_text(json.dumps(world.profile.to_dict()))
     for at, shift in enumerate([0, 0, 2, 2, 2, 2]):
         world.hour(at, shift)
-    asyncio.run(ensure_topics(kafka, PARTITIONS))
+    asyncio.run(ensure_topics(Settings(kafka=kafka, partitions=PARTITIONS)))
     with Monitor(kafka, tmp_path) as monitor:
         asyncio.run(produce(kafka, world.batches[:4]))
         monitor.flush(4 * HOUR)

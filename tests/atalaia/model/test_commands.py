@@ -81,7 +81,7 @@ def refused(done: subprocess.CompletedProcess[str]) -> str:
 
 async def serve_first(kafka: str) -> None:
     """What a platform that has begun left on the topics."""
-    await ensure_topics(kafka, 1)
+    await ensure_topics(Settings(kafka=kafka, partitions=1))
     event = ModelChanged(
         model="m", version="1", previous_version=None, action="installed", artifact_uri="", sha256="",
         effective_from=0, reason="the first",
@@ -149,7 +149,7 @@ def test_no_broker_and_no_registry_are_one_line_each(kafka: str) -> None:
         )
     line = refused(atalaia(kafka, f"http://{away}", "shadow", "2", "--model", "other"))
     assert line.startswith(f"atalaia: the registry at http://{away} (ATALAIA_MLFLOW) does not give ")
-    asyncio.run(ensure_topics(kafka, 1))
+    asyncio.run(ensure_topics(Settings(kafka=kafka, partitions=1)))
     assert all(event.model != "other" for *_, event in asyncio.run(challengers(kafka)))
 
 

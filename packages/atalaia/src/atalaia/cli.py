@@ -257,6 +257,16 @@ def main() -> None:
     except OSError as error:
         print(f"atalaia: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        from servicekit.kafka_access import (
+            not_permitted,  # here, for a client of Kafka takes most of a second to come
+        )
+
+        said = not_permitted(error)
+        if said is None:
+            raise
+        print(f"atalaia: {said}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

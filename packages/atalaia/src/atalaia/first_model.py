@@ -152,8 +152,8 @@ def prepare(project: Project, data: Path, tick: Callable[[str], None]) -> str:
     env["MLFLOW_TRACKING_URI"] = env["MLFLOW_REGISTRY_URI"] = settings.mlflow
     tick("preparing the project's own repository")
     copy = repository_of(project, data)
-    asyncio.run(wait_for_kafka(settings.kafka, KAFKA_SECONDS))
-    asyncio.run(ensure_topics(settings.kafka, settings.partitions))
+    asyncio.run(wait_for_kafka(settings, KAFKA_SECONDS))
+    asyncio.run(ensure_topics(settings))
     log = data / "logs" / "first-model.log"
     if asyncio.run(served(settings)) is None and Registry(settings.mlflow).champion(settings.model) is None:
         tick("training the first model")

@@ -8,11 +8,12 @@ from contracts.events import Event
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import MAX_REQUEST_BYTES, publish
+from servicekit.kafka_access import client_options
 
 
 async def topics_of(settings: Settings) -> set[str]:
     """The topics there are. Asked first, because a consumer waits most of a minute for one that is not there."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.kafka)
+    admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
     try:
         return set(await admin.list_topics())
@@ -36,7 +37,7 @@ async def send(
             f"the broker at {settings.kafka} has no topic {topic}: its {reader} is older. Restart it first."
         )
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka,
+        **client_options(settings),
         client_id="atalaia",
         acks="all",
         enable_idempotence=True,

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from servicekit.broker import EmbeddedKafka, free_port
+from servicekit.config import Settings
+from servicekit.errors import UserError
 from servicekit.kafka import wait_for_kafka
 from servicekit.topics import ensure_topics
 
@@ -115,6 +117,8 @@ class Platform:
 
     def _start(self) -> None:
         s = self.settings
+        if self.own_broker:
+            _require_plain(s)
         if not self._free:
             for service in SERVICES.values():
                 port = getattr(s, service + "_port")
@@ -129,7 +133,7 @@ class Platform:
         with pipeline(copy, self._env, log, self.settings.training_timeout_s):
             self._start_broker()
             self._export(copy)
-            asyncio.run(ensure_topics(self.settings.kafka, self.settings.partitions))
+            asyncio.run(ensure_topics(self.settings))
             self.tick("training the first model")
         if own_mlflow:
             child = self.children["mlflow"]
@@ -181,7 +185,7 @@ class Platform:
             self.settings = settings_from(self._env)
         else:
             self.tick(f"looking for Kafka at {self.settings.kafka}")
-            asyncio.run(wait_for_kafka(self.settings.kafka, 15))
+            asyncio.run(wait_for_kafka(self.settings, 15))
 
     def _export(self, copy: Path) -> None:
         self._env[PREFIX + "PROJECT"] = str(copy)
@@ -200,3 +204,12 @@ class Platform:
             write_targets(self._targets, {name: self.url(name) for name in SERVICES})
             self._told = self._targets
         wait_until_ready(waiting, READY_SECONDS, self.tick, self.check)
+
+
+def _require_plain(settings: Settings) -> None:
+    protocol = settings.kafka_security_protocol
+    if protocol != "PLAINTEXT":
+        raise UserError(
+            f"The broker that is started here speaks PLAINTEXT, but {PREFIX}KAFKA_SECURITY_PROTOCOL is {protocol}: "
+            f"set {PREFIX}KAFKA to yours, or unset it."
+        )

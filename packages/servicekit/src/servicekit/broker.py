@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import answers
 from servicekit.quorum import HOST, Quorum, new_cluster_id
@@ -204,10 +205,13 @@ class EmbeddedKafka:
         assert self._watchdog.stdout is not None
         self._pid = int(self._watchdog.stdout.readline() or 0)
         deadline = time.monotonic() + timeout
+        own = Settings.model_construct(
+            kafka=self.bootstrap
+        )  # whatever the environment says of another cluster
         # A thread of its own, because the caller's may run an event loop already.
         with ThreadPoolExecutor(1) as asker:
             while self._watchdog.poll() is None:
-                if asker.submit(lambda: asyncio.run(answers(self.bootstrap))).result():
+                if asker.submit(lambda: asyncio.run(answers(own))).result():
                     return
                 if time.monotonic() > deadline:
                     raise UserError(

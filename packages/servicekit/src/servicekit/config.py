@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from servicekit.budget import alpha_of
@@ -17,6 +18,30 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ATALAIA_", extra="ignore")
 
     kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port, comma separated")
+    kafka_security_protocol: str = Field(
+        "PLAINTEXT",
+        pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$",
+        description="how Kafka is spoken to: PLAINTEXT, SSL (TLS), SASL_SSL (TLS and a login), SASL_PLAINTEXT (a login alone)",
+    )
+    kafka_sasl_mechanism: str = Field(
+        "SCRAM-SHA-512",
+        pattern="^(PLAIN|SCRAM-SHA-256|SCRAM-SHA-512)$",
+        description="how a login is made: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN",
+    )
+    kafka_username: str = Field("", description="name of the login")
+    kafka_password_file: Path | None = Field(
+        None, description="file with the password of the login, read at the start"
+    )
+    kafka_ca_file: Path | None = Field(
+        None,
+        description="certificates (PEM) that vouch for the brokers'; without it those that the system trusts",
+    )
+    kafka_certificate_file: Path | None = Field(
+        None, description="a client's own certificate (PEM), where brokers ask for one"
+    )
+    kafka_key_file: Path | None = Field(
+        None, description="its key (PEM, without a password); without it the certificate's file has it too"
+    )
     mlflow: str = Field("http://127.0.0.1:5000", description="MLflow tracking and registry server")
     host: str = Field("127.0.0.1", description="address the HTTP servers bind")
     predictor_port: int = Field(8000, description="port of the predictor")
@@ -246,6 +271,16 @@ class Settings(BaseSettings):
         """``scales`` as numbers."""
         return tuple(map(int, self.scales.split(",")))
 
+    @property
+    def kafka_is_encrypted(self) -> bool:
+        """Whether Kafka is spoken to by TLS."""
+        return self.kafka_security_protocol.endswith("SSL")
+
+    @property
+    def kafka_has_login(self) -> bool:
+        """Whether Kafka is given a name and a password."""
+        return self.kafka_security_protocol.startswith("SASL")
+
     @model_validator(mode="after")
     def _understood(self) -> Settings:
         """Said when the settings are read, not when the first window is over."""
@@ -256,6 +291,34 @@ class Settings(BaseSettings):
             raise ValueError(
                 "windows of rows (window_rows) need max_widening: how many windows they may span at most"
             )
+        return self
+
+    @field_validator(
+        "kafka_password_file", "kafka_ca_file", "kafka_certificate_file", "kafka_key_file", mode="before"
+    )
+    @classmethod
+    def _named(cls, path: Any) -> Any:
+        """An empty variable names no file, not even the folder that it would be."""
+        return path or None
+
+    @model_validator(mode="after")
+    def _let_in(self) -> Settings:
+        """What is given beside a protocol that does not use it would be thought to protect."""
+        protocol = f"ATALAIA_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
+        if self.kafka_has_login and not (self.kafka_username and self.kafka_password_file):
+            raise ValueError(f"{protocol} needs ATALAIA_KAFKA_USERNAME and ATALAIA_KAFKA_PASSWORD_FILE")
+        if not self.kafka_has_login and (self.kafka_username or self.kafka_password_file):
+            raise ValueError(
+                f"{protocol} makes no login, but ATALAIA_KAFKA_USERNAME or _PASSWORD_FILE is given"
+            )
+        if not self.kafka_is_encrypted and (
+            self.kafka_ca_file or self.kafka_certificate_file or self.kafka_key_file
+        ):
+            raise ValueError(
+                f"{protocol} uses no certificates, but ATALAIA_KAFKA_CA_FILE, _CERTIFICATE_FILE or _KEY_FILE is given"
+            )
+        if self.kafka_key_file and not self.kafka_certificate_file:
+            raise ValueError("ATALAIA_KAFKA_KEY_FILE needs ATALAIA_KAFKA_CERTIFICATE_FILE")
         return self
 
 

@@ -24,6 +24,7 @@ from contracts.events import Event
 
 from servicekit.config import Settings
 from servicekit.errors import UserError
+from servicekit.kafka_access import client_options, why_not
 
 MAX_REQUEST_BYTES = 1_048_576
 MAX_BATCH_BYTES = 524_288  # of records that wait for one partition; the broker takes a batch of 1 MiB
@@ -31,13 +32,6 @@ _MAX_REASON = 500
 RETRY_SECONDS = 1.0
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-
-def no_broker(bootstrap: str) -> UserError:
-    """What to say when nothing answers."""
-    return UserError(
-        f"No Kafka broker answers at {bootstrap}. Start one there, or set ATALAIA_KAFKA=host:port."
-    )
 
 
 _hush_lock = threading.Lock()
@@ -60,9 +54,9 @@ def hushed() -> Iterator[None]:
                 logger.setLevel(level)
 
 
-async def answers(bootstrap: str, patience: float = 2.0) -> bool:
-    """Whether a broker that takes part in a cluster answers; raises ``ValueError`` for what is no address."""
-    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=int(patience * 1000))
+async def answers(settings: Settings, patience: float = 2.0) -> bool:
+    """Whether a broker that takes part in a cluster answers, and lets us in; raises ``ValueError`` for what is no address."""
+    client = AIOKafkaClient(**client_options(settings), request_timeout_ms=int(patience * 1000))
     try:
         with hushed():
             await asyncio.wait_for(client.bootstrap(), patience)
@@ -74,18 +68,19 @@ async def answers(bootstrap: str, patience: float = 2.0) -> bool:
         await client.close()
 
 
-async def wait_for_kafka(bootstrap: str, timeout: float = 30.0) -> None:  # noqa: ASYNC109  it words the error
-    """Return once a broker answers; raises :class:`UserError` when none has after ``timeout`` seconds."""
+async def wait_for_kafka(settings: Settings, timeout: float = 30.0) -> None:  # noqa: ASYNC109  it words the error
+    """Return once a broker answers; raises :class:`UserError` with the reason when none has after ``timeout`` seconds."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + timeout
     try:
-        while not await answers(bootstrap, min(2.0, max(0.2, deadline - clock()))):
+        while not await answers(settings, min(2.0, max(0.2, deadline - clock()))):
             if clock() >= deadline:
-                raise no_broker(bootstrap)
+                with hushed():
+                    raise await why_not(settings)
             await asyncio.sleep(min(0.2, max(0.0, deadline - clock())))
     except ValueError as error:
         raise UserError(
-            f"ATALAIA_KAFKA={bootstrap} cannot be used: {error}. Write it as host:port."
+            f"ATALAIA_KAFKA={settings.kafka} cannot be used: {error}. Write it as host:port."
         ) from None
 
 
@@ -95,7 +90,7 @@ async def make_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
     Raises :class:`UserError` where no broker answers.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka,
+        **client_options(settings),
         client_id=client_id,
         acks="all",
         enable_idempotence=True,
@@ -108,7 +103,11 @@ async def make_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
             await producer.start()
     except KafkaConnectionError:
         await producer.stop()
-        raise no_broker(settings.kafka) from None
+        with hushed():
+            raise await why_not(settings) from None
+    except BaseException:
+        await producer.stop()
+        raise
     return producer
 
 
@@ -117,7 +116,7 @@ def make_consumer(
 ) -> AIOKafkaConsumer:
     """A consumer that reads from the beginning where it has no committed offset; the caller starts it."""
     options: dict[str, Any] = {"auto_offset_reset": "earliest", "enable_auto_commit": False, **kw}
-    return AIOKafkaConsumer(*topics, bootstrap_servers=settings.kafka, group_id=group_id, **options)
+    return AIOKafkaConsumer(*topics, group_id=group_id, **client_options(settings), **options)
 
 
 async def stop_consumer(consumer: AIOKafkaConsumer) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
@@ -17,6 +18,20 @@ from mode.services import WaitResults
 
 from servicekit.config import Settings
 from servicekit.kafka import until_read
+from servicekit.kafka_access import client_options, faust_credentials
+
+
+async def require_group(settings: Settings, group: str) -> None:
+    """Raise ``GroupAuthorizationFailedError`` where Kafka lets nobody of this login into the group.
+
+    Faust would wait for its partitions for ever, without a word.
+    """
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    try:
+        await admin.start()
+        await until_read(f"the consumer group {group}", lambda: admin.find_coordinator(group))
+    finally:
+        await admin.close()
 
 
 def make_app(settings: Settings, group: str) -> Any:
@@ -28,6 +43,7 @@ def make_app(settings: Settings, group: str) -> Any:
     app = faust.App(
         group,
         broker=";".join(f"kafka://{server.strip()}" for server in settings.kafka.split(",")),
+        broker_credentials=faust_credentials(settings),
         store="memory://",
         web_enabled=False,
         autodiscover=False,

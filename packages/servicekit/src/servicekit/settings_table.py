@@ -23,7 +23,9 @@ def table() -> str:
         "|---|---|---|",
     ]
     for name, field in Settings.model_fields.items():
-        lines.append(f"| `{prefix}{name.upper()}` | `{field.get_default()}` | {field.description} |")
+        default = field.get_default()
+        shown = "" if default in (None, "") else f"`{default}`"
+        lines.append(f"| `{prefix}{name.upper()}` | {shown} | {field.description} |")
     return "\n".join(lines) + "\n"
 
 

@@ -15,12 +15,15 @@ from aiokafka.errors import (
 )
 from contracts.flow import Topic, load_topics
 
+from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import hushed, no_broker, passes
+from servicekit.kafka import hushed, passes
+from servicekit.kafka_access import client_options, why_not
 
-__all__ = ["Topic", "ensure_topics", "load_topics", "topics_of"]
+__all__ = ["GROUPS", "Topic", "ensure_topics", "load_topics", "topics_of"]
 
 
+GROUPS = ("drift-monitor", "feedback")  # of consumers: the services whose workers share partitions
 BROKERS_DEFAULT = -1  # replication is the cluster's to decide: its default.replication.factor
 _PATIENCE_SECONDS = 60.0
 _RETRY_SECONDS = 0.5
@@ -49,7 +52,7 @@ def wanted_topics(partitions: int) -> list[NewTopic]:
     return wanted
 
 
-async def ensure_topics(bootstrap: str, partitions: int) -> None:
+async def ensure_topics(settings: Settings) -> None:
     """Create the topics that are missing; raises :class:`UserError` where one has another partition count.
 
     The count decides which prediction meets its label, so it never changes by itself. A cluster of which a broker has
@@ -58,21 +61,22 @@ async def ensure_topics(bootstrap: str, partitions: int) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            return await _ensure(bootstrap, wanted_topics(partitions))
+            return await _ensure(settings, wanted_topics(settings.partitions))
         except (KafkaConnectionError, ValueError):
-            raise no_broker(bootstrap) from None
+            with hushed():
+                raise await why_not(settings) from None
         except KafkaError as error:
             few = isinstance(error, InvalidReplicationFactorError)
             if not few and not passes(error):
                 raise
             if time.monotonic() > deadline:
                 what = "are not enough to replicate the topics" if few else "do not let topics be made"
-                raise UserError(f"The Kafka brokers at {bootstrap} {what}: {error}") from None
+                raise UserError(f"The Kafka brokers at {settings.kafka} {what}: {error}") from None
         await asyncio.sleep(_RETRY_SECONDS)
 
 
-async def _ensure(bootstrap: str, wanted: list[NewTopic]) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def _ensure(settings: Settings, wanted: list[NewTopic]) -> None:
+    admin = AIOKafkaAdminClient(**client_options(settings))
     try:
         with hushed():
             await admin.start()

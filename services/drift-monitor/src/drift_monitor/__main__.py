@@ -8,6 +8,7 @@ import sys
 
 from servicekit.config import read_settings
 from servicekit.errors import UserError
+from servicekit.kafka_access import permitted
 from servicekit.logs import set_up
 
 from drift_monitor.bootstrap import run
@@ -25,7 +26,8 @@ def main() -> None:
     """Exit 0 when asked to stop, 2 with one clear line where the user can mend it."""
     set_up()
     try:
-        asyncio.run(_until_signal())
+        with permitted():
+            asyncio.run(_until_signal())
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)

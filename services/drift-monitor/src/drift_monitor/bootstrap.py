@@ -16,9 +16,10 @@ from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.http import Health, make_ops_routes, serve
 from servicekit.kafka import make_producer, to_dlq, until_read, wait_for_kafka
+from servicekit.kafka_access import client_options
 from servicekit.lag import watch_lag
 from servicekit.offsets import Offsets
-from servicekit.record_consumer import make_app
+from servicekit.record_consumer import make_app, require_group
 from servicekit.registry import Registry
 from servicekit.topic_log import read_range
 from servicekit.topics import ensure_topics, topics_of
@@ -47,6 +48,7 @@ from drift_monitor.produces import progress as to_progress
 from drift_monitor.profiles import FetchedProfiles
 from drift_monitor.rules import quality_rule_of, rule_of
 
+GROUP = "drift-monitor"  # of consumers
 log = logging.getLogger(__name__)
 Fetch = Callable[[str, str], dict[str, Any]]
 
@@ -75,8 +77,9 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
         quality_rule = quality_rule_of(settings, grid.step)
     except ValueError as error:
         raise UserError(f"ATALAIA_QUALITY_METRIC: {error}.") from None
-    await wait_for_kafka(settings.kafka)
-    await ensure_topics(settings.kafka, settings.partitions)
+    await wait_for_kafka(settings)
+    await ensure_topics(settings)
+    await require_group(settings, GROUP)
     metrics.begin("drift-monitor", settings.model, topics_of("drift-monitor"))
     async with AsyncExitStack() as stack:
         worker = uuid.uuid4().hex
@@ -149,7 +152,7 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             edges,
             concept_reports.make_publish(producer),
         )
-        app = make_app(settings, "drift-monitor")
+        app = make_app(settings, GROUP)
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         predictions.read_predictions(
             app, counting, dead_letter, failed, lambda *where: read_range(settings, *where)
@@ -281,7 +284,7 @@ async def _start_http(
 
 async def _panes_producer(settings: Settings) -> AIOKafkaProducer:
     producer = AIOKafkaProducer(
-        bootstrap_servers=settings.kafka,
+        **client_options(settings),
         client_id="drift-monitor-panes",
         acks="all",
         enable_idempotence=True,

@@ -7,6 +7,7 @@ import sys
 
 from servicekit.config import read_settings
 from servicekit.errors import UserError
+from servicekit.kafka_access import permitted
 from servicekit.logs import set_up
 from servicekit.memory import share_arenas
 
@@ -18,7 +19,8 @@ def main() -> int:
     set_up()
     share_arenas()
     try:
-        asyncio.run(run(read_settings()))
+        with permitted():
+            asyncio.run(run(read_settings()))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

@@ -19,6 +19,7 @@ from servicekit.lag import watch_lag
 from servicekit.listening import reachable
 from servicekit.own_folder import own_folder
 from servicekit.record_consumer import make_app as make_faust
+from servicekit.record_consumer import require_group
 from servicekit.registry_process import RegistryProcess
 from servicekit.topics import ensure_topics, topics_of
 from servicekit.waiting import moved_or
@@ -42,6 +43,7 @@ from feedback.produces import ground_truth as truth_out
 from feedback.rocks import Rocks
 from feedback.tasks import Fetch, Tasks
 
+GROUP = "feedback"  # of consumers
 log = logging.getLogger(__name__)
 TICK_SECONDS = 0.2
 
@@ -72,8 +74,9 @@ async def run(settings: Settings) -> None:
 
 
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
-    await wait_for_kafka(settings.kafka)
-    await ensure_topics(settings.kafka, settings.partitions)
+    await wait_for_kafka(settings)
+    await ensure_topics(settings)
+    await require_group(settings, GROUP)
     metrics.begin("feedback", settings.model, topics_of("feedback"))
     async with AsyncExitStack() as stack:
         edges = Edges(settings, stack)
@@ -117,7 +120,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             return
         await caught_up
         failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        reader = make_faust(settings, "feedback")
+        reader = make_faust(settings, GROUP)
         predictions.make_agent(reader, joins.take_predictions, failed, joins.pace)
         truth_in.make_agent(reader, joins.take_ground_truth, failed, joins.pace)
         _watch_assignment(reader, joins)

@@ -11,6 +11,7 @@ from contracts.events import GroundTruthReceived, QualityPaneCounted
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import MAX_BATCH_BYTES, make_producer, to_dlq, until_acknowledged, until_read
+from servicekit.kafka_access import client_options
 from servicekit.offsets import Offsets
 from servicekit.topic_log import read_range
 
@@ -49,7 +50,7 @@ class Edges:
         self.producer = await make_producer(settings, "feedback")
         self._stack.push_async_callback(self.producer.stop)
         self._panes_producer = AIOKafkaProducer(
-            bootstrap_servers=settings.kafka,
+            **client_options(settings),
             client_id="feedback-panes",
             acks="all",
             enable_idempotence=True,

@@ -8,6 +8,7 @@ import sys
 import uvloop
 from servicekit.config import read_settings
 from servicekit.errors import UserError
+from servicekit.kafka_access import permitted
 from servicekit.logs import set_up
 
 from predictor.workers import supervise, worker_of
@@ -25,7 +26,8 @@ def main() -> int:
             run,
         )  # here, for it makes the metrics, and a supervisor has no need of it
 
-        uvloop.run(run(settings, sock=worker.sock if worker else None))
+        with permitted():
+            uvloop.run(run(settings, sock=worker.sock if worker else None))
     except UserError as error:
         if worker is None:
             print(error, file=sys.stderr)

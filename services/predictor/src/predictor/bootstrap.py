@@ -42,8 +42,8 @@ async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await wait_for_kafka(settings.kafka)
-    await ensure_topics(settings.kafka, settings.partitions)
+    await wait_for_kafka(settings)
+    await ensure_topics(settings)
     metrics.begin("predictor", settings.model, topics_of("predictor"))
     folder = settings.data_dir / "spool"
     spool = open_spool(folder)
@@ -61,7 +61,7 @@ async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
     predictor = Predictor(predictions, shadow)
 
     async def kept() -> bool:
-        return predictions.has_room or await answers(settings.kafka)
+        return predictions.has_room or await answers(settings)
 
     health = Health(log=kept, model=lambda: predictor.ready)
     app = http.make_app(

@@ -7,6 +7,7 @@ import sys
 
 from servicekit.config import read_settings
 from servicekit.errors import UserError
+from servicekit.kafka_access import permitted
 from servicekit.logs import set_up
 
 from trainer.bootstrap import run
@@ -16,7 +17,8 @@ def main() -> int:
     """The process's exit code: 0 when told to stop, 2 for what the user can mend."""
     set_up()
     try:
-        asyncio.run(run(read_settings()))
+        with permitted():
+            asyncio.run(run(read_settings()))
     except UserError as error:
         print(error, file=sys.stderr)
         return 2

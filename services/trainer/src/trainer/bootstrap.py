@@ -32,8 +32,8 @@ async def run(settings: Settings) -> None:
 
 
 async def _run(settings: Settings, pipeline: Pipeline) -> None:
-    await wait_for_kafka(settings.kafka)
-    await ensure_topics(settings.kafka, settings.partitions)
+    await wait_for_kafka(settings)
+    await ensure_topics(settings)
     metrics.begin("trainer", settings.model, topics_of("trainer"))
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

@@ -98,8 +98,8 @@ def _run(
     logs: Path,
     tick: Any,
 ) -> Seen:
-    if "ATALAIA_KAFKA" in os.environ:
-        raise UserError("this demonstration starts a Kafka of its own: unset ATALAIA_KAFKA")
+    if told := sorted(name for name in os.environ if name.startswith("ATALAIA_KAFKA")):
+        raise UserError(f"this demonstration starts a Kafka of its own: unset {', '.join(told)}")
     uri, port = f"sqlite:///{folder / 'mlflow.db'}", free_port()
     tick("registering the profile")
     _register(uri, world.name, profile, folder)
@@ -112,7 +112,7 @@ def _run(
             "ATALAIA_DRIFT_MONITOR_PORT": str(port), "ATALAIA_RECOVERED_WINDOWS": "2",
         }  # fmt: skip
         settings = Settings(kafka=broker.bootstrap, mlflow=uri, model=world.name, partitions=3)
-        asyncio.run(ensure_topics(settings.kafka, settings.partitions))
+        asyncio.run(ensure_topics(settings))
         monitor = Child("drift-monitor", python("-m", "drift_monitor"), logs / "drift-monitor.log", env=env,
                         cwd=folder)  # fmt: skip
         try:

@@ -13,7 +13,7 @@ PATIENCE_SECONDS = 5.0
 
 async def connect(settings: Settings) -> None:
     """Raise ``UserError`` where no broker answers."""
-    await wait_for_kafka(settings.kafka, PATIENCE_SECONDS)
+    await wait_for_kafka(settings, PATIENCE_SECONDS)
 
 
 def one_model(there: Collection[str], wanted: str, *, asked: bool) -> str:

@@ -71,7 +71,7 @@ async def _serve(reading: Reading, settings: Settings, model: str, console: Cons
 async def _print(reading: Reading, settings: Settings, model: str, console: Console) -> None:
     from atalaia.watch.terminal import frame
 
-    await wait_for_kafka(settings.kafka, PATIENCE_SECONDS)
+    await wait_for_kafka(settings, PATIENCE_SECONDS)
     moved = asyncio.Event()
     try:
         async with _following(reading, moved) as task, asyncio.timeout(ONCE_SECONDS):
