@@ -16,7 +16,7 @@ const CERTIFICATE = /CERT|SIGNATURE|ERR_TLS|ERR_SSL/ // codes of Node's TLS
 const PATIENCE_MS = 10_000 // with --once
 
 const options = settings()
-const letIn = access()
+const letIn = access(options.kafka)
 const read = contract()
 const ending = new AbortController()
 const counted = { printed: 0, unreadable: 0 }

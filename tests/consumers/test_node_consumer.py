@@ -450,6 +450,16 @@ def test_what_cannot_be_used_is_refused(start: Start, tmp_path: Path) -> None:
         ({"SECURITY_PROTOCOL": "TLS"}, "ATALAIA_KAFKA_SECURITY_PROTOCOL=TLS is none of PLAINTEXT, SSL,"),
         ({"SECURITY_PROTOCOL": "SASL_SSL"}, "needs ATALAIA_KAFKA_USERNAME and ATALAIA_KAFKA_PASSWORD_FILE."),
         ({"SECURITY_PROTOCOL": "SSL", "CA_FILE": "/nowhere"}, "ATALAIA_KAFKA_CA_FILE cannot be read: ENOENT"),
+        (
+            {"SECURITY_PROTOCOL": "SSL", "CA_FILE": __file__},
+            "ATALAIA_KAFKA_CA_FILE has no certificates in PEM",
+        ),
+        (
+            {"SECURITY_PROTOCOL": "SSL", "CERTIFICATE_FILE": __file__},
+            "CERTIFICATE_FILE and its key cannot be used",
+        ),
+        ({"SECURITY_PROTOCOL": "SSL", "KEY_FILE": __file__}, "KEY_FILE needs ATALAIA_KAFKA_CERTIFICATE_FILE"),
+        ({"USERNAME": "me"}, "=PLAINTEXT does not use ATALAIA_KAFKA_USERNAME, but it is given."),
     ):
         node = start("127.0.0.1:1", env={f"ATALAIA_KAFKA_{name}": value for name, value in env.items()})
         assert node.process.wait(PATIENCE_SECONDS) == 2

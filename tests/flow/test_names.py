@@ -79,6 +79,13 @@ def test_consumer_groups_are_named_alike() -> None:
     assert {MONITORS, JOINERS} == set(GROUPS)
 
 
+def test_every_client_of_kafka_is_let_in_by_the_settings() -> None:
+    """None is made with an address alone, which a cluster that asks for a login would send away."""
+    sources = [path for part in ("packages", "services") for path in (ROOT / part).glob("*/src/**/*.py")]
+    made = {path.name for path in sources if "bootstrap_servers" in path.read_text(encoding="utf-8")}
+    assert made == {"kafka_access.py", "brokers.py"}  # the second starts a cluster of its own
+
+
 def jobs_in(text: str) -> set[str]:
     """The jobs that its queries name; a value with a variable of Grafana's names none."""
     values = re.findall(r'\bjob=~?"([^"$]+)"', text.replace('\\"', '"'))

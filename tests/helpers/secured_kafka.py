@@ -12,7 +12,7 @@ from typing import Any
 
 import trustme
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupAuthorizationFailedError
+from aiokafka.errors import KafkaError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Int8, Int16, Int32, Schema, String
 from cryptography.hazmat.primitives import serialization
@@ -20,7 +20,6 @@ from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
 from servicekit.kafka_access import client_options
 from servicekit.quorum import HOST, Quorum, new_cluster_id
-from servicekit.record_consumer import require_group
 
 PROTOCOLS = ("SSL", "SASL_SSL", "SASL_PLAINTEXT")
 MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
@@ -217,10 +216,16 @@ async def until_seen(settings: Settings, topic: str) -> None:
 
 async def until_joined(settings: Settings, group: str) -> None:
     """Return when a login may be in a group: with it comes what was granted at once with it."""
+    admin = AIOKafkaAdminClient(**client_options(settings))
+    await admin.start()
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            return await require_group(settings, group)
-        except GroupAuthorizationFailedError:
-            assert time.monotonic() < deadline, group
-            await asyncio.sleep(0.1)
+    try:
+        while True:
+            try:
+                await admin.find_coordinator(group)
+                return
+            except KafkaError:
+                assert time.monotonic() < deadline, group
+                await asyncio.sleep(0.1)
+    finally:
+        await admin.close()

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError, ProducerClosed
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    ProducerClosed,
+    TopicAuthorizationFailedError,
+)
 from contracts import codec
 from contracts.codec import decode
 from contracts.events import PredictionsMade
@@ -267,6 +272,21 @@ async def test_a_full_spool_refuses_before_anything_is_scored(tmp_path: Path) ->
         kafka.come_back()
         await until(lambda: not log.spooling)
         log.admit(10_000)
+
+
+async def test_a_refusal_says_why_kafka_takes_nothing(tmp_path: Path) -> None:
+    """A login that may not write is not an outage, and whoever reads the 503 is told so."""
+    kafka, spool = Kafka(), open_spool(tmp_path)
+    async with running(kafka, spool, max_bytes=1000) as log:
+        kafka.up = False
+        publishing = asyncio.create_task(log.publish(event(0)))
+        await until(lambda: bool(kafka.held))
+        kafka.fail(TopicAuthorizationFailedError("predictions"))
+        await publishing
+        with pytest.raises(
+            NotPublished, match=r"\(TopicAuthorizationFailedError: .*predictions\) and the spool is full"
+        ):
+            log.admit(10_000)
 
 
 async def test_the_bound_holds_for_all_that_ask_at_once(tmp_path: Path) -> None:

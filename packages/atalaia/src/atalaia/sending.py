@@ -8,7 +8,7 @@ from contracts.events import Event
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import MAX_REQUEST_BYTES, publish
-from servicekit.kafka_access import client_options
+from servicekit.kafka_access import client_options, unless_hidden
 
 
 async def topics_of(settings: Settings) -> set[str]:
@@ -34,7 +34,8 @@ async def send(
     """Publish it; raises :class:`UserError` where ``reader``, the service that reads it, has not made the topic."""
     if topic not in await topics_of(settings):
         raise UserError(
-            f"the broker at {settings.kafka} has no topic {topic}: its {reader} is older. Restart it first."
+            f"the broker at {settings.kafka} has no topic {topic}: its {reader} is older{unless_hidden(settings)}. "
+            "Restart it first."
         )
     producer = AIOKafkaProducer(
         **client_options(settings),

@@ -307,16 +307,21 @@ class Settings(BaseSettings):
         protocol = f"ATALAIA_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
         if self.kafka_has_login and not (self.kafka_username and self.kafka_password_file):
             raise ValueError(f"{protocol} needs ATALAIA_KAFKA_USERNAME and ATALAIA_KAFKA_PASSWORD_FILE")
-        if not self.kafka_has_login and (self.kafka_username or self.kafka_password_file):
-            raise ValueError(
-                f"{protocol} makes no login, but ATALAIA_KAFKA_USERNAME or _PASSWORD_FILE is given"
-            )
-        if not self.kafka_is_encrypted and (
-            self.kafka_ca_file or self.kafka_certificate_file or self.kafka_key_file
-        ):
-            raise ValueError(
-                f"{protocol} uses no certificates, but ATALAIA_KAFKA_CA_FILE, _CERTIFICATE_FILE or _KEY_FILE is given"
-            )
+        unused = {
+            *(
+                ()
+                if self.kafka_has_login
+                else ("kafka_username", "kafka_password_file", "kafka_sasl_mechanism")
+            ),
+            *(
+                ()
+                if self.kafka_is_encrypted
+                else ("kafka_ca_file", "kafka_certificate_file", "kafka_key_file")
+            ),
+        }
+        for name in sorted(unused & self.model_fields_set):
+            if getattr(self, name):
+                raise ValueError(f"{protocol} does not use ATALAIA_{name.upper()}, but it is given")
         if self.kafka_key_file and not self.kafka_certificate_file:
             raise ValueError("ATALAIA_KAFKA_KEY_FILE needs ATALAIA_KAFKA_CERTIFICATE_FILE")
         return self

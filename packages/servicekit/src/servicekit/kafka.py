@@ -23,8 +23,7 @@ from contracts.codec import encode
 from contracts.events import Event
 
 from servicekit.config import Settings
-from servicekit.errors import UserError
-from servicekit.kafka_access import client_options, why_not
+from servicekit.kafka_access import client_options, hosts, no_broker, why_not
 
 MAX_REQUEST_BYTES = 1_048_576
 MAX_BATCH_BYTES = 524_288  # of records that wait for one partition; the broker takes a batch of 1 MiB
@@ -62,7 +61,12 @@ async def answers(settings: Settings, patience: float = 2.0) -> bool:
             await asyncio.wait_for(client.bootstrap(), patience)
         # A broker that has not joined yet answers too, but names none, not even itself.
         return bool(client.cluster.brokers())
-    except (KafkaError, OSError, TimeoutError):
+    except (
+        KafkaError,
+        OSError,
+        TimeoutError,
+        ValueError,
+    ):  # the last from a login that is not as it should be
         return False
     finally:
         await client.close()
@@ -70,18 +74,14 @@ async def answers(settings: Settings, patience: float = 2.0) -> bool:
 
 async def wait_for_kafka(settings: Settings, timeout: float = 30.0) -> None:  # noqa: ASYNC109  it words the error
     """Return once a broker answers; raises :class:`UserError` with the reason when none has after ``timeout`` seconds."""
+    hosts(settings)
     clock = asyncio.get_running_loop().time
     deadline = clock() + timeout
-    try:
-        while not await answers(settings, min(2.0, max(0.2, deadline - clock()))):
-            if clock() >= deadline:
-                with hushed():
-                    raise await why_not(settings)
-            await asyncio.sleep(min(0.2, max(0.0, deadline - clock())))
-    except ValueError as error:
-        raise UserError(
-            f"ATALAIA_KAFKA={settings.kafka} cannot be used: {error}. Write it as host:port."
-        ) from None
+    while not await answers(settings, min(2.0, max(0.2, deadline - clock()))):
+        if clock() >= deadline:
+            with hushed():
+                raise await why_not(settings)
+        await asyncio.sleep(min(0.2, max(0.0, deadline - clock())))
 
 
 async def make_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
@@ -103,8 +103,7 @@ async def make_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
             await producer.start()
     except KafkaConnectionError:
         await producer.stop()
-        with hushed():
-            raise await why_not(settings) from None
+        raise no_broker(settings) from None
     except BaseException:
         await producer.stop()
         raise

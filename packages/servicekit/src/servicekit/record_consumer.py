@@ -10,7 +10,6 @@ from typing import Any
 
 import faust
 from aiokafka import AIOKafkaConsumer
-from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import IllegalStateError
 from faust.transport.drivers.aiokafka import Consumer
 from faust.types import TP
@@ -18,20 +17,9 @@ from mode.services import WaitResults
 
 from servicekit.config import Settings
 from servicekit.kafka import until_read
-from servicekit.kafka_access import client_options, faust_credentials
+from servicekit.kafka_access import faust_credentials
 
-
-async def require_group(settings: Settings, group: str) -> None:
-    """Raise ``GroupAuthorizationFailedError`` where Kafka lets nobody of this login into the group.
-
-    Faust would wait for its partitions for ever, without a word.
-    """
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    try:
-        await admin.start()
-        await until_read(f"the consumer group {group}", lambda: admin.find_coordinator(group))
-    finally:
-        await admin.close()
+_LOOK_SECONDS = 0.2
 
 
 def make_app(settings: Settings, group: str) -> Any:
@@ -65,6 +53,26 @@ def make_app(settings: Settings, group: str) -> Any:
     return app
 
 
+def check(app: Any) -> None:
+    """Raise what Faust has crashed with, or what Kafka does not permit its consumer: it would stand idle without a word."""
+    if app.crashed:
+        raise app.crash_reason or RuntimeError("Faust has crashed")
+    if denied := app.consumer.denied:
+        raise denied
+
+
+async def start(app: Any) -> None:
+    """Start it; raises what :func:`check` does, for Faust waits for partitions here already."""
+    starting = asyncio.create_task(app.start())
+    try:
+        while not starting.done():
+            check(app)
+            await asyncio.wait({starting}, timeout=_LOOK_SECONDS)
+        await starting
+    finally:
+        starting.cancel()
+
+
 class RecordConsumer(Consumer):  # type: ignore[misc]
     """Faust's, mended in four places.
 
@@ -82,6 +90,12 @@ class RecordConsumer(Consumer):  # type: ignore[misc]
     And it looks every few seconds whether some partition stands still, which it only logs. Of a partition whose position is not
     known while it is sought, as after a rebalance, that look raised, and the worker ended.
     """
+
+    @property
+    def denied(self) -> Exception | None:
+        """What its member of the group has ended with: Faust never asks it, and waits for partitions."""
+        client = self._thread._consumer if self._thread else None
+        return client and getattr(client._coordinator, "_pending_exception", None)
 
     _is_anew = False  # the queues have been emptied, and nobody has sought since
 

@@ -18,7 +18,7 @@ from contracts.flow import Topic, load_topics
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import hushed, passes
-from servicekit.kafka_access import client_options, why_not
+from servicekit.kafka_access import client_options, hosts, why_not
 
 __all__ = ["GROUPS", "Topic", "ensure_topics", "load_topics", "topics_of"]
 
@@ -58,11 +58,12 @@ async def ensure_topics(settings: Settings) -> None:
     The count decides which prediction meets its label, so it never changes by itself. A cluster of which a broker has
     just gone, or of which not enough are there yet to replicate a topic, is given a minute.
     """
+    hosts(settings)
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
             return await _ensure(settings, wanted_topics(settings.partitions))
-        except (KafkaConnectionError, ValueError):
+        except KafkaConnectionError:
             with hushed():
                 raise await why_not(settings) from None
         except KafkaError as error:

@@ -19,7 +19,7 @@ from servicekit.kafka import make_producer, to_dlq, until_read, wait_for_kafka
 from servicekit.kafka_access import client_options
 from servicekit.lag import watch_lag
 from servicekit.offsets import Offsets
-from servicekit.record_consumer import make_app, require_group
+from servicekit.record_consumer import check, make_app, start
 from servicekit.registry import Registry
 from servicekit.topic_log import read_range
 from servicekit.topics import ensure_topics, topics_of
@@ -79,7 +79,6 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
         raise UserError(f"ATALAIA_QUALITY_METRIC: {error}.") from None
     await wait_for_kafka(settings)
     await ensure_topics(settings)
-    await require_group(settings, GROUP)
     metrics.begin("drift-monitor", settings.model, topics_of("drift-monitor"))
     async with AsyncExitStack() as stack:
         worker = uuid.uuid4().hex
@@ -168,7 +167,7 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
         # Whoever comes to decide has them at once: their library takes seconds to import.
         await asyncio.to_thread(make_detectors, settings.concept_detector, settings.concept_delta)
         stack.push_async_callback(app.stop)
-        await app.start()
+        await start(app)
         lagging = watch_lag(
             metrics.CONSUMER_LAG,
             predictions.TOPIC,
@@ -189,11 +188,10 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
 async def _count(app: Any, counting: Counting, moved: asyncio.Event) -> None:
     """Claim what is assigned, and move idle partitions on; records are counted as they come.
 
-    Raises what Faust has crashed with, which would stand idle otherwise.
+    Raises what Faust has crashed with, or is not permitted, which would stand idle otherwise.
     """
     while True:
-        if app.crashed:
-            raise app.crash_reason or RuntimeError("Faust has crashed")
+        check(app)
         await counting.hold()
         await counting.advance()
         await moved_or(moved, TICK_SECONDS)

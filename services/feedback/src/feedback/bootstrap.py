@@ -18,8 +18,8 @@ from servicekit.kafka import wait_for_kafka
 from servicekit.lag import watch_lag
 from servicekit.listening import reachable
 from servicekit.own_folder import own_folder
+from servicekit.record_consumer import check, start
 from servicekit.record_consumer import make_app as make_faust
-from servicekit.record_consumer import require_group
 from servicekit.registry_process import RegistryProcess
 from servicekit.topics import ensure_topics, topics_of
 from servicekit.waiting import moved_or
@@ -76,7 +76,6 @@ async def run(settings: Settings) -> None:
 async def _run(settings: Settings, stop: asyncio.Event) -> None:
     await wait_for_kafka(settings)
     await ensure_topics(settings)
-    await require_group(settings, GROUP)
     metrics.begin("feedback", settings.model, topics_of("feedback"))
     async with AsyncExitStack() as stack:
         edges = Edges(settings, stack)
@@ -125,7 +124,7 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
         truth_in.make_agent(reader, joins.take_ground_truth, failed, joins.pace)
         _watch_assignment(reader, joins)
         stack.push_async_callback(reader.stop)
-        await reader.start()
+        await start(reader)
         lagging = (_lagging(topic, edges, progress.state) for topic in (predictions.TOPIC, truth_in.TOPIC))
         for run_for_ever in (_hold(reader, joins, moved), decides.run(), *lagging):
             parts.append(asyncio.create_task(run_for_ever))
@@ -232,11 +231,10 @@ async def _lagging(topic: str, edges: Edges, progress: Progress) -> None:
 async def _hold(reader: Any, joins: Joining, moved: asyncio.Event) -> None:
     """Claim what is assigned, and take up what is decided; records are joined as they come.
 
-    Raises what Faust has crashed with, which would stand idle otherwise.
+    Raises what Faust has crashed with, or is not permitted, which would stand idle otherwise.
     """
     while True:
-        if reader.crashed:
-            raise reader.crash_reason or RuntimeError("Faust has crashed")
+        check(reader)
         await joins.hold()
         await joins.advance()
         await moved_or(moved, TICK_SECONDS)

@@ -61,7 +61,8 @@ async def run(settings: Settings, sock: SharedSocket | None = None) -> None:
     predictor = Predictor(predictions, shadow)
 
     async def kept() -> bool:
-        return predictions.has_room or await answers(settings)
+        # with a full spool all are refused until it is replayed, though the broker may answer
+        return predictions.has_room or (not predictions.spooling and await answers(settings))
 
     health = Health(log=kept, model=lambda: predictor.ready)
     app = http.make_app(

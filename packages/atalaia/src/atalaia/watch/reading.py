@@ -13,12 +13,13 @@ from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 from contracts.codec import Unreadable, decode
 from contracts.flow import load_topics
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.kafka import hushed, make_consumer, stop_consumer
+from servicekit.kafka_access import not_permitted, unless_hidden, why_not
 from servicekit.offsets import partitions_of
 from servicekit.topic_log import FETCH_BYTES
 
@@ -85,8 +86,8 @@ class Reading:
         broker = self._settings.kafka
         words = {
             "looking": f"Looking for Kafka at {broker}.",
-            "away": f"No Kafka broker answers at {broker}; what is shown is what was read before. {self._why}".rstrip(),
-            "empty": f"Kafka at {broker} has none of the topics yet; they come with the services.",
+            "away": f"{self._why or f'No Kafka broker answers at {broker}.'} What is shown is what was read before.",
+            "empty": f"Kafka at {broker} has none of the topics yet; they come with the services{unless_hidden(self._settings)}.",
             "reading": f"Reading what is there, {self._behind:,} records to go.",
             "following": f"Following {broker}.",
         }
@@ -121,8 +122,15 @@ class Reading:
                 with hushed():
                     await self._start(consumer)
                     await self._read(consumer, moved)
+            except KafkaConnectionError:
+                with hushed():
+                    self._is("away", str(await why_not(self._settings)))
+                moved()
             except (KafkaError, OSError, TimeoutError) as error:
-                self._is("away", _one_line(error))
+                denied = not_permitted(error)
+                self._is(
+                    "away", str(denied) if denied else f"Kafka at {self._settings.kafka}: {_one_line(error)}."
+                )
                 moved()
             finally:
                 with hushed():

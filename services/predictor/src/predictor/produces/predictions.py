@@ -93,7 +93,7 @@ class PredictionLog:
         self._unsettled: list[tuple[int | None, Record, asyncio.Future[Any]]] = []
         self._probe_at = 0.0
         self._ending = False
-        self._said = ""
+        self._said = self._why = ""  # the last words in the log; why Kafka has not taken a record
 
     # -- what the domain sees ----------------------------------------------------------------------
     def admit(self, size: int) -> None:
@@ -103,11 +103,11 @@ class PredictionLog:
         """
         if self._spooling and self._disk.failed:
             raise NotPublished(
-                f"Kafka does not answer and the spool {self._disk.spool.path} cannot be written"
+                f"Kafka takes no predictions ({self._why}) and the spool {self._disk.spool.path} cannot be written"
             )
         if self._spooling and self._held + size > self._max_bytes:
             raise NotPublished(
-                "Kafka does not answer and the spool is full "
+                f"Kafka takes no predictions ({self._why}) and the spool is full "
                 f"({self._disk.spool.bytes:,} of {self._max_bytes:,} bytes, ATALAIA_SPOOL_MAX_BYTES)"
             )
         if self._admitted + size > _UNDER_WAY_BYTES:
@@ -231,7 +231,7 @@ class PredictionLog:
         """From here on the spool takes everything, first of all what is under way."""
         if not self._spooling:
             log.warning("predictions go to the spool %s: %s", self._disk.spool.path, why)
-        self._spooling = True
+        self._spooling, self._why = True, why
         flights, self._flights, self._flying_bytes = list(self._flights.values()), {}, 0
         if not flights:
             return
@@ -262,7 +262,9 @@ class PredictionLog:
             return await self._disk.append(records)
         except SpoolFailed as error:
             log.error("the spool does not take any more: %s", error)
-            raise NotPublished(f"Kafka does not answer and the spool failed ({error})") from error
+            raise NotPublished(
+                f"Kafka takes no predictions ({self._why}) and the spool failed ({error})"
+            ) from error
 
     # -- and back ------------------------------------------------------------------------------------
     async def _replay(self) -> None:
@@ -316,7 +318,8 @@ class PredictionLog:
             elif isinstance(outcome, BaseException):
                 failure = failure or outcome
         if failure is not None:
-            self._say(f"the spool is not replayed yet: {type(failure).__name__}: {failure}")
+            self._why = f"{type(failure).__name__}: {failure}"
+            self._say(f"the spool is not replayed yet: {self._why}")
             await asyncio.sleep(_RETRY_SECONDS)
             await self._reconnect()
 
