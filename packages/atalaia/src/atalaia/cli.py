@@ -258,9 +258,8 @@ def main() -> None:
         print(f"atalaia: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
-        from servicekit.kafka_access import (
-            not_permitted,  # here, for a client of Kafka takes most of a second to come
-        )
+        # here, for Kafka's client takes most of a second to come
+        from servicekit.kafka_access import not_permitted
 
         said = not_permitted(error)
         if said is None:

@@ -205,9 +205,8 @@ class EmbeddedKafka:
         assert self._watchdog.stdout is not None
         self._pid = int(self._watchdog.stdout.readline() or 0)
         deadline = time.monotonic() + timeout
-        own = Settings.model_construct(
-            kafka=self.bootstrap
-        )  # whatever the environment says of another cluster
+        # whatever the environment says of another cluster
+        own = Settings.model_construct(kafka=self.bootstrap)
         # A thread of its own, because the caller's may run an event loop already.
         with ThreadPoolExecutor(1) as asker:
             while self._watchdog.poll() is None:

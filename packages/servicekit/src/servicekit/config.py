@@ -307,18 +307,11 @@ class Settings(BaseSettings):
         protocol = f"ATALAIA_KAFKA_SECURITY_PROTOCOL={self.kafka_security_protocol}"
         if self.kafka_has_login and not (self.kafka_username and self.kafka_password_file):
             raise ValueError(f"{protocol} needs ATALAIA_KAFKA_USERNAME and ATALAIA_KAFKA_PASSWORD_FILE")
-        unused = {
-            *(
-                ()
-                if self.kafka_has_login
-                else ("kafka_username", "kafka_password_file", "kafka_sasl_mechanism")
-            ),
-            *(
-                ()
-                if self.kafka_is_encrypted
-                else ("kafka_ca_file", "kafka_certificate_file", "kafka_key_file")
-            ),
-        }
+        unused: set[str] = set()
+        if not self.kafka_has_login:
+            unused |= {"kafka_username", "kafka_password_file", "kafka_sasl_mechanism"}
+        if not self.kafka_is_encrypted:
+            unused |= {"kafka_ca_file", "kafka_certificate_file", "kafka_key_file"}
         for name in sorted(unused & self.model_fields_set):
             if getattr(self, name):
                 raise ValueError(f"{protocol} does not use ATALAIA_{name.upper()}, but it is given")

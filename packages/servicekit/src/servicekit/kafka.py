@@ -61,13 +61,8 @@ async def answers(settings: Settings, patience: float = 2.0) -> bool:
             await asyncio.wait_for(client.bootstrap(), patience)
         # A broker that has not joined yet answers too, but names none, not even itself.
         return bool(client.cluster.brokers())
-    except (
-        KafkaError,
-        OSError,
-        TimeoutError,
-        ValueError,
-    ):  # the last from a login that is not as it should be
-        return False
+    except (KafkaError, OSError, TimeoutError, ValueError):
+        return False  # the last is of a login whose answer is not as it should be
     finally:
         await client.close()
 
