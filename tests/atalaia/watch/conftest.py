@@ -8,6 +8,7 @@ import pytest
 import told
 from atalaia.watch.reading import Reading
 from servicekit.config import Settings
+from servicekit.kafka_access import no_broker
 
 
 class Made(Reading):
@@ -26,7 +27,7 @@ class Made(Reading):
 
     def lose(self) -> None:
         """The broker goes away."""
-        self._is("away", "connection refused")
+        self._is("away", str(no_broker(self._settings)))
 
 
 @pytest.fixture
