@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ async def test_what_a_broker_has_against_us_is_said(
         given["kafka"] = f"localhost:{secured.ports[way]}"
     settings = Settings(**given)
     with pytest.raises(UserError) as waited:
-        await wait_for_kafka(settings, 0.5)
+        await wait_for_kafka(settings, 0.1)
     assert str(waited.value).startswith(f"What listens at {settings.kafka} ")
     assert words in str(waited.value)
     with pytest.raises(UserError, match="No Kafka broker answers"):
@@ -147,19 +148,28 @@ async def test_what_is_not_permitted_is_said(secured: Secured) -> None:
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("module", ["drift_monitor", "feedback"])
-def test_a_service_that_may_not_join_its_group_ends(secured: Secured, tmp_path: Path, module: str) -> None:
+def test_a_service_that_may_not_join_its_group_ends(secured: Secured, tmp_path: Path) -> None:
     """Faust would wait for its partitions for ever: the service says what is not permitted, and ends with 2."""
     env = {**os.environ, **secured.env("SASL_SSL"), "PYTHONPATH": os.pathsep.join(sys.path)}
     env |= {"ATALAIA_MLFLOW": "http://127.0.0.1:9", "ATALAIA_DATA_DIR": str(tmp_path)}
-    env |= {f"ATALAIA_{module.upper()}_PORT": str(free_port())}
-    done = subprocess.run(
-        [sys.executable, "-m", module], env=env, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 2, done.stderr[-3000:]
-    assert done.stderr.splitlines()[-1].startswith(
-        "Kafka does not permit this login what it needs (GroupAuthorizationFailedError: "
-    )
+
+    def ended(module: str) -> subprocess.CompletedProcess[str]:
+        port = {f"ATALAIA_{module.upper()}_PORT": str(free_port())}
+        return subprocess.run(
+            [sys.executable, "-m", module],
+            env=env | port,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    with ThreadPoolExecutor() as running:
+        for done in running.map(ended, ("drift_monitor", "feedback")):
+            assert done.returncode == 2, done.stderr[-3000:]
+            assert done.stderr.splitlines()[-1].startswith(
+                "Kafka does not permit this login what it needs (GroupAuthorizationFailedError: "
+            )
 
 
 @pytest.mark.parametrize(
@@ -199,4 +209,4 @@ async def test_files_that_cannot_be_used_are_named(
     login = {"kafka_username": "me"} if protocol == "SASL_SSL" else {}
     settings = Settings(kafka_security_protocol=protocol, **login, **{name: tmp_path / "given"})
     with pytest.raises(UserError, match=words):
-        await wait_for_kafka(settings, 0.5)
+        await wait_for_kafka(settings, 0.1)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +144,12 @@ def test_a_version_is_announced_and_stopped_and_the_status_says_it(kafka: str, r
 def test_no_broker_and_no_registry_are_one_line_each(kafka: str) -> None:
     """Where nothing answers, the line says what to set; then nothing is announced."""
     away = f"127.0.0.1:{free_port()}"
-    for arguments in (["status"], ["shadow", "2"], ["shadow", "--stop"]):
-        assert refused(atalaia(away, "", *arguments)).startswith(
-            f"atalaia: No Kafka broker answers at {away}. Start one there, or set ATALAIA_KAFKA"
-        )
+    with ThreadPoolExecutor() as waiting:  # each waits for a broker, and none needs the other
+        asked = [["status"], ["shadow", "2"], ["shadow", "--stop"]]
+        for done in waiting.map(lambda arguments: atalaia(away, "", *arguments), asked):
+            assert refused(done).startswith(
+                f"atalaia: No Kafka broker answers at {away}. Start one there, or set ATALAIA_KAFKA"
+            )
     line = refused(atalaia(kafka, f"http://{away}", "shadow", "2", "--model", "other"))
     assert line.startswith(f"atalaia: the registry at http://{away} (ATALAIA_MLFLOW) does not give ")
     asyncio.run(ensure_topics(Settings(kafka=kafka, partitions=1)))
