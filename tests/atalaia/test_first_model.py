@@ -100,7 +100,7 @@ def test_a_pipeline_that_fails_is_no_matter_where_a_version_serves(
     assert prepare(project, tmp_path / "data", said.append) == "7"
     assert registry.asked == 0
     assert announced(kafka, request.node.name) == ["7"]
-    assert said == ["preparing the project's own repository"] * 2
+    assert said == ["preparing the project's own repository", f"waiting for Kafka at {kafka}"] * 2
     assert not (tmp_path / "data" / "logs").exists()
     assert "seed: 2" in (tmp_path / "data" / "project" / "params.yaml").read_text()
 

@@ -26,7 +26,7 @@ from atalaia.processes import Child, python
 from atalaia.project import Project, environment_of, repository_of
 
 PREFIX = "ATALAIA_"
-KAFKA_SECONDS = 60
+KAFKA_SECONDS = 300  # a broker that was killed goes through its logs first
 
 
 def environment(project: Project, given: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -152,6 +152,7 @@ def prepare(project: Project, data: Path, tick: Callable[[str], None]) -> str:
     env["MLFLOW_TRACKING_URI"] = env["MLFLOW_REGISTRY_URI"] = settings.mlflow
     tick("preparing the project's own repository")
     copy = repository_of(project, data)
+    tick(f"waiting for Kafka at {settings.kafka}")
     asyncio.run(wait_for_kafka(settings, KAFKA_SECONDS))
     asyncio.run(ensure_topics(settings))
     log = data / "logs" / "first-model.log"
