@@ -133,13 +133,14 @@ function trouble(error) {
     return `There is no topic ${TOPIC} at ${options.kafka}. Atalaia's services make it; waiting for it.`
   }
   const inner = innermost(error)
+  const why = inner.message.replace(/\.$/, '')
   if (inner.apiId === 'SASL_AUTHENTICATION_FAILED' || CERTIFICATE.test(inner.code)) {
-    return `The Kafka broker at ${options.kafka} and we do not trust each other: ${inner.message.replace(/\.$/, '')}; trying again.`
+    return `The Kafka broker at ${options.kafka} and we do not trust each other: ${why}; trying again.`
   }
   if (is('code', 'PLT_KFK_NETWORK') || is('code', 'PLT_KFK_TIMEOUT')) {
     return `No Kafka broker answers at ${options.kafka}; waiting for one.`
   }
-  return `Kafka: ${inner.message.replace(/\.$/, '')}; trying again.`
+  return `Kafka: ${why}; trying again.`
 }
 
 function innermost(error) {

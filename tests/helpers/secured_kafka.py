@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,29 +203,35 @@ async def grant(
 
 async def until_seen(settings: Settings, topic: str) -> None:
     """Return when the topic is shown to a login: a broker learns of what was granted some seconds later."""
-    admin = AIOKafkaAdminClient(**client_options(settings))
-    await admin.start()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    try:
-        while topic not in await admin.list_topics():
-            assert time.monotonic() < deadline, topic
-            await asyncio.sleep(0.1)
-    finally:
-        await admin.close()
+
+    async def seen(admin: AIOKafkaAdminClient) -> bool:
+        return topic in await admin.list_topics()
+
+    await _until(settings, seen, topic)
 
 
 async def until_joined(settings: Settings, group: str) -> None:
     """Return when a login may be in a group: with it comes what was granted at once with it."""
+
+    async def joined(admin: AIOKafkaAdminClient) -> bool:
+        try:
+            await admin.find_coordinator(group)
+        except KafkaError:
+            return False
+        return True
+
+    await _until(settings, joined, group)
+
+
+async def _until(
+    settings: Settings, granted: Callable[[AIOKafkaAdminClient], Awaitable[bool]], what: str
+) -> None:
     admin = AIOKafkaAdminClient(**client_options(settings))
     await admin.start()
     deadline = time.monotonic() + PATIENCE_SECONDS
     try:
-        while True:
-            try:
-                await admin.find_coordinator(group)
-                return
-            except KafkaError:
-                assert time.monotonic() < deadline, group
-                await asyncio.sleep(0.1)
+        while not await granted(admin):
+            assert time.monotonic() < deadline, what
+            await asyncio.sleep(0.1)
     finally:
         await admin.close()

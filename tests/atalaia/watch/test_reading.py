@@ -107,7 +107,7 @@ async def test_a_broker_may_come_late_go_away_and_lose_its_topics(tmp_path: Path
         assert f"No Kafka broker answers at 127.0.0.1:{port}" in reading.watching.words
         async with broker(tmp_path / "kafka", port):
             await until(reading, lambda: reading.watching.state == "empty")
-            await ensure_topics(settings.model_copy(update={"partitions": 1}))
+            await ensure_topics(settings)
             await tell(settings, ("model-events", told.installed()), ("drift-reports", told.window(1)))
             await garbage(settings, "drift-alerts")
             await until(reading, lambda: reading.records == 3 and reading.complete)
@@ -126,7 +126,7 @@ async def test_a_broker_may_come_late_go_away_and_lose_its_topics(tmp_path: Path
             await forget(settings)
             await until(reading, lambda: reading.watching.state == "empty")
             assert reading.memories.models == {}, "what was read is of another world"
-            await ensure_topics(settings.model_copy(update={"partitions": 1}))
+            await ensure_topics(settings)
             await tell(settings, ("model-events", told.change("7", 0, "installed", None, model="n")))
             await until(reading, lambda: list(reading.memories.models) == ["n"] and reading.complete)
     finally:
