@@ -142,12 +142,13 @@ GRID = Grid(0, 2 * HOUR, HOUR, 0)
 def test_a_file_of_thresholds_changes_these_alone() -> None:
     """What is no threshold is named and not used; the windows' own geometry may stand in it."""
     settings, unused = other_settings(
-        Settings(),
+        Settings(model="loans", kafka_security_protocol="SSL"),
         {"ATALAIA_MIN_EFFECT": "0.2", "ATALAIA_WINDOW_MS": "7200000", "ATALAIA_STEP_MS": "3600000",
          "ATALAIA_WINDOW_ORIGIN_MS": "-3600000", "ATALAIA_MIN_GAIN": "0.5", "OTHER": "x"},
         GRID,
     )  # fmt: skip
     assert (settings.min_effect, settings.min_gain) == (0.2, 0.0)
+    assert (settings.model, settings.kafka_security_protocol) == ("loans", "SSL")
     assert unused == ["ATALAIA_MIN_GAIN"]
 
 

@@ -88,7 +88,8 @@ def other_settings(before: Settings, given: Mapping[str, str], grid: Grid) -> tu
     tried = {name: names[name] for name in THRESHOLDS if name in names}
     if not tried:
         raise UserError(f"no threshold to try: give some of {', '.join(map(variable, THRESHOLDS))}.")
-    kept = {name: getattr(before, name) for name in type(before).model_fields}
+    # a default that is passed on would count as given, which some settings refuse beside others
+    kept = {name: getattr(before, name) for name in before.model_fields_set}
     unused = [name for name in names if name not in THRESHOLDS and name not in GEOMETRY]
     return read_settings(**(kept | tried)), sorted(map(variable, unused))
 
