@@ -57,7 +57,7 @@ up: $(READY) ## broker, MLflow and services, until Ctrl-C (PROJECT=projects/flig
 	$(BIN)/atalaia up $(if $(PROJECT),--project $(PROJECT))
 
 test: lint $(if $(shell command -v npm),$(NODE_CONSUMER)) ## gates, then every test but the slow ones, real Kafka included
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not tools and not compose"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not tools and not compose"
 
 test-fast: $(READY) ## only the tests that start nothing
 	$(BIN)/python -m pytest -m "not slow and not tools and not compose and not kafka and not e2e"

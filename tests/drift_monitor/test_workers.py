@@ -60,6 +60,7 @@ async def parted(workers: list[Worker], idle: int = 0) -> list[list[int]]:
         await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_whatever_happens_final_counts_are_those_of_one_pass(tmp_path: Path) -> None:
     """Two workers join and leave, are killed -9 and stopped for longer than the broker waits; the broker restarts; rows

@@ -128,6 +128,7 @@ class World:
         return dict(answer.json()) if answer.status_code == 200 else {}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_nothing_is_lost_whoever_is_killed(tmp_path: Path) -> None:
     """Three replicas, each API and joiner, and the broker are killed -9 under labels that come early, late, twice,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from contracts.events import Event
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import MAX_REQUEST_BYTES, publish
+from servicekit.kafka import MAX_REQUEST_BYTES, make_producer, publish
 from servicekit.kafka_access import client_options, unless_hidden
 
 
@@ -37,14 +36,7 @@ async def send(
             f"the broker at {settings.kafka} has no topic {topic}: its {reader} is older{unless_hidden(settings)}. "
             "Restart it first."
         )
-    producer = AIOKafkaProducer(
-        **client_options(settings),
-        client_id="atalaia",
-        acks="all",
-        enable_idempotence=True,
-        max_request_size=max_bytes,
-    )
-    await producer.start()
+    producer = await make_producer(settings, "atalaia", max_request_size=max_bytes)
     try:
         await publish(producer, topic, event, source="atalaia", key=key, ce_id=ce_id)
     finally:

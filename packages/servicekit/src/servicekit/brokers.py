@@ -20,8 +20,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from servicekit.broker import EmbeddedKafka, free_port
+from servicekit.client_log import hushed
 from servicekit.errors import UserError
-from servicekit.kafka import hushed
 from servicekit.quorum import Quorum, new_cluster_id
 
 _TICK_SECONDS = 0.2

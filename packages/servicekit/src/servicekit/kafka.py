@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -22,6 +20,7 @@ from aiokafka.structs import RecordMetadata
 from contracts.codec import encode
 from contracts.events import Event
 
+from servicekit.client_log import hushed
 from servicekit.config import Settings
 from servicekit.kafka_access import client_options, hosts, no_broker, why_not
 
@@ -31,26 +30,6 @@ _MAX_REASON = 500
 RETRY_SECONDS = 1.0
 T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-
-_hush_lock = threading.Lock()
-_hushes: list[int] = []
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Within, aiokafka does not log what the caller says in one clear line. May be nested."""
-    logger = logging.getLogger("aiokafka")
-    with _hush_lock:
-        _hushes.append(_hushes[0] if _hushes else logger.level)
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        with _hush_lock:
-            level = _hushes.pop()
-            if not _hushes:
-                logger.setLevel(level)
 
 
 async def answers(settings: Settings, patience: float = 2.0) -> bool:
@@ -74,14 +53,16 @@ async def wait_for_kafka(settings: Settings, timeout: float = 30.0) -> None:  # 
     deadline = clock() + timeout
     while not await answers(settings, min(2.0, max(0.2, deadline - clock()))):
         if clock() >= deadline:
-            with hushed():
-                raise await why_not(settings)
+            raise await why_not(settings)
         await asyncio.sleep(min(0.2, max(0.0, deadline - clock())))
 
 
-async def make_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
+async def make_producer(
+    settings: Settings, client_id: str, *, max_request_size: int = MAX_REQUEST_BYTES
+) -> AIOKafkaProducer:
     """A started producer that is acknowledged by all replicas, idempotent and does not linger.
 
+    ``max_request_size``: bytes of a request, and so of a record; a topic of larger ones has to take them too.
     Raises :class:`UserError` where no broker answers.
     """
     producer = AIOKafkaProducer(
@@ -90,7 +71,7 @@ async def make_producer(settings: Settings, client_id: str) -> AIOKafkaProducer:
         acks="all",
         enable_idempotence=True,
         linger_ms=0,
-        max_request_size=MAX_REQUEST_BYTES,
+        max_request_size=max_request_size,
         max_batch_size=MAX_BATCH_BYTES,
     )
     try:

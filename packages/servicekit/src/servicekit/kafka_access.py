@@ -17,6 +17,7 @@ from aiokafka import errors
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.protocol.metadata import MetadataRequest
 
+from servicekit.client_log import hushed
 from servicekit.config import Settings
 from servicekit.errors import UserError
 
@@ -90,12 +91,13 @@ async def why_not(settings: Settings) -> UserError:
     del options["bootstrap_servers"]
     for host, port in hosts(settings):
         try:
-            connection = await create_conn(host, port, request_timeout_ms=_PATIENCE_MS, **options)
-            try:
-                # a broker that asks for a login tells its versions without one, and nothing else
-                await connection.send(MetadataRequest([]))
-            finally:
-                connection.close()
+            with hushed():
+                connection = await create_conn(host, port, request_timeout_ms=_PATIENCE_MS, **options)
+                try:
+                    # a broker that asks for a login tells its versions without one, and nothing else
+                    await connection.send(MetadataRequest([]))
+                finally:
+                    connection.close()
         except (OSError, errors.KafkaError, ValueError) as error:
             if said := _reason(settings, error):
                 found = UserError(f"What listens at {host}:{port} {said}")

@@ -15,9 +15,10 @@ from aiokafka.errors import (
 )
 from contracts.flow import Topic, load_topics
 
+from servicekit.client_log import hushed
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import hushed, passes
+from servicekit.kafka import passes
 from servicekit.kafka_access import client_options, hosts, why_not
 
 __all__ = ["GROUPS", "Topic", "ensure_topics", "load_topics", "topics_of"]
@@ -64,8 +65,7 @@ async def ensure_topics(settings: Settings) -> None:
         try:
             return await _ensure(settings, wanted_topics(settings.partitions))
         except KafkaConnectionError:
-            with hushed():
-                raise await why_not(settings) from None
+            raise await why_not(settings) from None
         except KafkaError as error:
             few = isinstance(error, InvalidReplicationFactorError)
             if not few and not passes(error):

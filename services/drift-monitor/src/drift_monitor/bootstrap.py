@@ -9,14 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
 from contracts.events import PaneCounted
 from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.http import Health, make_ops_routes, serve
 from servicekit.kafka import make_producer, to_dlq, until_read, wait_for_kafka
-from servicekit.kafka_access import client_options
 from servicekit.lag import watch_lag
 from servicekit.offsets import Offsets
 from servicekit.record_consumer import check, make_app, start
@@ -84,7 +82,9 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
         worker = uuid.uuid4().hex
         producer = await make_producer(settings, "drift-monitor")
         stack.push_async_callback(producer.stop)
-        panes_producer = await _panes_producer(settings)
+        panes_producer = await make_producer(
+            settings, "drift-monitor-panes", max_request_size=panes.MAX_BYTES
+        )
         stack.push_async_callback(panes_producer.stop)
         offsets = Offsets(settings, predictions.TOPIC)
         stack.push_async_callback(offsets.stop)
@@ -278,16 +278,3 @@ async def _start_http(
     if serving.done():
         await serving
     return [serving]
-
-
-async def _panes_producer(settings: Settings) -> AIOKafkaProducer:
-    producer = AIOKafkaProducer(
-        **client_options(settings),
-        client_id="drift-monitor-panes",
-        acks="all",
-        enable_idempotence=True,
-        linger_ms=0,
-        max_request_size=panes.MAX_BYTES,
-    )
-    await producer.start()
-    return producer

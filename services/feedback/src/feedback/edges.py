@@ -10,8 +10,7 @@ from aiokafka import AIOKafkaProducer
 from contracts.events import GroundTruthReceived, QualityPaneCounted
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import MAX_BATCH_BYTES, make_producer, to_dlq, until_acknowledged, until_read
-from servicekit.kafka_access import client_options
+from servicekit.kafka import make_producer, to_dlq, until_acknowledged, until_read
 from servicekit.offsets import Offsets
 from servicekit.topic_log import read_range
 
@@ -49,17 +48,10 @@ class Edges:
         settings = self._settings
         self.producer = await make_producer(settings, "feedback")
         self._stack.push_async_callback(self.producer.stop)
-        self._panes_producer = AIOKafkaProducer(
-            **client_options(settings),
-            client_id="feedback-panes",
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=0,
-            max_request_size=quality_panes.MAX_BYTES,
-            max_batch_size=MAX_BATCH_BYTES,
+        self._panes_producer = await make_producer(
+            settings, "feedback-panes", max_request_size=quality_panes.MAX_BYTES
         )
         self._stack.push_async_callback(self._panes_producer.stop)
-        await self._panes_producer.start()
         for topic, offsets in self._offsets.items():
             self._stack.push_async_callback(offsets.stop)
             found = len(await offsets.start())

@@ -16,9 +16,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from contracts.codec import Unreadable, decode
 from contracts.flow import load_topics
+from servicekit.client_log import hushed
 from servicekit.config import Settings
 from servicekit.errors import UserError
-from servicekit.kafka import hushed, make_consumer, stop_consumer
+from servicekit.kafka import make_consumer, stop_consumer
 from servicekit.kafka_access import not_permitted, unless_hidden, why_not
 from servicekit.offsets import partitions_of
 from servicekit.topic_log import FETCH_BYTES
@@ -123,8 +124,7 @@ class Reading:
                     await self._start(consumer)
                     await self._read(consumer, moved)
             except KafkaConnectionError:
-                with hushed():
-                    self._is("away", str(await why_not(self._settings)))
+                self._is("away", str(await why_not(self._settings)))
                 moved()
             except (KafkaError, OSError, TimeoutError) as error:
                 denied = not_permitted(error)
