@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from atalaia.first_model import pipeline, prepare
 from atalaia.processes import Child
 from atalaia.project import Project, repository_of
 from contracts.events import ModelChanged
-from servicekit.broker import EmbeddedKafka
+from servicekit.broker import EmbeddedKafka, free_port
 from servicekit.config import Settings
 from servicekit.errors import UserError
 from servicekit.registry import ModelBundle
@@ -33,6 +34,7 @@ class FakeRegistry:
     version: str | None = None
     asked: int = 0
     lost: bool = False
+    uri: str = "http://registry"
 
     def __call__(self, uri: str) -> FakeRegistry:
         """In the place of the class."""
@@ -116,6 +118,27 @@ def test_a_registry_that_was_lost_is_said(
     with pytest.raises(UserError, match=r"Version 7 of .* has no such version"):
         prepare(project, tmp_path / "data", lambda _: None)
     assert announced(kafka, request.node.name) == ["7"]
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("serves", [False, True])
+def test_a_registry_that_does_not_answer_is_one_line(
+    project: Project, kafka: str, tmp_path: Path, request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch, serves: bool,
+) -> None:  # fmt: skip
+    """MLflow's own client and nothing at its address: the line names it, whether or not a version serves."""
+    if serves:
+        with monkeypatch.context() as patch:
+            patch.setattr(first_model, "Registry", FakeRegistry("7"))
+            prepare(project, tmp_path / "data", lambda _: None)
+    address = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("ATALAIA_MLFLOW", address)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    what = "versions" if serves else "champion"
+    line = f"the registry at {address} (ATALAIA_MLFLOW) does not give the {what} of {request.node.name}: "
+    with pytest.raises(UserError, match=re.escape(line)):
+        prepare(project, tmp_path / "data", lambda _: None)
+    assert announced(kafka, request.node.name) == (["7"] if serves else [])
 
 
 @pytest.mark.kafka

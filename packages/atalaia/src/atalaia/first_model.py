@@ -24,6 +24,7 @@ from servicekit.topics import ensure_topics
 
 from atalaia.processes import Child, python
 from atalaia.project import Project, environment_of, repository_of
+from atalaia.registry import given as given_by
 
 PREFIX = "ATALAIA_"
 KAFKA_SECONDS = 300  # a broker that was killed goes through its logs first
@@ -78,6 +79,11 @@ async def served(settings: Settings) -> str | None:
     return next((event.version for event in reversed(events) if event.model == settings.model), None)
 
 
+def champion_of(registry: Registry, model: str) -> str | None:
+    """The version that the registry's alias names, if any; raises :class:`UserError` where the registry does not say."""
+    return given_by(registry, f"the champion of {model}", lambda: registry.champion(model))
+
+
 def install(
     project: Project,
     copy: Path,
@@ -88,19 +94,20 @@ def install(
 ) -> str:
     """The version that serves; where none does, the registry's champion, registered if need be, and announced.
 
-    Raises :class:`UserError` where the project publishes no champion of the model that the settings name.
+    Raises :class:`UserError` where the registry does not answer, or the project publishes no champion of the model that
+    the settings name.
     """
     serving = asyncio.run(served(settings))
     registry = Registry(settings.mlflow)
     model = settings.model
     if serving is not None:
-        if serving not in registry.versions(model):
+        if serving not in given_by(registry, f"the versions of {model}", lambda: registry.versions(model)):
             raise UserError(
                 f"Version {serving} of {model} serves by model-events, and the registry at {settings.mlflow} has no such version: "
                 "it was lost, or is another's. Restore it (docs/compose.md, Backup), or begin anew with empty topics."
             )
         return serving
-    version = registry.champion(model)
+    version = champion_of(registry, model)
     if version is None:
         tick("registering the first model")
         Child(
@@ -110,13 +117,13 @@ def install(
             env=environment_of(copy, dict(env)),
             cwd=copy,
         ).wait(settings.training_timeout_s)
-        version = registry.champion(model)
+        version = champion_of(registry, model)
         if version is None:
             raise UserError(
                 f"the project {project.name} published no champion of {model!r}: "
                 f"does its publish step register the model that ATALAIA_MODEL names?"
             )
-    bundle = registry.bundle(model, version)
+    bundle = given_by(registry, f"version {version} of {model}", lambda: registry.bundle(model, version))
     event = ModelChanged(
         model=model,
         version=version,
@@ -156,7 +163,10 @@ def prepare(project: Project, data: Path, tick: Callable[[str], None]) -> str:
     asyncio.run(wait_for_kafka(settings, KAFKA_SECONDS))
     asyncio.run(ensure_topics(settings))
     log = data / "logs" / "first-model.log"
-    if asyncio.run(served(settings)) is None and Registry(settings.mlflow).champion(settings.model) is None:
+    if (
+        asyncio.run(served(settings)) is None
+        and champion_of(Registry(settings.mlflow), settings.model) is None
+    ):
         tick("training the first model")
         with pipeline(copy, env, log, settings.training_timeout_s):
             pass
