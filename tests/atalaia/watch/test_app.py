@@ -36,6 +36,21 @@ async def test_what_has_not_changed_is_not_sent_again(drifting: Any) -> None:
     assert again.json()["view"] is not None, "what was read stays"
 
 
+async def test_silence_is_news(made: Any) -> None:
+    """Nothing comes and nothing is sent again, until that nothing comes has to be said."""
+    heard = int(made._clock() * 1000)
+    for event in (told.installed(), told.window(1)):
+        made.memories.take(event, heard)
+    page = client(made)
+    first = await page.get("/api/v1.0/view")
+    assert first.json()["models"] == [{"model": "m", "tone": "good", "state": "Steady"}]
+    made._clock = lambda: heard / 1000 + 3 * 3_600 + 1
+    again = await page.get("/api/v1.0/view", headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status_code == 200
+    assert again.json()["models"] == [{"model": "m", "tone": "wait", "state": "No word"}]
+    assert again.json()["view"]["headline"]["state"] == "No word"
+
+
 async def test_a_model_may_be_asked_for(drifting: Any) -> None:
     """By the query or by the command; one that the topics do not name is said."""
     drifting.tell(told.window(1, model="other"))

@@ -11,12 +11,12 @@ from atalaia.watch.domain.trail import trail
 from contracts.events import ReferenceAccepted
 
 
-def said(*events: Any) -> Headline:
+def said(*events: Any, at: int = 0, clock: int = 0) -> Headline:
     memories = Memories()
     for event in events:
-        memories.take(event)
+        memories.take(event, at)
     memory = memories.models["m"]
-    return headline(memory, trail(memory))
+    return headline(memory, trail(memory), clock)
 
 
 DRIFTED = [
@@ -38,6 +38,38 @@ def test_a_steady_model_says_that_nothing_is_wrong() -> None:
     )
     assert head.since.startswith("1970-01-01 00:00 UTC")
     assert (head.need, head.done) == ("Nothing.", "Nothing was done: nothing was needed.")
+
+
+def test_a_model_of_which_nothing_is_heard_is_not_steady() -> None:
+    """Three windows' time without a report: nobody knows how it is now, and what was known stands behind it."""
+    heard = 1_000 * told.HOUR
+    steady = [told.installed(), told.window(1), told.window(2)]
+    assert said(*steady, at=heard, clock=heard + 3 * told.HOUR).state == "Steady"
+    head = said(*steady, at=heard, clock=heard + 4 * told.HOUR)
+    assert (head.tone, head.state) == ("wait", "No word")
+    assert head.now == "No window has been reported for 4 hours, though one is 60 minutes long."
+    assert head.more.startswith("This is how it was then. Nothing is wrong: what m version 1 sees")
+    assert head.since == "1970-02-11 16:00 UTC, by the broker's clock."
+    assert head.need == (
+        "Look whether requests come and the drift-monitor runs: docs/runbooks.md, WindowsUndecided."
+    )
+
+
+def test_an_alert_goes_before_the_silence_after_it() -> None:
+    """What is wrong stays what is wrong; that nothing was heard since is told beside it."""
+    heard = 1_000 * told.HOUR
+    head = said(*DRIFTED, at=heard, clock=heard + 48 * told.HOUR)
+    assert (head.tone, head.state, head.kind) == ("alarm", "Drift", "virtual")
+    assert head.more.endswith(
+        "No window has been reported for 2 days, though one is 60 minutes long. This is how it was then."
+    )
+
+
+def test_short_windows_are_given_ten_minutes() -> None:
+    """A window is reported some time after its end, however short it is."""
+    minute = told.window(1, window_start=0, window_end=60_000)
+    assert said(told.installed(), minute, at=1, clock=600_001).state != "No word"
+    assert said(told.installed(), minute, at=1, clock=600_002).state == "No word"
 
 
 def test_an_open_alert_names_what_drifted_since_when_and_that_nothing_was_done() -> None:

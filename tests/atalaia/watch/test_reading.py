@@ -54,6 +54,7 @@ def test_what_cannot_be_read_is_counted_and_let_pass() -> None:
     reading.take(record("drift-reports", told.window(1)))
     assert reading.watching.unreadable == {"drift-reports": 2}
     assert (reading.records, reading.watching.last, list(reading.memories.models)) == (4, 5, ["m"])
+    assert reading.memories.models["m"].reported == 5
 
 
 def test_nothing_is_shown_before_all_was_read_once() -> None:

@@ -77,6 +77,11 @@ class Reading:
         return self._state in ("following", "empty")
 
     @property
+    def clock(self) -> int:
+        """The time by this machine's clock, ms."""
+        return int(self._clock() * 1000)
+
+    @property
     def shown(self) -> Memories:
         """What there is to see: nothing before all was read for the first time, or the past would pass for the present."""
         return self.memories if self._ready else Memories(self._keep)
@@ -104,7 +109,9 @@ class Reading:
         if record.value is None:  # of a compacted topic: what is no more
             return
         try:
-            self.memories.take(decode(self._kinds[record.topic], record.value, record.headers))
+            self.memories.take(
+                decode(self._kinds[record.topic], record.value, record.headers), record.timestamp or 0
+            )
         except Unreadable:
             self.unreadable[record.topic] += 1
 
@@ -215,4 +222,11 @@ class Reading:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+    """An error in a line.
+
+    >>> _one_line(TimeoutError()), _one_line(OSError("no\\nroute"))
+    ('no answer within 5 s', 'no route')
+    """
+    if isinstance(error, TimeoutError) and not str(error):  # asyncio's has no words
+        return f"no answer within {PATIENCE_SECONDS:g} s"
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -33,11 +33,12 @@ FITTING = ((16, 16), (12, 12), (8, 8), (6, 6), (4, 4), (3, 2), (2, 0), (0, 0))
 
 def frame(reading: Reading, model: str, console: Console, *, lines: int | None) -> RenderableType:
     """One frame; ``lines`` are all there is room for, None for as many as it takes."""
-    memory = chosen(reading.shown, model)
+    clock = reading.clock
+    memory = chosen(reading.shown, model, clock)
     if memory is None:
         return Padding(Group(_nothing(reading, model), Text(), _status(reading.watching)), (0, 1))
-    shown, signs = view(memory), signs_for(console.encoding)
-    others = [c for c in choices(reading.shown) if c.model != shown.model]
+    shown, signs = view(memory, clock), signs_for(console.encoding)
+    others = [c for c in choices(reading.shown, clock) if c.model != shown.model]
 
     def with_room(features: int, steps: int, *, figures: bool) -> RenderableType:
         parts = [_headline(shown, figures=figures), Text(), _features(shown, features, signs, console.width)]

@@ -19,18 +19,18 @@ class Choice(msgspec.Struct, frozen=True):
     state: str
 
 
-def choices(memories: Memories) -> list[Choice]:
-    """All models, those in trouble first."""
+def choices(memories: Memories, clock: int = 0) -> list[Choice]:
+    """All models, those in trouble first; ``clock`` as for :func:`headline`."""
     found = []
     for memory in memories.models.values():
-        head = headline(memory, trail(memory))
+        head = headline(memory, trail(memory), clock)
         found.append(Choice(memory.model, head.tone, head.short))
     return sorted(found, key=lambda c: (URGENT[c.tone], c.model))
 
 
-def chosen(memories: Memories, asked: str) -> Memory | None:
+def chosen(memories: Memories, asked: str, clock: int = 0) -> Memory | None:
     """The model that was asked for, or the one most in trouble where none was; None where there is none."""
     if asked:
         return memories.models.get(asked)
-    found = choices(memories)
+    found = choices(memories, clock)
     return memories.models[found[0].model] if found else None

@@ -24,12 +24,20 @@ PHASES = {
     APPROVAL: "a winner waits for approval", APPROVED: "a winner is approved", NOT_APPROVED: "a winner is not approved",
     "refused": "a training was refused", "failed": "a training failed",
 }  # fmt: skip
+SILENT_WINDOWS = (
+    3  # without a report for so many windows' time, and for LEAST_SILENCE, nobody knows how it is
+)
+LEAST_SILENCE = 600_000  # ms: rows come late, and a window is not reported before they have had their time
+SILENCE = "silence"
 STATES = {"quality": "Worse predictions", "real": "Concept drift", "virtual": "Drift"}
 
 
-def headline(memory: Memory, chains: Sequence[Chain]) -> Headline:
-    """What the topics say of a model, in the order of what matters most, and whether it is a person's turn."""
-    head = _as_judged(memory, chains)
+def headline(memory: Memory, chains: Sequence[Chain], clock: int = 0) -> Headline:
+    """What the topics say of a model, in the order of what matters most, and whether it is a person's turn.
+
+    ``clock``: the time (wall clock, ms), by which what was said long ago does not pass for the present; 0: it is not asked.
+    """
+    head = _heard(memory, _as_judged(memory, chains), clock)
     turn, review, tone = turn_of(memory), review_of(memory), head.tone
     last = last_move(chains)
     phase = PHASES.get(last.what, "") if last else "under review" if under_review(memory) else ""
@@ -41,7 +49,28 @@ def headline(memory: Memory, chains: Sequence[Chain]) -> Headline:
     steady, alerted = head.tone in ("good", "none"), head.kind in STATES
     need = turn.words if turn else nothing_to_do(memory, last, alerted=alerted, steady=steady)
     done = f"{head.done}\n{review}".strip()
+    if head.kind == SILENCE and turn is None:
+        need = "Look whether requests come and the drift-monitor runs: docs/runbooks.md, WindowsUndecided."
     return replace(head, tone=tone, done=done, phase=phase, need=need, turn=turn, progress=progress)
+
+
+def _heard(memory: Memory, head: Headline, clock: int) -> Headline:
+    """The same, unless for too long no window was reported: what was well then is not known to be now."""
+    windows = spoken(memory)
+    if not windows or not memory.reported or not clock:
+        return head
+    size = windows[-1].window_end - windows[-1].window_start
+    silence = clock - memory.reported
+    if silence <= max(SILENT_WINDOWS * size, LEAST_SILENCE):
+        return head
+    told = f"No window has been reported for {lasting(silence)}, though one is {lasting(size)} long."
+    if head.tone not in ("good", "none"):
+        return replace(head, more=f"{head.more} {told} This is how it was then.".strip())
+    return replace(
+        head, tone="wait", state="No word", kind=SILENCE, now=told, began=None,
+        more=f"This is how it was then. {head.now} {head.more}".strip(),
+        since=f"{utc(memory.reported)}, by the broker's clock.",
+    )  # fmt: skip
 
 
 def _as_judged(memory: Memory, chains: Sequence[Chain]) -> Headline:

@@ -62,6 +62,8 @@ class Memory:
     accepted: dict[str, ReferenceAccepted] = field(default_factory=dict)
     """By alert; without counts."""
     challenger: ChallengerChanged | None = None
+    reported: int = 0
+    """When the broker took the newest report of a window (wall clock, ms); 0 where that is not known."""
     _alerts: dict[str, list[AlertChanged]] = field(default_factory=dict)
 
     @property
@@ -117,10 +119,11 @@ class Memory:
         ends = [*(key[0] for key in self.windows), *(key[0] for key in self.quality)]
         return max([*ends, *(as_of for as_of, _ in self.concepts)], default=0)
 
-    def take(self, event: Event) -> None:
-        """Take one event of this model; what is of no concern is let pass."""
+    def take(self, event: Event, at: int = 0) -> None:
+        """Take one event of this model, which the broker took ``at`` (wall clock, ms); what is of no concern is let pass."""
         match event:
             case WindowTested():
+                self.reported = max(self.reported, at)
                 self._window(event)
             case QualityReported():
                 self._quality(event)
@@ -173,9 +176,9 @@ class Memories:
     keep: int = KEEP_WINDOWS
     models: dict[str, Memory] = field(default_factory=dict)
 
-    def take(self, event: Any) -> None:
-        """Take one event of whichever model."""
+    def take(self, event: Any, at: int = 0) -> None:
+        """Take one event of whichever model, which the broker took ``at`` (wall clock, ms)."""
         name: str = event.model
         if name not in self.models:
             self.models[name] = Memory(name, self.keep)
-        self.models[name].take(event)
+        self.models[name].take(event, at)

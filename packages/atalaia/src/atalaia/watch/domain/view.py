@@ -53,8 +53,8 @@ class View(msgspec.Struct, frozen=True):
     trail: list[Chain]
 
 
-def view(memory: Memory) -> View:
-    """Everything, as of what was read."""
+def view(memory: Memory, clock: int = 0) -> View:
+    """Everything, as of what was read; ``clock`` as for :func:`headline`."""
     chains, windows = trail(memory), spoken(memory)
     serving = memory.serving
     version = serving.version if serving else windows[-1].version if windows else None
@@ -69,7 +69,7 @@ def view(memory: Memory) -> View:
     quality = reports_of(memory)
     metrics = metrics_of(quality)
     worse = worse_spans(memory)
-    head = headline(memory, chains)
+    head = headline(memory, chains, clock)
     return View(
         model=memory.model,
         headline=head,

@@ -54,9 +54,11 @@ class Shown(msgspec.Struct, frozen=True):
 
 def shown(reading: Reading, asked: str) -> Shown:
     """What there is to see of the model that was asked for, or of the one most in trouble."""
-    memory = chosen(reading.shown, asked)
+    clock = reading.clock
+    memory = chosen(reading.shown, asked, clock)
     missing = asked if reading.shown.models and memory is None else ""
-    return Shown(reading.watching, choices(reading.shown), missing, view(memory) if memory else None)
+    seen = view(memory, clock) if memory else None
+    return Shown(reading.watching, choices(reading.shown, clock), missing, seen)
 
 
 def make_app(reading: Reading, host: str = "127.0.0.1", model: str = "") -> Starlette:
@@ -71,7 +73,8 @@ def make_app(reading: Reading, host: str = "127.0.0.1", model: str = "") -> Star
 
     async def api(request: Request) -> Response:
         asked = request.query_params.get("model") or model
-        tag = f'"{id(reading):x}-{reading.revision}-{asked.encode().hex()}"'
+        minute = reading.clock // 60_000  # silence is news too
+        tag = f'"{id(reading):x}-{reading.revision}-{minute}-{asked.encode().hex()}"'
         headers = {"ETag": tag, **HEADERS, **NOT_KEPT}
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
