@@ -95,6 +95,15 @@ def test_probes_ask_what_the_services_answer() -> None:
         assert (paths["liveness"], paths["readiness"]) == ("/health/live", "/health/ready"), name
 
 
+def test_requests_are_taken_until_none_is_sent() -> None:
+    """Whoever takes requests goes on while the nodes' proxies learn of the end, and has time to drain after that."""
+    for name in ("predictor", "feedback"):
+        [container] = containers(WORKLOADS[name])
+        waits = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+        grace = WORKLOADS[name]["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+        assert 5 <= waits <= grace - 30, name
+
+
 def test_no_container_may_more_than_it_needs() -> None:
     """No root, no writing but to volumes, no capabilities, no token of the cluster; requests and a memory limit."""
     for name, pod in PODS.items():
