@@ -412,6 +412,15 @@ async def test_a_flush_goes_to_who_decides(two: tuple[Replica, Replica]) -> None
     assert (await one.http.post("/api/v1.0/flush")).json() == {"decided_through": None}
 
 
+async def test_no_page_of_another_site_flushes(site: Replica) -> None:
+    """403, whatever type the body says it has; labels are no concern of it."""
+    foreign = {"origin": "https://evil.example"}
+    answer = await site.http.post("/api/v1.0/flush", json={"until": 5}, headers=foreign)
+    assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+    answer = await site.http.post(BATCH, content=ndjson("late"), headers=NDJSON | foreign)
+    assert answer.status_code == 202
+
+
 async def test_paths_for_posts_alone_are_no_ids(site: Replica) -> None:
     """GET of /feedback/batch is 405, not a malformed id."""
     for path in ("batch", "states"):

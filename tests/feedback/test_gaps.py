@@ -12,6 +12,7 @@ from contracts.codec import partition_of, prediction_id
 from contracts.events import Event, GroundTruthReceived, LabelsReported, PredictionsMade, QualityReported
 from drift_monitor.domain import owner
 from fake_kafka import NOW, FakeKafka, FakeProgress, FakeStores, FakeWorker, Killed
+from feedback.answers import WorkerAnswers
 from feedback.domain import windows
 from feedback.domain.partition_join import PartitionJoin
 from feedback.domain.seen import Seen
@@ -305,6 +306,32 @@ async def test_a_flush_decides_the_boundary_that_it_asks_for(running: list[FakeW
     status = await running[0].answers.status()
     assert (status["decided_through"], status["expired"], status["pending"]) == (until, 1, 0)
     assert decided(kafka)[MAX_EMPTY + 1 :] == [2 * MAX_EMPTY + 1, 3 * MAX_EMPTY]
+
+
+@pytest.mark.parametrize("until", ["given", "left out"])
+async def test_a_flush_is_no_further_ahead_than_a_row_may_be(running: list[FakeWorker], until: str) -> None:
+    """Five minutes, also where the newest row's window is asked for: what comes for it still would be late."""
+    hour = 3_600_000
+    day = NOW // hour * hour
+    kafka = FakeKafka(PARTITIONS)
+    put(kafka, made(1, day + 60_000))
+    running.append(await worker(kafka, windows=Windows(hour, hour)).start())
+    await running[0].give_all()
+    now = day + hour - 300_001
+    asked = WorkerAnswers(
+        running[0].joining,
+        running[0].deciding,
+        running[0].progress.state,
+        running[0].joining.windows,
+        PARTITIONS,
+        now=lambda: now,
+    )
+    wanted = day + hour if until == "given" else None
+    with pytest.raises(ValueError, match="more than five minutes in the future"):
+        await asked.flush(wanted, 10.0)
+    assert running[0].progress.state.decided is None
+    now += 1
+    assert await asked.flush(wanted, 10.0) == day + hour
 
 
 async def test_metrics_that_were_missing_come_in_a_gap(running: list[FakeWorker]) -> None:

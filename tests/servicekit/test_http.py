@@ -12,7 +12,7 @@ import uvicorn
 from servicekit.broker import free_port
 from servicekit.draining import DrainingServer
 from servicekit.errors import UserError
-from servicekit.http import Health, json_response, make_ops_routes, problem, serve
+from servicekit.http import Health, json_response, make_ops_routes, problem, serve, to_no_foreign_page
 from servicekit.listening import NONE_TAKEN, UNREADY, Loads, SharedSocket, bind
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -45,6 +45,37 @@ def test_a_problem_is_rfc_9457() -> None:
     assert answer.media_type == "application/problem+json"
     assert b'"errors":[{"field":"age"}]' in answer.body
     assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 200),  # a program
+        ("http://localhost:8003", 200),
+        ("http://127.0.0.1:3000", 200),
+        ("https://evil.example", 403),
+        ("http://service", 403),  # a page whose name was made to lead here
+        ("http://localhost.evil.example", 403),
+        ("http://localhost@evil.example", 403),
+        ("null", 403),  # a page that hides where it is from
+        ("http://[", 403),
+    ],
+)
+async def test_a_page_of_another_site_is_refused(origin: str | None, status: int) -> None:
+    """What changes something is for programs and for pages of this machine, whatever type a body says it has."""
+    asked = []
+
+    async def endpoint(_: Request) -> Response:
+        asked.append(1)
+        return json_response("done")
+
+    app = Starlette(routes=[Route("/", to_no_foreign_page(endpoint), methods=["POST"])])
+    headers = {"content-type": "text/plain"} | ({"origin": origin} if origin else {})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://service") as client:
+        answer = await client.post("/", content=b"{}", headers=headers)
+    assert (answer.status_code, len(asked)) == (status, int(status == 200))
+    if status == 403:
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def test_serve_answers_and_stops() -> None:

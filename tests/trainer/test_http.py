@@ -92,3 +92,13 @@ async def test_a_word_that_nobody_waits_for_is_refused(
     assert answer.status_code == status
     assert detail in answer.json()["detail"]
     assert said == []
+
+
+@pytest.mark.parametrize("url", ["/api/v1.0/trainings", URL])
+async def test_no_page_of_another_site_asks(url: str) -> None:
+    """403, and nothing is on a topic."""
+    said: list[Any] = []
+    answer = await client(said, pending=ASKS).post(
+        url, content=b'{"approved": true}', headers={"origin": "https://evil.example"}
+    )
+    assert (answer.status_code, said) == (403, [])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from contracts.codec import partition_of
@@ -12,6 +14,7 @@ from feedback.domain.progress import Progress
 from feedback.domain.store import StoreLost
 from feedback.domain.windows import Windows
 from feedback.joining import Joining
+from feedback.records import FUTURE_MS
 
 MAX_EMPTY_WINDOWS = 10_000
 NAMES = (
@@ -35,10 +38,16 @@ class WorkerAnswers:
     """Answers from this worker's state; names the worker that has what this one has not."""
 
     def __init__(
-        self, joining: Joining, deciding: Deciding, progress: Progress, windows: Windows, partitions: int
+        self,
+        joining: Joining,
+        deciding: Deciding,
+        progress: Progress,
+        windows: Windows,
+        partitions: int,
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._joining, self._deciding, self._progress = joining, deciding, progress
-        self._windows, self._partitions = windows, partitions
+        self._windows, self._partitions, self._now = windows, partitions, now
 
     async def state(self, prediction_id: str) -> dict[str, Any]:
         """What is known of one id."""
@@ -65,8 +74,21 @@ class WorkerAnswers:
         }
 
     async def flush(self, until: int | None, seconds: float) -> int | None:
-        """Decide the windows that a finished replay left open."""
+        """Decide the windows that a finished replay left open.
+
+        Up to five minutes ahead of the clock at the most, as rows may be: labels before ``until`` are too late for its
+        windows from then on, for good.
+        """
         newest = self._progress.newest()
+        latest = self._now() + FUTURE_MS
+        if until is not None and until > latest:
+            raise ValueError(
+                "until lies more than five minutes in the future: what is still to come would be late"
+            )
+        if until is None and newest is not None and self._windows.boundary_after(newest) > latest:
+            raise ValueError(
+                "until is left out, and the newest row's window ends more than five minutes in the future"
+            )
         ahead = MAX_EMPTY_WINDOWS * self._windows.step
         if until is not None and newest is not None and until > newest + ahead:
             raise ValueError(f"until lies more than {MAX_EMPTY_WINDOWS} windows after the newest row")

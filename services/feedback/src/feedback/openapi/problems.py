@@ -62,6 +62,7 @@ _HEADERS: dict[str, Header] = {
     "503": ("Retry-After", "seconds", {"type": "integer", "minimum": 1}, True),
 }
 _SAID = {
+    "403": ("Forbidden", "asked for by a web page of another site"),
     "405": ("Method Not Allowed", "another method than this path has"),
     "413": ("Too large", "a JSON body that is too large: nothing is accepted"),
     "415": ("Unsupported media type", "a Content-Type or Content-Encoding that is not taken; it says which are"),

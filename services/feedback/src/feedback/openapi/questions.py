@@ -51,7 +51,9 @@ SCHEMAS: dict[str, Any] = {
 _CODES = ("405", "500", "503")
 
 
-def _post(name: str, summary: str, body: dict[str, Any], example: Any, responses: Any) -> dict[str, Any]:
+def _post(
+    name: str, summary: str, body: dict[str, Any], example: Any, responses: Any, *codes: str
+) -> dict[str, Any]:
     content = {"application/json": {"schema": body, "example": example}}
     return {
         "post": {
@@ -59,7 +61,7 @@ def _post(name: str, summary: str, body: dict[str, Any], example: Any, responses
             "tags": ["Questions"],
             "summary": summary,
             "requestBody": {"required": name != "flush", "content": content},
-            "responses": responses | problems("413", "415", "422", *_CODES),
+            "responses": responses | problems("413", "415", "422", *_CODES, *codes),
         }
     }
 
@@ -121,7 +123,8 @@ PATHS: dict[str, Any] = {
                     "type": ["integer", "null"],
                     "minimum": -(2**53) + 1,
                     "maximum": 2**53 - 1,
-                    "description": "event time, ms; the end of the newest window where it is left out",
+                    "description": "event time, ms, at most five minutes ahead of now; the end of the newest window "
+                    "where it is left out",
                 }
             },
         },
@@ -138,5 +141,6 @@ PATHS: dict[str, Any] = {
                 {"decided_through": 1_388_534_400_000},
             )
         },
+        "403",
     ),
 }  # fmt: skip

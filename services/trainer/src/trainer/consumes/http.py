@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from contracts.events import ChallengerReviewed, TrainingDecided, TrainingRequested
-from servicekit.http import Health, json_response, make_ops_routes, problem
+from servicekit.http import Health, json_response, make_ops_routes, problem, to_no_foreign_page
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -94,8 +94,8 @@ def make_app(
     return Starlette(
         routes=[
             Route("/api/v1.0/status", status),
-            Route("/api/v1.0/trainings", train, methods=["POST"]),
-            Route("/api/v1.0/trainings/{run_id}/review", judge, methods=["POST"]),
+            Route("/api/v1.0/trainings", to_no_foreign_page(train), methods=["POST"]),
+            Route("/api/v1.0/trainings/{run_id}/review", to_no_foreign_page(judge), methods=["POST"]),
             *make_ops_routes(health),
         ]
     )

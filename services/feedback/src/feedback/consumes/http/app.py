@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from fastapi import FastAPI
 from servicekit.docs import make_docs_routes
-from servicekit.http import Health, make_ops_routes
+from servicekit.http import Endpoint, Health, make_ops_routes, to_no_foreign_page
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -19,8 +19,6 @@ from feedback.consumes.http.labels import LabelsIn
 from feedback.consumes.http.problems import problem_of
 from feedback.consumes.http.questions import PREFIX, Questions
 from feedback.openapi import document
-
-Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def make_app(
@@ -42,7 +40,7 @@ def make_app(
         _route("POST", "/feedback/states", questions.states),
         _route("GET", "/feedback/{prediction_id}", questions.state),
         _route("GET", "/status", questions.status),
-        _route("POST", "/flush", questions.flush),
+        _route("POST", "/flush", to_no_foreign_page(questions.flush)),
         *make_ops_routes(health),
         *make_docs_routes("Atalaia feedback"),
     ]
