@@ -1,9 +1,12 @@
 """A uvicorn server that ends without cutting anybody off.
 
 uvicorn's own way closes an idle kept connection at once, so that a request which is on its way, or lies unread in the
-kernel, is answered by a reset. Here, once told to end, the server goes on for a second, or until all have gone: each
+kernel, is answered by a reset. Here, once told to end, the server goes on for a second while anybody is connected: each
 answer says ``connection: close``. Then it takes in what waits to be accepted and gives the port up; those connections
 have a moment to be read before what is idle is closed. What is under way has ``timeout_graceful_shutdown`` to end.
+
+A server that nobody is connected to gives its port up at once. Whoever sends new connections here has to know before it
+is told to end: on Kubernetes by a ``preStop`` that waits.
 """
 
 from __future__ import annotations

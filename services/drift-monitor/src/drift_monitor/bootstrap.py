@@ -157,7 +157,10 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             app, counting, dead_letter, failed, lambda *where: read_range(settings, *where)
         )
         flush = Flush(progress, ownership, offsets, to_progress.make_publish_ended(producer, worker, "flush"))
-        tasks = await _start_http(stack, settings, ownership, counting, progress, app, offsets, flush)
+        serving, drain = await _start_http(
+            stack, settings, ownership, counting, progress, app, offsets, flush
+        )
+        tasks = [serving]
         for each in (progress, model_events, references):
             stack.push_async_callback(each.stop)
             await each.start()
@@ -179,6 +182,7 @@ async def _run(settings: Settings, stop: asyncio.Event, fetch_profile: Fetch | N
             stack.callback(tasks[-1].cancel)
         stopping = asyncio.create_task(stop.wait())
         stack.callback(stopping.cancel)
+        stack.push_async_callback(drain)  # first of all: requests are answered while the rest is there
         watched: set[asyncio.Future[Any]] = {*tasks, stopping, failed}
         done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         for ended in done - {stopping}:
@@ -234,8 +238,8 @@ async def _start_http(
     app: Any,
     offsets: Offsets,
     flush: Flush,
-) -> list[asyncio.Task[None]]:
-    """Health, metrics, status and flush; up before the state is restored, ready after."""
+) -> tuple[asyncio.Task[None], Callable[[], Awaitable[None]]]:
+    """Health, metrics, status and flush; up before the state is restored, ready after. And how it is drained."""
 
     async def kafka() -> bool:
         return bool(await asyncio.wait_for(offsets.ends(), 5))
@@ -260,21 +264,22 @@ async def _start_http(
             "concept": concepts.status(model) if concepts is not None else None,
         }
 
+    health = Health(kafka=kafka, predictions=reading, profiles=profiles_are_there)
     routes = [
-        *make_ops_routes(Health(kafka=kafka, predictions=reading, profiles=profiles_are_there)),
+        *make_ops_routes(health),
         *http.make_routes(settings.step_ms or settings.window_ms, status, progress.state.newest, flush),
     ]
-    stop = asyncio.Event()
+    ended = asyncio.Event()
     serving = asyncio.create_task(
-        serve(Starlette(routes=routes), settings.host, settings.drift_monitor_port, stop)
+        serve(Starlette(routes=routes), settings.host, settings.drift_monitor_port, ended, health=health)
     )
 
-    async def close() -> None:
-        stop.set()
+    async def drain() -> None:
+        ended.set()
         await asyncio.wait({serving})
 
-    stack.push_async_callback(close)
+    stack.push_async_callback(drain)
     await asyncio.sleep(0)  # lets it bind, so that an occupied port is told at once
     if serving.done():
         await serving
-    return [serving]
+    return serving, drain

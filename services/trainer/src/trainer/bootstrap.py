@@ -64,6 +64,7 @@ async def _run(settings: Settings, pipeline: Pipeline) -> None:
                 ),
                 settings.host,
                 settings.trainer_port,
+                health=health,
             ),
             name="http",
         ),
