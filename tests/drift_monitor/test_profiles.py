@@ -1,5 +1,6 @@
 """Profiles are waited for, unless there will never be one."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 from drift_monitor.counting import UnusableProfile
-from drift_monitor.profiles import UNREADABLE_TIMES, FetchedProfiles
+from drift_monitor.profiles import UNREADABLE_TIMES, Asked, FetchedProfiles
+from prometheus_client import REGISTRY
 from servicekit.registry import Registry
 from summaries.profile import FieldSpec, Profile
 
@@ -111,3 +113,33 @@ async def test_half_a_profile_is_read_again() -> None:
     profiles = FetchedProfiles(fetch, retry_seconds=0.001)
     assert await profiles.get("m", "1") == PROFILE
     assert profiles.missing() == []
+
+
+def held(version: str) -> float | None:
+    """What the gauge says of a version."""
+    return REGISTRY.get_sample_value("atalaia_profile_held", {"model": "let go", "version": version})
+
+
+async def named(profiles: FetchedProfiles, versions: set[str]) -> None:
+    """Wait until these are missing, and no others."""
+    async with asyncio.timeout(10):
+        while {missing.version for missing in profiles.missing()} != versions:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_a_profile_that_nobody_waits_for_any_more_is_not_missing() -> None:
+    """A turn to decide that is lost while the registry is away holds nothing more; who counts its rows still does."""
+    _, fetch = answers(ConnectionError("the registry is away"))
+    profiles = FetchedProfiles(fetch, retry_seconds=0.001)
+    turn = Asked(profiles)
+    for version in "12":
+        assert await turn.get("let go", version) is None
+    counting = asyncio.create_task(profiles.get("let go", "2"))
+    await named(profiles, {"1", "2"})
+    assert (held("1"), held("2")) == (1, 1)
+    turn.stop()
+    await named(profiles, {"2"})
+    assert (held("1"), held("2")) == (0, 1)
+    counting.cancel()
+    await named(profiles, set())
+    assert held("2") == 0

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -33,14 +34,32 @@ class FetchedProfiles:
         self._retry_seconds = retry_seconds
         self._known: dict[tuple[str, str], Profile] = {}
         self._missing: dict[tuple[str, str], Missing] = {}
+        self._waiting: Counter[tuple[str, str]] = Counter()  # who waits for each
 
     def missing(self) -> list[Missing]:
-        """What was asked for and is not there."""
+        """What is waited for and is not there, and what will never be."""
         return list(self._missing.values())
 
     async def get(self, model: str, version: str) -> Profile:
         """The profile of a version; waits for as long as it takes, or raises :class:`UnusableProfile`."""
-        key, unreadable = (model, version), 0
+        key = (model, version)
+        self._waiting[key] += 1
+        try:
+            return await self._get(key)
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
+                self._let_go(key)
+
+    def _let_go(self, key: tuple[str, str]) -> None:
+        """Who waited last has it, or was cancelled: nothing is held for it here, and nobody would see it come."""
+        if (missing := self._missing.get(key)) is not None and not missing.unusable:
+            del self._missing[key]
+            metrics.PROFILE_HELD.labels(*key).set(0)
+
+    async def _get(self, key: tuple[str, str]) -> Profile:
+        (model, version), unreadable = key, 0
         held = metrics.PROFILE_HELD.labels(model, version)
         while key not in self._known:
             if key in self._missing and self._missing[key].unusable:
