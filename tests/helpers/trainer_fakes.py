@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -34,7 +34,9 @@ from contracts.events import (
 )
 from onnx import TensorProto, helper, numpy_helper
 from servicekit.config import Settings
+from servicekit.dead_letters import DeadLetters
 from servicekit.errors import UserError
+from servicekit.kafka import to_dlq
 from servicekit.registry import ModelBundle
 from summaries.profile import FieldSpec, Profile
 from trainer.domain.history import run_id
@@ -220,10 +222,17 @@ class Producer:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Any]] = []
+        self.dead: list[tuple[str, Record]] = []
 
-    async def send_and_wait(self, topic: str, value: bytes, **_: Any) -> None:
+    async def send_and_wait(self, topic: str, value: bytes, **more: Any) -> None:
         """As aiokafka's."""
+        if topic.endswith(".dlq"):
+            self.dead.append((topic, Record(value, more["headers"])))
         self.sent.append((topic, value if topic.endswith(".dlq") else msgspec.json.decode(value)))
+
+    async def read_dead(self, _: Settings, topic: str) -> AsyncIterator[list[Any]]:
+        """What is on a DLQ."""
+        yield [record for name, record in self.dead if name == topic]
 
     def on(self, topic: str) -> list[Any]:
         """The values on a topic."""
@@ -259,6 +268,9 @@ class World:
         self.knowledge = Knowledge("m")
         parts: Any = (self.consumer, self.producer, self.registry, self.pipeline)
         self.loop = Loop(self.settings, self.knowledge, *parts)
+        self.loop.reader.dead_letters = DeadLetters(
+            self.settings, partial(to_dlq, self.producer), self.producer.read_dead
+        )
         if self._left is not None:
             self.loop.registered._left = self._left  # type: ignore[method-assign]
         self.loop.reader.caught_up.set()

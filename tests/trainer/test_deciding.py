@@ -215,6 +215,8 @@ async def test_a_record_that_does_not_fit_goes_to_the_dlq_and_spoils_nothing(wor
     for change in spoiled:
         await world.take("outcomes", msgspec.structs.replace(good, **change))
     assert len(world.producer.on("outcomes.dlq")) == 2
+    await world.restart()
+    assert len(world.producer.on("outcomes.dlq")) == 2  # it has read them again
     assert world.loop.status()["outcomes"] == 0
     await world.window(0)
     assert (await world.considered(0))["decisions"][-1]["decision"] == "promoted"

@@ -298,5 +298,6 @@ class _Offsets:
 async def test_what_is_followed_is_read_from_its_time_on() -> None:
     """Where nothing is as new, from the end on."""
     consumer: Any = _Offsets()
-    await Reader(World().knowledge, consumer, Producer()).follow("shadow-predictions", 5)  # type: ignore[arg-type]
+    world = World()
+    await Reader(world.knowledge, consumer, world.loop.reader.dead_letters).follow("shadow-predictions", 5)
     assert (consumer.sought, consumer.resumed) == ([(0, 4), (1, 9)], [0, 1])

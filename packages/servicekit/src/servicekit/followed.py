@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -13,12 +12,12 @@ from contracts.events import Event
 
 from servicekit import metrics
 from servicekit.config import Settings
+from servicekit.dead_letters import DeadLetters
 from servicekit.kafka import make_consumer, stop_consumer, until_read
 from servicekit.offsets import Offsets, partitions_of
 
 E = TypeVar("E", bound=Event)
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
-log = logging.getLogger(__name__)
 
 
 class Folds(Protocol[E_contra]):
@@ -33,7 +32,10 @@ S = TypeVar("S", bound=Folds[Any])
 
 
 class Followed(Generic[E]):
-    """Hands each event over, and can say when all that is in the topic now has been."""
+    """Hands each event over, and can say when all that is in the topic now has been.
+
+    What is no event is a dead letter, and counted, once however often the topic is followed anew.
+    """
 
     def __init__(
         self,
@@ -53,7 +55,7 @@ class Followed(Generic[E]):
         # Its own connection: on the consumer's the question would queue behind a fetch that waits for news.
         self._offsets = Offsets(settings, topic)
         self._take = take
-        self._to_dlq = to_dlq
+        self._dead_letters = DeadLetters(settings, to_dlq)
         self._partitions: list[TopicPartition] = []
         self._next: dict[TopicPartition, int] = {}
         self._moved = asyncio.Condition()
@@ -126,9 +128,8 @@ class Followed(Generic[E]):
         try:
             event = decode(self.kind, record.value, record.headers)
         except Unreadable as error:
-            log.warning("%s/%d is not readable: %s", self.topic, record.offset, error)
-            await self._to_dlq(self.topic, record, str(error))
-            metrics.DLQ_RECORDS.labels(self.topic).inc()
+            if await self._dead_letters.put(self.topic, record, str(error)):
+                metrics.DLQ_RECORDS.labels(self.topic).inc()
             return
         self.taken(event, record)
 

@@ -152,6 +152,11 @@ async def _until_done(said: str, call: Callable[[], Awaitable[T]]) -> T:
             await asyncio.sleep(RETRY_SECONDS)
 
 
+def origin_of(topic: str, record: Any) -> str:
+    """Where a record lies, as its dead letter's ``dlq_origin`` says: topic/partition/offset."""
+    return f"{topic}/{getattr(record, 'partition', '?')}/{getattr(record, 'offset', '?')}"
+
+
 async def to_dlq(producer: AIOKafkaProducer, topic: str, record: Any, reason: str) -> None:
     """Put a record that cannot be read on ``<topic>.dlq``, as it came, with reason and origin in headers.
 
@@ -160,7 +165,7 @@ async def to_dlq(producer: AIOKafkaProducer, topic: str, record: Any, reason: st
     """
     given = getattr(record, "headers", None) or ()
     headers = [(str(name), value) for name, value in (given.items() if isinstance(given, Mapping) else given)]
-    origin = f"{topic}/{getattr(record, 'partition', '?')}/{getattr(record, 'offset', '?')}"
+    origin = origin_of(topic, record)
     headers += [("dlq_reason", reason[:_MAX_REASON].encode()), ("dlq_origin", origin.encode())]
     key, value = getattr(record, "key", None), getattr(record, "value", None)
     if key is None and value is None:

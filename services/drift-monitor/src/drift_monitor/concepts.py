@@ -140,7 +140,7 @@ class Concepts:
             event = outcomes.read(record)
             self._concept(event.model).take(record.partition, record.offset, event)
         except ValueError as error:  # Unreadable is one
-            # No dead letter of ours: it would be one more at each start, and the trainer, which reads both too, sends it.
+            # No dead letter of ours: the trainer, which reads both too, sends it.
             log.warning("%s/%d/%d is not readable: %s", record.topic, record.partition, record.offset, error)
 
     async def _advance(self, concept: Concept) -> None:

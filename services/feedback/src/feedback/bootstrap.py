@@ -86,9 +86,9 @@ async def _run(settings: Settings, stop: asyncio.Event) -> None:
             moved.set()
             decides.moved.set()
 
-        progress = follow_progress(settings, progressed, edges.refuse)
+        progress = follow_progress(settings, progressed, edges.to_dlq)
         changes = ModelEvents(
-            settings, lambda event: decides.changed(event), edges.refuse, lambda: decides.moved.set()
+            settings, lambda event: decides.changed(event), edges.to_dlq, lambda: decides.moved.set()
         )
         folder = stack.enter_context(own_folder(settings.data_dir / "feedback", "state"))
         stores = Rocks(folder, settings.join_memory_mb * 2**20)

@@ -70,9 +70,13 @@ class Edges:
         return bool(await self._offsets["model-events"].ends())
 
     async def refuse(self, topic: str, record: Any, reason: str) -> None:
-        """Put a record on the dead-letter topic."""
-        await until_acknowledged(f"{topic}.dlq", lambda: to_dlq(self.producer, topic, record, reason))
+        """Put a record on the dead-letter topic, and count it."""
+        await self.to_dlq(topic, record, reason)
         observe("unreadable", topic)
+
+    async def to_dlq(self, topic: str, record: Any, reason: str) -> None:
+        """Put a record on the dead-letter topic; the caller counts it."""
+        await until_acknowledged(f"{topic}.dlq", lambda: to_dlq(self.producer, topic, record, reason))
 
     async def reroute(
         self, parts: Sequence[tuple[int, GroundTruthReceived]], partition: int, offset: int
@@ -110,7 +114,7 @@ class Edges:
         settings = self._settings
 
         def follow_panes(take: Callable[[QualityPaneCounted], None]) -> FollowedPanes:
-            return FollowedPanes(settings, take, self.refuse, moved)
+            return FollowedPanes(settings, take, self.to_dlq, moved)
 
         return deciding.Edges(
             owns=owns,

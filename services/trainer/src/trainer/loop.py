@@ -8,12 +8,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from contracts.events import ModelChanged, TrainingDecided
 from servicekit.config import Settings
+from servicekit.dead_letters import DeadLetters
+from servicekit.kafka import to_dlq
 from servicekit.metrics import DECIDED_THROUGH, TRAININGS
 from servicekit.registry import Registry
 
@@ -48,7 +51,7 @@ class Loop:
         pipeline: Pipeline,
     ) -> None:
         self.settings, self.knowledge, self._producer = settings, knowledge, producer
-        self.reader = Reader(knowledge, consumer, producer)
+        self.reader = Reader(knowledge, consumer, DeadLetters(settings, partial(to_dlq, producer)))
         self.alias = Alias(knowledge, registry, self.reader)
         self.registered = Registered(settings.model, registry)
         self.deciding = Deciding(settings, knowledge, self.registered)

@@ -7,9 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from servicekit.kafka import to_dlq
+from servicekit.dead_letters import DeadLetters
 from servicekit.metrics import DLQ_RECORDS
 
 from trainer.consumes import (
@@ -61,8 +61,8 @@ TAKES: dict[str, Take] = {
 class Reader:
     """Takes in what is said; ``news`` and ``said`` are set when something was, each for one who waits."""
 
-    def __init__(self, knowledge: Knowledge, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer) -> None:
-        self.knowledge, self._consumer, self._producer = knowledge, consumer, producer
+    def __init__(self, knowledge: Knowledge, consumer: AIOKafkaConsumer, dead_letters: DeadLetters) -> None:
+        self.knowledge, self._consumer, self.dead_letters = knowledge, consumer, dead_letters
         self.news, self.said, self.caught_up = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._round = asyncio.Event()  # it has been round once more
 
@@ -94,8 +94,8 @@ class Reader:
         try:
             TAKES[topic](record.value, record.headers, self.knowledge)
         except (ValueError, TypeError) as error:  # Unreadable is a ValueError; what does not fit the ledger
-            DLQ_RECORDS.labels(topic).inc()
-            await to_dlq(self._producer, topic, record, str(error))
+            if await self.dead_letters.put(topic, record, str(error)):
+                DLQ_RECORDS.labels(topic).inc()
 
     async def follow(self, topic: str, since: int) -> None:
         """Read a topic that is passed over otherwise, from its records of ``since`` (wall clock, ms) on."""
