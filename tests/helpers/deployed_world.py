@@ -26,6 +26,7 @@ from contracts.events import (
 )
 from drift_monitor.shown import show_concept, show_window
 from feedback.observed import observe
+from feedback.shown import Shown
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -56,9 +57,11 @@ def happen() -> None:
     window = example("drift-reports", WindowTested)
     show_window(window, window.window_start)
     show_concept(example("concept-reports", ConceptTested))
-    observe("label report", example("label-reports", LabelsReported))
+    told = Shown(Settings().label_horizon_ms)
+    told.observe("label report", example("label-reports", LabelsReported))
     report = example("quality-reports", QualityReported)
-    observe("report", msgspec.structs.replace(report, as_of=report.window_end))
+    told.observe("report", msgspec.structs.replace(report, as_of=report.window_end))
+    told.observe("decided", report.window_end)
     observe("profile", (MODEL, "1"))
     waiting = example("training-runs", TrainingDecided)
     rows = {"labelled": 31_200, "needed": 200, **waiting.rows}

@@ -179,8 +179,8 @@ def data_quality() -> Dashboard:
         ),
         lines(
             "Labels",
-            "Share of the last reported window that is labelled; what is measured before it is complete is of the "
-            "early labels only.",
+            "Labelled share of the newest window with rows that has had time for its labels, going by how long earlier windows took; "
+            "what is measured before a window is complete is of the early labels only.",
             [Query(f"max(atalaia_label_coverage{of})", "coverage", GREEN)],
             unit="percentunit", steps=True, at_least=0, at_most=1,
         ),

@@ -386,11 +386,14 @@ LABELS = _counter(
     by=[FEEDBACK], unit="labels",
 )  # fmt: skip
 LABEL_COVERAGE = _gauge(
-    "atalaia_label_coverage", "labelled share of the last reported window", MODEL,
-    by=[FEEDBACK], unit="0 to 1", field="QualityReported.coverage",
+    "atalaia_label_coverage",
+    "labelled share of the newest window with rows that has had time for its labels: as long as any window of the last "
+    "two label horizons took until half of its rows were labelled, and where none was, the horizon itself",
+    MODEL,
+    by=[FEEDBACK], unit="0 to 1", field="labelled / predicted of QualityReported, all versions",
 )  # fmt: skip
 QUALITY = _gauge(
-    "atalaia_quality", "quality of what became known in the last window of label time", MODEL,
+    "atalaia_quality", "quality of what became known in the newest window of label time that has labels", MODEL,
     Label("metric", "which figure", "`accuracy`, `log_loss`, `auc`, `mae`, …, those of the model's task"),
     by=[FEEDBACK], unit="the figure's", field="LabelsReported.metrics",
 )  # fmt: skip
@@ -400,7 +403,7 @@ ESTIMATED_QUALITY = _gauge(
     by=[FEEDBACK], unit="the figure's", field="QualityReported.estimated",
 )  # fmt: skip
 LABEL_DELAY = _gauge(
-    "atalaia_label_delay_seconds", "delay of what became known in the last window of label time", MODEL,
+    "atalaia_label_delay_seconds", "delay of what became known in the newest window of label time that has labels", MODEL,
     Label("quantile", "which quantile", "`p50`, `p90`, `p95`, `p99`"),
     by=[FEEDBACK], unit="seconds", field="LabelsReported.label_delay",
 )  # fmt: skip

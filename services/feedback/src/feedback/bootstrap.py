@@ -41,6 +41,7 @@ from feedback.joining import Fenced, Joining
 from feedback.observed import observe
 from feedback.produces import ground_truth as truth_out
 from feedback.rocks import Rocks
+from feedback.shown import Shown
 from feedback.tasks import Fetch, Tasks
 
 GROUP = "feedback"  # of consumers
@@ -168,7 +169,7 @@ def _make(
         segment_values=settings.segment_values,
         tasks=tasks,
         edges=edges.deciding(lambda: joins.owns(OWNER), progress, changes, lambda: decides.moved.set()),
-        observe=observe,
+        observe=Shown(settings.label_horizon_ms).observe,
     )
     return joins, decides
 

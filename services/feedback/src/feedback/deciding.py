@@ -69,6 +69,15 @@ class Edges:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """What whoever begins to decide finds on the log."""
+
+    decided: int | None
+    reports: Sequence[QualityReported]
+    label_reports: Sequence[LabelsReported]
+
+
+@dataclass(frozen=True)
 class State:
     """What whoever decides knows; begun anew with each turn."""
 
@@ -120,6 +129,7 @@ class Deciding:
                     await self._decide()
                 finally:
                     self.state = None
+                    self._observe("ended", None)
             await self._wait()
 
     async def flush(self, until: int | None, seconds: float) -> int | None:
@@ -179,7 +189,11 @@ class Deciding:
             )
             quality.restore(reports, decided)
             labels = LabelWindows(self.windows, self._horizon, min_labelled=self._min_labelled)
-            labels.restore(await self.edges.read_label_reports(), decided)
+            label_reports = await self.edges.read_label_reports()
+            labels.restore(label_reports, decided)
+            # Shown from here on: whoever hangs after it took over is seen to stand still.
+            self._observe("begun", Begun(decided, reports, label_reports))
+            del reports, label_reports  # all that was ever said
 
             def take(pane: QualityPaneCounted) -> None:
                 if pane.feature == ALL and pane.by == "prediction":

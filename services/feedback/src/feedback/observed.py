@@ -1,27 +1,15 @@
-"""Prometheus's view of what joining and deciding do."""
+"""Prometheus's view of what every worker does: what it counts, and which profiles it waits for."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from contracts.events import LabelsReported, QualityReported
 from servicekit import metrics
 
 
 def observe(what: str, value: Any) -> None:
     """Count or show one thing that happened."""
     match what, value:
-        case "report", QualityReported() as report if report.as_of == report.window_end:
-            metrics.LABEL_COVERAGE.labels(report.model).set(report.coverage)
-            for name, figure in report.estimated.items():
-                metrics.ESTIMATED_QUALITY.labels(report.model, name).set(figure)
-        case "label report", LabelsReported() as report if report.as_of == report.window_end:
-            for name, figure in report.metrics.items():
-                metrics.QUALITY.labels(report.model, name).set(figure)
-            for name, delay in report.label_delay.items():
-                metrics.LABEL_DELAY.labels(report.model, name).set(delay / 1000)
-        case "decided", int():
-            metrics.DECIDED_THROUGH.labels("feedback").set(value / 1000)
         case "outcomes", int():
             metrics.LABELS.labels("outcome").inc(value)
         case "unusable_truths", int() if value > 0:
