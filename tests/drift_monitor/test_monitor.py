@@ -31,6 +31,8 @@ from drift_monitor.domain.panes import Position, Record
 from drift_monitor.domain.progress import Ended, Progress
 from drift_monitor.domain.windows import Grid, Window
 from drift_monitor.produces.panes import key_of
+from prometheus_client import REGISTRY
+from servicekit import metrics
 from summaries.profile import FieldSpec, Profile
 
 GRID = Grid(origin=0, size=60, step=60, grace=0)
@@ -421,6 +423,21 @@ async def test_what_windows_said_is_known_after_a_restart_too() -> None:
             None, ("1", None, 40), ("1", opened, 40), ("1", opened, 0),
         ]  # fmt: skip
         assert all(report.concept for report in platform.reports)
+
+
+async def test_who_takes_over_and_decides_nothing_is_seen_to_stand_still() -> None:
+    """How far the one before decided is shown before anything is, so that the watermark is seen to leave it behind."""
+    platform = Platform()
+    platform.install("1", 0)
+    monitor = platform.start()
+    await platform.send(monitor, 0, QUIET)
+    await platform.send(monitor, 60, QUIET)
+    decided = monitor.owner("m").decided_through
+    assert decided
+    metrics.DECIDED_THROUGH.clear()  # as by a new process
+    platform.start()
+    shown = REGISTRY.get_sample_value("atalaia_decided_through_seconds", {"service": "drift-monitor"})
+    assert shown == decided / 1000
 
 
 async def test_a_partition_that_another_worker_claims_is_no_longer_counted() -> None:

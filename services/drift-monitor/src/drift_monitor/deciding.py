@@ -80,6 +80,9 @@ class Deciding:
             said.setdefault(report.model, []).append(report)
         for model, own in said.items():
             self.owner(model).restore(own)
+        decided = [o.decided_through for o in self.owners.values() if o.decided_through is not None]
+        if decided:  # shown from here on: whoever hangs after it took over is seen to stand still
+            metrics.DECIDED_THROUGH.labels(SERVICE).set(max(decided) / 1000)
 
     def changed(self, event: ModelChanged) -> None:
         """Another version serves."""
