@@ -74,6 +74,7 @@ def happen() -> None:
     show_pending(history, 120, 500)
     show_review(example("promotion-reviews", PromotionReviewed), Settings())
     metrics.MODEL_INFO.labels(MODEL, "1", "promoted").set(1)
+    metrics.MODEL_WANTED.labels(MODEL, "1").set(1)
     metrics.MODEL_SINCE.labels(MODEL).set(time.time() - 60)
     metrics.MODEL_SWAPS.labels("taken up").inc()
     metrics.SHADOW_SWAPS.labels("taken up").inc()

@@ -256,11 +256,16 @@ async def test_a_version_that_no_event_names_serves_since_it_was_taken_up(
 async def test_after_a_restart_a_bad_newest_version_gives_way_to_the_one_before(
     kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The version before serves after a restart, when the newest event names a broken one."""
+    """The version before serves after a restart, when the newest event names a broken one; which was to serve is shown."""
     monkeypatch.setattr(bootstrap, "Registry", Registry)
     producer = await make_producer(Settings(kafka=kafka), "test")
     await publish(producer, "model-events", changed("99", "4"), source="test", key="m")
     await producer.stop()
     service = Running(kafka, tmp_path)
     await service.serves("4")
+    shown = (await service.client.get("/metrics")).text
+    assert re.findall("^atalaia_model(?:_wanted)?_info{.*}", shown, re.MULTILINE) == [
+        'atalaia_model_info{action="promoted",model="m",version="4"}',
+        'atalaia_model_wanted_info{model="m",version="99"}',
+    ]
     await service.stop()

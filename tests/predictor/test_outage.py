@@ -225,6 +225,7 @@ async def test_a_full_spool_refuses_and_what_it_took_comes(kafka: EmbeddedKafka,
         assert (await service.client.get("/health/ready")).json()["checks"] == {"log": False, "model": True}
         refused = await service.metrics()
         assert refused["atalaia_spool_bytes",] <= 200_000
+        assert 0.8 < refused["atalaia_spool_filled_ratio",] <= 1
         await asyncio.to_thread(kafka.start)
         await service.until("atalaia_spool_rows", lambda rows: rows == 0)
         load.stopped = True

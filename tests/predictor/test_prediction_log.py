@@ -498,6 +498,24 @@ async def test_what_is_wrong_with_anothers_spool_ends_nobody(
     own.close()
 
 
+async def test_how_full_a_spool_is_goes_by_its_bound(tmp_path: Path) -> None:
+    """The share of what it may hold, whatever that is; nothing once it is replayed. An adopted spool has no bound."""
+
+    def filled() -> float | None:
+        return REGISTRY.get_sample_value("atalaia_spool_filled_ratio")
+
+    kafka, spool, there = Kafka(), open_spool(tmp_path), Kafka()
+    kafka.up = False
+    async with running(kafka, spool, max_bytes=4000) as log:
+        await log.publish(event(0))
+        assert filled() == spool.bytes / 4000 > 0
+        async with running(there, open_spool(tmp_path), max_bytes=0):
+            assert filled() == spool.bytes / 4000
+        kafka.come_back()
+        await until(lambda: not log.spooling)
+        assert filled() == 0
+
+
 async def test_the_gauges_are_of_all_spools_of_a_process(tmp_path: Path) -> None:
     """One that is adopted and emptied takes nothing away from what the own one shows."""
 

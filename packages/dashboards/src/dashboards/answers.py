@@ -49,7 +49,7 @@ BY_ITSELF = {
     "ApprovalWaits": "nothing: a person says yes or no",
     "ChallengerNotLoaded": "asked for again where it was unreachable",
     "WorseVersionServes": "looked at again, unless rollback is off",
-    "VersionRefused": "the version before it serves on",
+    "VersionNotServed": "the version before it serves on",
 }
 SILENT = "not known: the trainer says nothing"
 # Alerts of the model that was picked, and of services, which name none; what is only to know is not wrong.

@@ -174,7 +174,7 @@ def pipeline() -> Dashboard:
         ),
         lines(
             "Size of the spool",
-            "Its bound is ATALAIA_SPOOL_MAX_BYTES, 1 GiB by default; beyond it requests are refused.",
+            "Of all workers; the bound of each is ATALAIA_SPOOL_MAX_BYTES, 1 GiB by default, beyond which its requests are refused.",
             [Query(f"sum by (instance) (atalaia_spool_bytes {OF_THE_MODEL})", "{{instance}}")],
             unit="bytes", at_least=0, usual=1_000_000,
         ),

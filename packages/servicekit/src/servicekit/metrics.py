@@ -172,8 +172,12 @@ SPOOL_ROWS = _gauge(
     over_workers="livesum",
 )
 SPOOL_BYTES = _gauge(
-    "atalaia_spool_bytes", "size of the records in the spool; the bound is ATALAIA_SPOOL_MAX_BYTES",
+    "atalaia_spool_bytes", "size of the records in the spools of all workers",
     by=[PREDICTOR], unit="bytes", over_workers="livesum",
+)  # fmt: skip
+SPOOL_FILLED = _gauge(
+    "atalaia_spool_filled_ratio", "share of ATALAIA_SPOOL_MAX_BYTES that the fullest worker's spool holds",
+    by=[PREDICTOR], unit="0 to 1", over_workers="livemax",
 )  # fmt: skip
 SHADOW_ROWS = _counter(
     "atalaia_shadow_rows_total", "rows that a challenger was to score unseen",
@@ -199,6 +203,13 @@ MODEL_INFO = _gauge(
     by=[PREDICTOR], unit="workers", over_workers="livesum",
 )  # fmt: skip
 
+MODEL_WANTED = _gauge(
+    "atalaia_model_wanted_info",
+    "how many workers have read that the version is to serve; those of `atalaia_model_info` are fewer where it could not be taken up",
+    MODEL,
+    Label("version", "the version that the newest event of `model-events` names", "one: the one before is removed"),
+    by=[PREDICTOR], unit="workers", over_workers="livesum",
+)  # fmt: skip
 MODEL_SINCE = _gauge(
     "atalaia_model_since_seconds",
     "wall-clock time since when the version serves: of its event on `model-events`, or where none names it, when it was taken up",

@@ -20,11 +20,13 @@ Numbered = tuple[int, Record]
 class Disk:
     """``spool``'s writes and reads, awaited; ``failed`` after a write that was not taken, until one is again.
 
+    ``max_bytes`` is what may be in it, which whoever appends sees to; 0: nothing more.
+
     All raise :class:`SpoolFailed`.
     """
 
-    def __init__(self, spool: Spool) -> None:
-        self.spool, self.failed = spool, False
+    def __init__(self, spool: Spool, max_bytes: int) -> None:
+        self.spool, self.failed, self._max_bytes = spool, False, max_bytes
         self.coming = 0  # records that are being written
         self.order = asyncio.Lock()
         self._thread = ThreadPoolExecutor(1, "spool")
@@ -84,8 +86,10 @@ class Disk:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _show(self, rows: int | None = None, size: int | None = None) -> None:
-        """A process may have two: its own and one of a worker that has gone. The gauges are of both."""
+        """A process may have two: its own and one of a worker that has gone, which takes nothing. Rows and bytes are of both."""
         now = (self.spool.rows if rows is None else rows), (self.spool.bytes if size is None else size)
         metrics.SPOOL_ROWS.inc(now[0] - self._shown[0])
         metrics.SPOOL_BYTES.inc(now[1] - self._shown[1])
+        if self._max_bytes:
+            metrics.SPOOL_FILLED.set(now[1] / self._max_bytes)
         self._shown = now

@@ -71,6 +71,11 @@ def _show(event: ModelChanged, said_at: int | None) -> None:
     metrics.MODEL_SINCE.labels(event.model).set(time.time() if said_at is None else said_at / 1000)
 
 
+def _show_wanted(event: ModelChanged) -> None:
+    metrics.MODEL_WANTED.clear()
+    metrics.MODEL_WANTED.labels(event.model, event.version).set(1)
+
+
 def _not_taken_up(predictor: Predictor, event: ModelChanged, error: Exception, result: Result) -> Result:
     metrics.MODEL_SWAPS.labels(result.value).inc()
     serving = f"version {predictor.model.version} serves on" if predictor.ready else "no version serves"
@@ -92,6 +97,7 @@ async def follow(settings: Settings, predictor: Predictor, versions: Versions) -
     try:
         await consumer.start()
         ends = await consumer.end_offsets(consumer.assignment())
+        announced: ModelChanged | None = None  # and not shown yet
         pending: ModelChanged | None = None
         said_at: int | None = None
         due = clock()
@@ -100,10 +106,14 @@ async def follow(settings: Settings, predictor: Predictor, versions: Versions) -
                 for record in records:
                     event = read_or_skip(ModelChanged, record, metrics.DLQ_RECORDS)
                     if event is not None and event.model == settings.model:
-                        pending, said_at, due = event, published_at(record.headers), clock()
+                        announced = pending = event
+                        said_at, due = published_at(record.headers), clock()
             if ends and any([await consumer.position(tp) < end for tp, end in ends.items()]):
                 continue
             ends = {}
+            if announced is not None:  # whatever becomes of it, also where one before it has to do
+                _show_wanted(announced)
+                announced = None
             if clock() < due:
                 continue
             due = clock() + RETRY_SECONDS

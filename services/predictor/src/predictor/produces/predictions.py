@@ -83,7 +83,7 @@ class PredictionLog:
         patience: float,
         accept: bool = False,
     ) -> None:
-        self._producer, self._connect, self._disk = producer, connect, Disk(spool)
+        self._producer, self._connect, self._disk = producer, connect, Disk(spool, max_bytes)
         self._max_bytes, self._patience, self._accept = max_bytes, patience, accept
         self._flights: dict[int, _Flight] = {}
         self._flown = self._flying_bytes = 0
