@@ -15,10 +15,11 @@ from feedback.consumes.http import Elsewhere, Unready, make_app
 from feedback.consumes.http.forwarding import FORWARDED, Reply
 from feedback.consumes.http.problems import OwnerAway
 from feedback.domain.uploads import Labels
+from servicekit import metrics
 from servicekit.http import Health
 
 NOW = 1_700_000_000_000
-BATCH = "/api/v1.0/feedback/batch"
+ONE, BATCH = "/api/v1.0/feedback/", "/api/v1.0/feedback/batch"
 NDJSON, CSV = {"content-type": "application/x-ndjson"}, {"content-type": "text/csv"}
 LINES = {"accept": "application/x-ndjson"}
 
@@ -195,6 +196,39 @@ async def test_progress_of_an_upload_that_fails_ends_with_its_problem(site: Repl
     site.down = lambda: True
     answer = await site.http.post(BATCH, content=ndjson(1), headers=NDJSON | LINES)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+async def test_requests_with_labels_are_counted_by_what_became_of_them(site: Replica) -> None:
+    """By route and status; of an upload whose answer began with 200 the status that its last line tells."""
+
+    def counted(route: str) -> dict[str, float]:
+        samples = next(iter(metrics.LABEL_REQUESTS.collect())).samples
+        return {
+            s.labels["status"]: s.value
+            for s in samples
+            if s.labels["route"] == route and s.name.endswith("_total")
+        }
+
+    def grown(route: str, before: dict[str, float]) -> dict[str, float]:
+        return {s: n - before.get(s, 0) for s, n in counted(route).items() if n != before.get(s, 0)}
+
+    one, many = counted(ONE), counted(BATCH)
+    label = {"prediction_id": name(1), "truth": 1}
+    await site.http.post(ONE, json=label)
+    await site.http.post(ONE, json={"truth": 1})
+    await site.http.post(ONE, content=b"?", headers=CSV)
+    for content, down_after, accept in (
+        (ndjson(*range(30_000)), 100, LINES),
+        (ndjson(1), 100, {}),
+        (ndjson(*range(30_000)), 1, LINES),
+    ):
+        site.blocks = 0
+        site.down = lambda most=down_after: site.blocks >= most
+        await site.http.post(BATCH, content=content, headers=NDJSON | accept)
+    await site.http.post(ONE, json=label)
+    await site.http.get(f"/api/v1.0/feedback/{name(1)}")
+    assert grown(ONE, one) == {"202": 1, "422": 1, "415": 1, "503": 1}
+    assert grown(BATCH, many) == {"202": 2, "503": 1}
 
 
 async def test_what_kafka_has_stays_accepted_when_it_goes_away(site: Replica) -> None:

@@ -396,6 +396,14 @@ LABELS = _counter(
           ("received", "rejected", "rerouted", "outcome", "unusable_truth", "unknown_class")),
     by=[FEEDBACK], unit="labels",
 )  # fmt: skip
+LABEL_REQUESTS = _counter(
+    "atalaia_label_requests_total", "HTTP requests with labels answered; what is told of an upload at its end counts",
+    Label("route", "which endpoint", "`/api/v1.0/feedback/`, `/api/v1.0/feedback/batch`",
+          ("/api/v1.0/feedback/", "/api/v1.0/feedback/batch")),
+    Label("status", "HTTP status of the answer", "`202`, `413`, `415`, `422`, `500`, `503` (Kafka did not take them)",
+          ("202", "413", "415", "422", "500", "503")),
+    by=[FEEDBACK], unit="requests",
+)  # fmt: skip
 LABEL_COVERAGE = _gauge(
     "atalaia_label_coverage",
     "labelled share of the newest window with rows that has had time for its labels: as long as any window of the last "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
@@ -17,12 +17,13 @@ from feedback.consumes.http.media import NDJSON
 from feedback.consumes.http.problems import Problem
 from feedback.consumes.http.stream import Upload
 
+TAKEN = 202
 Result = Problem | dict[str, Any]
 
 
 def finished(result: Result) -> Response:
     """The answer to an upload that has ended."""
-    return result.response() if isinstance(result, Problem) else json_response(result, 202)
+    return result.response() if isinstance(result, Problem) else json_response(result, TAKEN)
 
 
 class ProgressResponse(Response):
@@ -35,11 +36,12 @@ class ProgressResponse(Response):
     def __init__(self, upload: Upload, body: AsyncIterator[bytes], news: asyncio.Event) -> None:
         super().__init__(status_code=200, headers={"content-type": NDJSON})
         self._upload, self._body, self._news = upload, body, news
+        self.ended: Callable[[int], None] = lambda status: None  # is told the upload's status
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read and answer at once."""
         running = asyncio.create_task(self._upload.run(self._body))
-        running.add_done_callback(lambda _: self._news.set())
+        running.add_done_callback(self._done)
         try:
             await self._news.wait()
             if running.done():
@@ -59,6 +61,12 @@ class ProgressResponse(Response):
             with contextlib.suppress(asyncio.CancelledError, ClientDisconnect):
                 await running
 
+    def _done(self, running: asyncio.Task[Result]) -> None:
+        self._news.set()
+        if not running.cancelled() and running.exception() is None:
+            result = running.result()
+            self.ended(result.status if isinstance(result, Problem) else TAKEN)
+
     @staticmethod
     async def _line(send: Send, content: dict[str, Any], more: bool = True) -> None:
         body = orjson.dumps(content, option=orjson.OPT_APPEND_NEWLINE)
@@ -66,4 +74,4 @@ class ProgressResponse(Response):
 
 
 def _last(result: Result) -> dict[str, Any]:
-    return result.content() if isinstance(result, Problem) else {"status": 202, **result}
+    return result.content() if isinstance(result, Problem) else {"status": TAKEN, **result}
