@@ -11,6 +11,8 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 from aiokafka.structs import OffsetAndTimestamp
 from contracts.events import ModelChanged
+from prometheus_client import REGISTRY
+from servicekit import metrics
 from servicekit.config import Settings
 from trainer.commands import PipelineFailed
 from trainer.pipeline import Pipeline, Trained
@@ -67,6 +69,26 @@ def stricter(world: World) -> None:
 def shadowing(world: World) -> None:
     """Winners have to shadow now."""
     world.settings.shadow_rows = 200
+
+
+async def test_a_trainer_that_hangs_after_its_restart_is_seen_to_stand_still(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How far it had considered is shown from its start on, whatever becomes of the next boundary."""
+
+    async def hang(boundary: int) -> None:
+        await asyncio.Event().wait()
+
+    await world.window(0)
+    await world.considered(0)
+    metrics.DECIDED_THROUGH.clear()  # as by a new process
+    await world.restart()
+    monkeypatch.setattr(world.loop, "consider", hang)
+    await world.window(1, version="2")
+    shown = {"service": "trainer"}
+    await world.until(
+        lambda: REGISTRY.get_sample_value("atalaia_decided_through_seconds", shown) == STEP / 1000
+    )
 
 
 @pytest.mark.parametrize("change", [nothing, remote_away, slow, stricter, shadowing])

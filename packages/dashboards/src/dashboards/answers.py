@@ -42,6 +42,7 @@ BY_ITSELF = {
     "ProfileMissing": "asked for again; records are held",
     "WindowsUndecided": "decided later, oldest first",
     "FeedbackBehind": "reported later; trainings wait for it",
+    "TrainerBehind": "considered later; trainings wait",
     **dict.fromkeys(OF_DRIFT, "the trainer is asked; nothing done yet"),
     "AlertUnanswered": "trained again when more rows are there",
     "LabelsMissing": "nothing; trainings wait for labels",
