@@ -97,9 +97,8 @@ class Loop:
         await self.reader.caught_up.wait()
         self.knowledge.resume()
         self._show_restored()
-        if (
-            self.knowledge.considered_through is not None
-        ):  # from here on: whoever hangs is seen to stand still
+        if self.knowledge.considered_through is not None:
+            # from here on: whoever hangs is seen to stand still
             DECIDED_THROUGH.labels("trainer").set(self.knowledge.considered_through / 1000)
         interrupted = self.knowledge.history.unfinished()
         self.running = interrupted is not None
