@@ -1,7 +1,6 @@
 """Health, metrics and problems are the same everywhere."""
 
 import asyncio
-import contextlib
 import socket
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from kept_connection import connect, get, told_that_it_drains
 from servicekit.broker import free_port
 from servicekit.draining import DrainingServer
 from servicekit.errors import UserError
@@ -88,27 +88,6 @@ async def test_serve_answers_and_stops() -> None:
     await asyncio.wait_for(running, 10)
 
 
-async def get(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str) -> str:
-    """A whole answer, head and body."""
-    writer.write(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode())
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    length = next(line for line in head.lower().splitlines() if line.startswith("content-length:"))
-    return head + (await reader.readexactly(int(length.split(":")[1]))).decode()
-
-
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-
-
-async def connect(port: int) -> Connection:
-    """A connection, once somebody listens."""
-    deadline = time.monotonic() + 10
-    while True:
-        with contextlib.suppress(ConnectionRefusedError):
-            return await asyncio.open_connection("127.0.0.1", port)
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
-
-
 @pytest.mark.parametrize("shared", [False, True])
 async def test_the_end_cuts_nobody_off(shared: bool, tmp_path: Path) -> None:
     """Told to end, a service says so, answers what is under way and what still comes on a kept connection, and closes."""
@@ -130,10 +109,7 @@ async def test_the_end_cuts_nobody_off(shared: bool, tmp_path: Path) -> None:
     stop.set()
     late = await connect(port)
     for connection in (late, idle):
-        said = ""
-        while "connection: close" not in said:
-            said = await get(*connection, "/health/ready")
-            assert ("503" in said, '{"status":"draining"}' in said) == (True, True)
+        await told_that_it_drains(connection)
     if sock is not None:
         assert sock.loads.least() == NONE_TAKEN  # connections are left to other workers
     go.set()

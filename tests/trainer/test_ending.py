@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kept_connection import connect, get, told_that_it_drains
 from servicekit.broker import free_port
 from servicekit.config import Settings
 from trainer import bootstrap
-
-READY = b"GET /health/ready HTTP/1.1\r\nhost: trainer\r\n\r\n"
 
 
 async def for_ever() -> None:
@@ -46,26 +43,9 @@ async def test_a_trainer_that_ends_says_that_it_drains(monkeypatch: pytest.Monke
     monkeypatch.setattr(bootstrap, "Loop", lambda *_: loop)
     port, pipeline = free_port(), SimpleNamespace()
     running = asyncio.create_task(bootstrap._run(Settings(trainer_port=port), pipeline))  # type: ignore[arg-type]
-    reader, writer = await connect(port)
-    writer.write(READY)
-    assert (await reader.readuntil(b"}}")).startswith(b"HTTP/1.1 200")
+    connection = await connect(port)
+    assert "200 OK" in await get(*connection, "/health/ready")
     os.kill(os.getpid(), signal.SIGTERM)
-    said = b""
-    async with asyncio.timeout(10):
-        while b"connection: close" not in said.lower():
-            writer.write(READY)
-            said = await reader.readuntil(b"}")
-        assert said.startswith(b"HTTP/1.1 503")
-        assert b'{"status":"draining"}' in said
-        writer.close()
-        await running
-
-
-async def connect(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection, once somebody listens."""
-    deadline = time.monotonic() + 10
-    while True:
-        with contextlib.suppress(ConnectionRefusedError):
-            return await asyncio.open_connection("127.0.0.1", port)
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
+    await told_that_it_drains(connection)
+    connection[1].close()
+    await asyncio.wait_for(running, 10)
