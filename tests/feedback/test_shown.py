@@ -103,6 +103,26 @@ def test_windows_without_rows_are_not_counted() -> None:
     assert set(found) == {1.0}
 
 
+def test_a_straggler_does_not_put_the_alert_off() -> None:
+    """One row of two thousand was labelled nine days late; when labels stop, that is seen at once all the same."""
+    stop, odd = 9 * DAY + 12 * HOUR, 5 * HOUR
+
+    def late(end: int, boundary: int) -> int:
+        if end == odd:
+            return int(boundary >= end + 9 * DAY)
+        return ROWS if end <= stop else 0
+
+    found = shares(late, 24 * 10, lambda end: 1 if end == odd else ROWS)
+    assert all(share is not None and share > 0.9 for share in found[: stop // HOUR])
+    assert found[stop // HOUR :] == [0.0] * (24 * 10 - stop // HOUR)
+
+
+def test_the_few_rows_of_a_night_are_no_share() -> None:
+    """They count with those before them, as many as an average window has."""
+    night = shares(lambda end, boundary: 0 if end == DAY else ROWS, 24, lambda end: 2 if end == DAY else ROWS)
+    assert night[-2:] == [1.0, ROWS / (ROWS + 2)]
+
+
 def test_versions_of_one_window_are_one_share() -> None:
     """While versions change, a window has rows of both."""
     coverage = Coverage(HORIZON)

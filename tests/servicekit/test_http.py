@@ -53,6 +53,7 @@ def test_a_problem_is_rfc_9457() -> None:
         (None, 200),  # a program
         ("http://localhost:8003", 200),
         ("http://127.0.0.1:3000", 200),
+        ("http://[::1]:8001", 200),
         ("https://evil.example", 403),
         ("http://service", 403),  # a page whose name was made to lead here
         ("http://localhost.evil.example", 403),

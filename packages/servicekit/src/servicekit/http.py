@@ -28,7 +28,7 @@ CHECK_AGAIN_SECONDS = 0.25
 # Whoever closes an idle connection first may cut off a request that is on its way: callers and what stands in front
 # (60 s, mostly) shall be first.
 KEEP_ALIVE_SECONDS = 75
-OWN_HOSTS = frozenset({"localhost", "127.0.0.1"})  # of pages that may ask for what changes something
+OWN_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})  # of pages that may ask for what changes something
 
 
 class Health:

@@ -406,8 +406,9 @@ LABEL_REQUESTS = _counter(
 )  # fmt: skip
 LABEL_COVERAGE = _gauge(
     "atalaia_label_coverage",
-    "labelled share of the newest window with rows that has had time for its labels: as long as any window of the last "
-    "two label horizons took until half of its rows were labelled, and where none was, the horizon itself",
+    "labelled share of the newest windows that have had time for their labels, as many as have an average window's rows: as long as "
+    "any window of the last two label horizons took until half of its rows were labelled, but for stragglers, and where none was, the "
+    "horizon itself",
     MODEL,
     by=[FEEDBACK], unit="0 to 1", field="labelled / predicted of QualityReported, all versions",
 )  # fmt: skip

@@ -119,6 +119,7 @@ class Deciding:
                     self.owner(model).watermark.see(partition, clock)
         for model, ended in progress.ended.items():
             self.owner(model).watermark.asked(ended.at)
+        self._show_watermark()
 
     # --- what is decided
 
@@ -148,8 +149,11 @@ class Deciding:
                 ends = dict(await self.edges.end_offsets())
                 await self.edges.publish_ended(owner.model, Ended(newest, ends))
                 owner.watermark.asked(newest)
-            if (at := owner.watermark.get()) > NEVER:
-                metrics.WATERMARK.labels(SERVICE).set(at / 1000)
+            self._show_watermark()
+
+    def _show_watermark(self) -> None:
+        if (at := max((o.watermark.get() for o in self.owners.values()), default=NEVER)) > NEVER:
+            metrics.WATERMARK.labels(SERVICE).set(at / 1000)
 
     async def _profiles_of(self, model: str, versions: Iterable[str]) -> dict[str, Profile] | None:
         """The profiles a window needs; None where one is not there yet, or will never be. Other models go on."""

@@ -6,11 +6,13 @@ How long they take is seen: from a window's end to the boundary as of which half
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from contracts.events import QualityReported
 
 ENOUGH = 0.5  # of a window's rows; below it the alert LabelsMissing comes
+ODD = 0.005  # of all rows: windows that together have no more say nothing of how long labels take
 
 
 @dataclass
@@ -21,18 +23,25 @@ class Window:
     took: int | None = None  # until half was labelled; None: it is not
 
     @property
-    def share(self) -> float:
-        """Labelled of what was predicted."""
-        return sum(labelled for labelled, _ in self.counts.values()) / sum(n for _, n in self.counts.values())
+    def labelled(self) -> int:
+        """Rows with a label."""
+        return sum(labelled for labelled, _ in self.counts.values())
+
+    @property
+    def predicted(self) -> int:
+        """Rows."""
+        return sum(predicted for _, predicted in self.counts.values())
 
 
 class Coverage:
-    """The labelled share of each model's newest window that has had its time; windows without rows do not count.
+    """The labelled share of each model's newest windows that have had their time; windows without rows do not count.
 
-    Its time is the longest that any window of the last two horizons took until half of its rows were labelled, at the most the
-    horizon, which it is where none is known to have been half labelled. So labels that come steadily but late make the
-    share no smaller; labels that stop make it 0 once that time is over. Two horizons: where labels come all at once, as often
-    as once a horizon, the window that waited longest is remembered until another has.
+    Their time is the longest that a window of the last two horizons took until half of its rows were labelled, but for windows that
+    together have few rows (``ODD``), whose labels may be stragglers; at the most the horizon, which it is where none is known to
+    have been half labelled. So labels that come steadily but late make the share no smaller; labels that stop make it 0 once
+    that time is over. Two horizons: where labels come all at once, as often as once a horizon, the window that waited longest is
+    remembered until another has. The share is of as many windows as have an average window's rows together: of the three rows
+    of a night it would be chance.
     """
 
     def __init__(self, horizon: int) -> None:
@@ -45,7 +54,7 @@ class Coverage:
             return
         window = self._windows.setdefault(report.model, {}).setdefault(report.window_end, Window())
         window.counts[report.version] = report.labelled, report.predicted
-        if window.took is None and window.share >= ENOUGH:
+        if window.took is None and window.labelled >= ENOUGH * window.predicted:
             window.took = report.as_of - report.window_end
 
     def get(self, boundary: int) -> dict[str, float]:
@@ -53,11 +62,26 @@ class Coverage:
         found = {}
         for model, windows in self._windows.items():
             self._forget(windows, boundary - 2 * self._horizon)
-            times = [window.took for window in windows.values() if window.took is not None]
-            ended = boundary - min(max(times, default=self._horizon), self._horizon)
-            if ripe := [end for end in windows if end <= ended]:
-                found[model] = windows[max(ripe)].share
+            average = sum(window.predicted for window in windows.values()) / len(windows)
+            ended = boundary - self._time(windows.values())
+            labelled = predicted = 0
+            for end in sorted((end for end in windows if end <= ended), reverse=True):
+                labelled, predicted = labelled + windows[end].labelled, predicted + windows[end].predicted
+                if predicted >= average:
+                    break
+            if predicted:
+                found[model] = labelled / predicted
         return found
+
+    def _time(self, windows: Iterable[Window]) -> int:
+        """How long labels are waited for."""
+        known = sorted(((w.took, w.predicted) for w in windows if w.took is not None), reverse=True)
+        odd = ODD * sum(rows for _, rows in known)
+        for took, rows in known:
+            odd -= rows
+            if odd < 0:
+                return min(took, self._horizon)
+        return self._horizon
 
     @staticmethod
     def _forget(windows: dict[int, Window], before: int) -> None:
