@@ -435,9 +435,14 @@ async def test_who_takes_over_and_decides_nothing_is_seen_to_stand_still() -> No
     decided = monitor.owner("m").decided_through
     assert decided
     metrics.DECIDED_THROUGH.clear()  # as by a new process
-    platform.start()
+    metrics.WATERMARK.clear()
+    hung = platform.start()
     shown = REGISTRY.get_sample_value("atalaia_decided_through_seconds", {"service": "drift-monitor"})
     assert shown == decided / 1000
+    hung.deciding.panes_read(0, len(platform.panes))
+    hung.deciding.heard(platform.state)
+    at = REGISTRY.get_sample_value("atalaia_watermark_seconds", {"service": "drift-monitor"})
+    assert at == hung.owner("m").watermark.get() / 1000 > 0
 
 
 async def test_a_partition_that_another_worker_claims_is_no_longer_counted() -> None:
