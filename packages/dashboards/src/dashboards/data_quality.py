@@ -179,7 +179,7 @@ def data_quality() -> Dashboard:
         ),
         lines(
             "Labels",
-            "Labelled share of the newest window with rows that has had time for its labels, going by how long earlier windows took; "
+            "Labelled share of the newest windows that have had time for their labels, going by how long earlier windows took; "
             "what is measured before a window is complete is of the early labels only.",
             [Query(f"max(atalaia_label_coverage{of})", "coverage", GREEN)],
             unit="percentunit", steps=True, at_least=0, at_most=1,

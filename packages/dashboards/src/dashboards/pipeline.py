@@ -65,7 +65,7 @@ def pipeline() -> Dashboard:
         ),
         tile(
             "Labelled",
-            "Labelled share of the newest window with rows that has had time for its labels: as long as earlier windows took until half "
+            "Labelled share of the newest windows that have had time for their labels: as long as earlier windows took until half "
             "of their rows were labelled. None before a window was, for as long as labels may come.",
             Query(f"max(atalaia_label_coverage{of})"),
             unit="percentunit", steps=ONLY_SAID, decimals=0, empty="no labels", span=3,
@@ -151,7 +151,7 @@ def pipeline() -> Dashboard:
         ),
         lines(
             "Label coverage",
-            "Labelled share of the newest window with rows that has had time for its labels, going by how long earlier windows took.",
+            "Labelled share of the newest windows that have had time for their labels, going by how long earlier windows took.",
             [Query(f"max(atalaia_label_coverage{of})", "coverage", GREEN)],
             unit="percentunit", steps=True, at_least=0, at_most=1,
         ),
