@@ -8,6 +8,7 @@ from typing import Any
 
 from servicekit.config import Settings
 from servicekit.kafka import origin_of, until_read
+from servicekit.metrics import DLQ_RECORDS
 from servicekit.topic_log import read_whole
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ class DeadLetters:
         self._there: dict[str, set[int]] = {}  # by topic; hashes, which take less room than values
 
     async def put(self, topic: str, record: Any, reason: str) -> bool:
-        """A record of a topic that cannot be read, and why; whether it was not there. The caller counts it then."""
+        """A record of a topic that cannot be read, and why; whether it was not there. Only then it is counted."""
         origin = origin_of(topic, record).encode()
         if topic not in self._there:
             self._there[topic] = await until_read(f"{topic}.dlq", lambda: self._known(topic))
@@ -39,6 +40,7 @@ class DeadLetters:
         log.warning("%s is not readable: %s", origin.decode(), reason)
         await self._send(topic, record, reason)
         self._there[topic].add(_mark(origin, record.value))
+        DLQ_RECORDS.labels(topic).inc()
         return True
 
     async def _known(self, topic: str) -> set[int]:

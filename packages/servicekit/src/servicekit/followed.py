@@ -10,7 +10,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from contracts.codec import Unreadable, decode
 from contracts.events import Event
 
-from servicekit import metrics
 from servicekit.config import Settings
 from servicekit.dead_letters import DeadLetters
 from servicekit.kafka import make_consumer, stop_consumer, until_read
@@ -128,8 +127,7 @@ class Followed(Generic[E]):
         try:
             event = decode(self.kind, record.value, record.headers)
         except Unreadable as error:
-            if await self._dead_letters.put(self.topic, record, str(error)):
-                metrics.DLQ_RECORDS.labels(self.topic).inc()
+            await self._dead_letters.put(self.topic, record, str(error))
             return
         self.taken(event, record)
 

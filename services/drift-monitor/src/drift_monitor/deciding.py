@@ -149,7 +149,7 @@ class Deciding:
                 ends = dict(await self.edges.end_offsets())
                 await self.edges.publish_ended(owner.model, Ended(newest, ends))
                 owner.watermark.asked(newest)
-            self._show_watermark()
+        self._show_watermark()
 
     def _show_watermark(self) -> None:
         if (at := max((o.watermark.get() for o in self.owners.values()), default=NEVER)) > NEVER:

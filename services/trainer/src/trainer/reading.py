@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 from servicekit.dead_letters import DeadLetters
-from servicekit.metrics import DLQ_RECORDS
 
 from trainer.consumes import (
     approvals,
@@ -94,8 +93,7 @@ class Reader:
         try:
             TAKES[topic](record.value, record.headers, self.knowledge)
         except (ValueError, TypeError) as error:  # Unreadable is a ValueError; what does not fit the ledger
-            if await self.dead_letters.put(topic, record, str(error)):
-                DLQ_RECORDS.labels(topic).inc()
+            await self.dead_letters.put(topic, record, str(error))
 
     async def follow(self, topic: str, since: int) -> None:
         """Read a topic that is passed over otherwise, from its records of ``since`` (wall clock, ms) on."""

@@ -24,9 +24,8 @@ PHASES = {
     APPROVAL: "a winner waits for approval", APPROVED: "a winner is approved", NOT_APPROVED: "a winner is not approved",
     "refused": "a training was refused", "failed": "a training failed",
 }  # fmt: skip
-SILENT_WINDOWS = (
-    3  # without a report for so many windows' time, and for LEAST_SILENCE, nobody knows how it is
-)
+# Without a report for so many windows' time, and for LEAST_SILENCE, nobody knows how a model is.
+SILENT_WINDOWS = 3
 LEAST_SILENCE = 600_000  # ms: rows come late, and a window is not reported before they have had their time
 SILENCE = "silence"
 STATES = {"quality": "Worse predictions", "real": "Concept drift", "virtual": "Drift"}
