@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dashboards.answers import SILENT, done_last, firing, wrong_now
+from dashboards.answers import done_last, firing, wrong_now
 from dashboards.promql import filled
-from real_prometheus import tool
+from real_prometheus import CONFIG, tool
 
 pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
 
 World = Mapping[str, str | float]
+SILENT = "not known: the trainer says nothing"
+HEARTBEAT = 'alertname="Heartbeat", severity="notice", about="Prometheus"'
 KNOWN: World = {
-    'ALERTS{alertname="Heartbeat", alertstate="firing", severity="notice"}': 1,
+    f'ALERTS{{{HEARTBEAT}, alertstate="firing"}}': 1,
+    f"ALERTS_FOR_STATE{{{HEARTBEAT}}}": 10,
     'atalaia_drift_state{model="m", kind="virtual", job="drift-monitor", instance="d"}': 2,
     'up{job="trainer", instance="t"}': 1,
 }
-DRIFT = 'alertname="InputDrift", severity="ticket", model="m", kind="virtual"'
+DRIFT = 'alertname="InputDrift", severity="ticket", about="m inputs", model="m", kind="virtual"'
 OPEN: World = {
     f'ALERTS{{{DRIFT}, alertstate="firing"}}': 1,
     f"ALERTS_FOR_STATE{{{DRIFT}}}": 500,
@@ -31,8 +34,15 @@ ACTED: World = {
     'atalaia_action_at_seconds{model="m", action="started", reason="virtual", run="r", job="trainer", instance="t"}': 90,
     'atalaia_alert_action_at_seconds{model="m", alert_id="a1", action="promoted", job="trainer", instance="t"}': 80,
 }
-WRONG = {"alertname": "InputDrift", "severity": "by day", "about": "m inputs"}
-DOWN = 'alertname="ServiceDown", severity="page", job="predictor"'
+WRONG = {"alertname": "InputDrift", "severity": "ticket", "about": "m inputs", "model": "m"}
+
+
+def down(instance: str) -> str:
+    """The labels of an alert about a predictor."""
+    about = f"predictor {instance}"
+    return (
+        f'alertname="ServiceDown", severity="page", about="{about}", job="predictor", instance="{instance}"'
+    )
 
 
 def serving(instance: str, action: str, version: str, at: int) -> World:
@@ -57,7 +67,8 @@ def says(folder: Path, expr: str, world: World, expected: Mapping[tuple[tuple[st
     asked = {"expr": filled(expr, {"model": "m"}), "eval_time": "10m", "exp_samples": samples}
     test = {"interval": "15s", "input_series": series, "promql_expr_test": [asked]}
     path = folder / "test.yml"
-    path.write_text(yaml.safe_dump({"evaluation_interval": "15s", "tests": [test]}), encoding="utf-8")
+    recorded = {"rule_files": [str(CONFIG / "rules" / "recording.yml")], "evaluation_interval": "15s"}
+    path.write_text(yaml.safe_dump(recorded | {"tests": [test]}), encoding="utf-8")
     done = subprocess.run(
         [tool("promtool"), "test", "rules", str(path)],
         capture_output=True,
@@ -111,20 +122,20 @@ def test_drift_and_what_was_done_about_it(
 def test_what_is_wrong_is_told_one_by_one(tmp_path: Path) -> None:
     """Two predictors are two rows, each since its own time; other models', strangers' and notices are left out."""
     world = KNOWN | {
-        f'ALERTS{{{DOWN}, instance="p1", alertstate="firing"}}': 1,
-        f'ALERTS{{{DOWN}, instance="p2", alertstate="firing"}}': 1,
-        f'ALERTS{{{DOWN}, instance="p3", alertstate="pending"}}': 1,
-        f'ALERTS_FOR_STATE{{{DOWN}, instance="p1"}}': 300,
-        f'ALERTS_FOR_STATE{{{DOWN}, instance="p2"}}': 400,
-        f'ALERTS_FOR_STATE{{{DOWN}, instance="p3"}}': 590,
-        'ALERTS{alertname="RolledBack", severity="notice", model="m", version="1", alertstate="firing"}': 1,
-        'ALERTS_FOR_STATE{alertname="RolledBack", severity="notice", model="m", version="1"}': 1,
+        f'ALERTS{{{down("p1")}, alertstate="firing"}}': 1,
+        f'ALERTS{{{down("p2")}, alertstate="firing"}}': 1,
+        f'ALERTS{{{down("p3")}, alertstate="pending"}}': 1,
+        f"ALERTS_FOR_STATE{{{down('p1')}}}": 300,
+        f"ALERTS_FOR_STATE{{{down('p2')}}}": 400,
+        f"ALERTS_FOR_STATE{{{down('p3')}}}": 590,
+        'ALERTS{alertname="RolledBack", severity="notice", about="m version 1", model="m", version="1", alertstate="firing"}': 1,
+        'ALERTS_FOR_STATE{alertname="RolledBack", severity="notice", about="m version 1", model="m", version="1"}': 1,
         'ALERTS{alertname="DiskFull", severity="page", alertstate="firing"}': 1,
         'ALERTS_FOR_STATE{alertname="DiskFull", severity="page"}': 1,
-        'ALERTS{alertname="LabelsMissing", severity="ticket", model="m2", alertstate="firing"}': 1,
-        'ALERTS_FOR_STATE{alertname="LabelsMissing", severity="ticket", model="m2"}': 1,
+        'ALERTS{alertname="LabelsMissing", severity="ticket", about="m2", model="m2", alertstate="firing"}': 1,
+        'ALERTS_FOR_STATE{alertname="LabelsMissing", severity="ticket", about="m2", model="m2"}': 1,
     }
-    row = {"alertname": "ServiceDown", "severity": "at once", "answer": "ServiceDown"}
+    row = {"alertname": "ServiceDown", "severity": "page", "answer": "ServiceDown"}
     assert says(
         tmp_path,
         wrong_now(),
@@ -138,7 +149,10 @@ def test_what_is_wrong_is_told_one_by_one(tmp_path: Path) -> None:
 
 def test_nothing_is_wrong_since_the_last_alert_ended(tmp_path: Path) -> None:
     """As far as the time that is shown goes back, to a minute."""
-    world = KNOWN | {f'ALERTS{{{DOWN}, instance="p1", alertstate="firing"}}': "1x12 stale"}
+    world = KNOWN | {
+        f'ALERTS{{{down("p1")}, alertstate="firing"}}': "1x12 stale",
+        f"ALERTS_FOR_STATE{{{down('p1')}}}": "5x12 stale",
+    }
     assert says(tmp_path, wrong_now(), world, {labels(alertname="none"): 180_000}) == ""
 
 
@@ -163,6 +177,22 @@ def test_what_was_done(
 ) -> None:
     """The trainer's word, or without one what the predictors serve; nothing only where somebody would know."""
     assert says(tmp_path, done_last(), world, expected) == ""
+
+
+def test_two_words_on_one_alert_are_two_rows(tmp_path: Path) -> None:
+    """While one trainer takes over from another both may speak: the rules are computed all the same."""
+    theirs = (
+        'atalaia_alert_action_at_seconds{model="m", alert_id="a2", action="%s", job="trainer", instance="%s"}'
+    )
+    world = KNOWN | OPEN | ACTED | {theirs % ("started", "t1"): 90, theirs % ("promoted", "t2"): 95}
+    expected = {labels(**WRONG, answer=action): 100_000 for action in ("promoted", "started")}
+    assert says(tmp_path, wrong_now(), world, expected) == ""
+
+
+def test_another_models_trainings_say_nothing_of_this_one(tmp_path: Path) -> None:
+    """Whether the trainer speaks is asked of each model."""
+    other = {key.replace('model="m"', 'model="m2"'): at for key, at in ACTED.items()}
+    assert says(tmp_path, wrong_now(), KNOWN | OPEN | other, {labels(**WRONG, answer=SILENT): 100_000}) == ""
 
 
 def test_what_promtool_refuses_is_found_out(tmp_path: Path) -> None:

@@ -80,6 +80,6 @@ def test_drift_is_posted_to_the_webhook(tmp_path: Path) -> None:
     drift = found["InputDrift"]
     assert drift["status"] == "firing"
     assert drift["labels"] == {
-        "alertname": "InputDrift", "model": MODEL, "kind": "virtual", "severity": "ticket",
+        "alertname": "InputDrift", "model": MODEL, "kind": "virtual", "severity": "ticket", "about": f"{MODEL} inputs",
     }  # fmt: skip
     assert drift["annotations"]["runbook_url"] == "docs/runbooks.md#inputdrift"

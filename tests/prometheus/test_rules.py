@@ -52,6 +52,17 @@ def test_each_alert_says_what_is_wrong_and_what_to_do() -> None:
         assert "**Do**" in sections[rule["alert"]], rule["alert"]
 
 
+def test_each_alert_says_of_what_in_its_own_labels() -> None:
+    """The label is what dashboards show, and by what they know an alert as ours; a number in it would make a new alert each time."""
+    for rule in ALERTS:
+        about = rule["labels"]["about"]
+        assert about, rule["alert"]
+        assert "$value" not in about, rule["alert"]
+        for label in re.findall(r"\$labels\.(\w+)", about):
+            kept = " by (" not in rule["expr"] or re.search(rf"\b{label}\b", rule["expr"])
+            assert kept, (rule["alert"], label)
+
+
 def test_each_alert_is_tested() -> None:
     """promtool's tests name each: what is not tested may never fire."""
     tests = (FOLDER / "tests" / "alerts.yml").read_text(encoding="utf-8")

@@ -22,9 +22,7 @@ from dashboards.look import (
 )
 
 QUESTION = "What is wrong now, since when, and what was done?"
-KINDS = {"virtual": "inputs", "real": "model errors", "quality": "quality"}
-URGENCY = {"page": "at once", "ticket": "by day"}
-URGENT: Words = {"at once": ("at once", RED), "by day": ("by day", RED)}
+URGENCY: Words = {"page": ("at once", RED), "ticket": ("by day", RED)}
 NO_TIME: Words = {"0": ("–", ""), "-1": ("–", "")}
 OF_DRIFT = ("InputDrift", "ErrorDrift", "QualityFallen")
 # An alert that nobody has acted on yet has its name in the cell, for which these words stand.
@@ -52,20 +50,10 @@ BY_ITSELF = {
     "WorseVersionServes": "looked at again, unless rollback is off",
     "VersionNotServed": "the version before it serves on",
 }
-SILENT = "not known: the trainer says nothing"
-# Alerts of the model that was picked, and of services, which name none; what is only to know is not wrong.
-OURS = f'alertname=~"{"|".join([*BY_ITSELF, "RolledBack"])}"'
-COMPUTED = f'ALERTS{{alertname="Heartbeat"}} and on () atalaia_drift_state{{{MODEL}}}'
-ABOUT = ("model", "job", "instance", "topic", "kind", "how", "result", "version", "challenger")
-# Of these Prometheus knows when they were noticed, the drift-monitor when it began.
-BEGAN = (
-    f"max by (model, kind) (atalaia_alert_since_seconds{{{MODEL}}}) * on (model, kind) group_right () "
-    f'ALERTS{{alertstate="firing", alertname=~"{"|".join(OF_DRIFT)}", {MODEL}}} ^ 0'
-)
-ACTED_ON = (
-    f"max by (model, kind, alert_id) (atalaia_alert_open{{{MODEL}}}) * on (model, alert_id) group_left (action) "
-    f"max by (model, alert_id, action) (atalaia_alert_action_at_seconds{{{MODEL}}}) ^ 0"
-)
+# What the rules record of each alert that fires; of the model that was picked, and of services, which name none.
+SINCE = "alert:atalaia_firing_since_seconds:min"
+# While the rules are computed the Heartbeat is among them.
+COMPUTED = f'{SINCE}{{alertname="Heartbeat"}} and on () atalaia_drift_state{{{MODEL}}}'
 ACTIONS_AT = f"atalaia_action_at_seconds{{{MODEL}}}"
 # What the predictors say; after a rollback it is the version that serves again that they name.
 SERVES = reworded(
@@ -122,10 +110,10 @@ def answers() -> list[Panel]:
                 "alertname": Cell("wrong", NAMES, width=160, loud=True),
                 "about": Cell("about", width=165),
                 "Value": Cell("since", NO_TIME, width=150, unit="dateTimeAsIsoNoDateIfToday"),
-                "severity": Cell("urgency", URGENT, width=85),
+                "severity": Cell("urgency", URGENCY, width=85),
                 "answer": Cell("by itself", {name: (words, "") for name, words in said.items()}),
             },
-            by="urgency", span=14, height=7,
+            hidden=("model",), by="urgency", span=14, height=7,
         ),
         sentences(
             "Done, newest first",
@@ -145,20 +133,10 @@ def answers() -> list[Panel]:
 
 def wrong_now() -> str:
     """A series for each alert that fires, or of what it is about one; its value is since when, in milliseconds. Oldest first."""
-    acted_on = f"{BEGAN} * on (model, kind) group_left (action) max by (model, kind, action) ({ACTED_ON})"
-    acted_on = f'label_replace({acted_on}, "answer", "$1", "action", "(.+)")'
-    silent = f'label_replace({BEGAN} unless on () {ACTIONS_AT}, "answer", "{SILENT}", "", "")'
-    noticed = _either("ALERTS_FOR_STATE", f'{OURS}, severity!="notice"')
-    noticed = (
-        f'{noticed} and ignoring (alertstate) ALERTS{{alertstate="firing"}} unless on (alertname) {BEGAN}'
-    )
-    each = f"{acted_on} or on (alertname) {silent} or on (alertname) {_by_itself(f'{BEGAN} or {noticed}')}"
-    rows = f"sort(1000 * min by (alertname, severity, about, answer) ({_about(each)}))"
-    since = reworded(rows, "severity", URGENCY)
     # nothing, since the last one ended; 0 where the time that is shown had none
     ended = f"max_over_time(timestamp({firing()})[$__range:1m])"
     quiet = f"1000 * max({ended}) and on () ({COMPUTED}) or 0 * max({COMPUTED})"
-    return named(instead(since, quiet, "alertname", "none"), "alertname", "not known")
+    return named(instead(f"sort(1000 * {firing()})", quiet, "alertname", "none"), "alertname", "not known")
 
 
 def done_last() -> str:
@@ -168,26 +146,7 @@ def done_last() -> str:
     return or_none(done, "action", is_up("trainer"), "nothing yet", "not known")
 
 
-def firing(more: str = 'severity!="notice"') -> str:
-    """Alerts that fire, of the services and of the model."""
-    return _either("ALERTS", f'alertstate="firing", {OURS}, {more}')
-
-
-def _either(metric: str, labels: str) -> str:
-    """Of the model, or of none; a pattern would take a dot in its name for any character."""
-    return f'({metric}{{{labels}, {MODEL}}} or {metric}{{{labels}, model=""}})'
-
-
-def _by_itself(expr: str) -> str:
-    """With the alert's name in a label of its own, which is written as what happens by itself."""
-    return f'label_replace({expr}, "answer", "$1", "alertname", "(.+)")'
-
-
-def _about(expr: str) -> str:
-    """With what an alert says of where, in one label, of which each part has a blank before it."""
-    expr = reworded(expr, "kind", KINDS)
-    for label in ABOUT:
-        word = "version " if label in ("version", "challenger") else ""
-        expr = f'label_replace({expr}, "{label}", " {word}$1", "{label}", "(.+)")'
-    labels = ", ".join(f'"{label}"' for label in ABOUT)
-    return f'label_replace(label_join({expr}, "about", "", {labels}), "about", "$1", "about", " (.+)")'
+def firing(which: str = 'severity!="notice"') -> str:
+    """Alerts that fire, of the services and of the model; what is only to know is not wrong."""
+    # a pattern would take a dot in the model's name for any character
+    return f'({SINCE}{{{which}, {MODEL}}} or {SINCE}{{{which}, model=""}})'

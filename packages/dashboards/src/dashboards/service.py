@@ -25,7 +25,8 @@ from dashboards.look import (
 
 RATE = "[$__rate_interval]"
 FIRES = {"1": ("to know", YELLOW), "2": ("somebody is needed", RED)}
-FIRED = f"""2 * max by (alertname) ({firing()}) or max by (alertname) ({firing('severity="notice"')})"""
+TO_KNOW = firing('severity="notice", alertname!="Heartbeat"')
+FIRED = f"2 * max by (alertname) ({firing()}) ^ 0 or max by (alertname) ({TO_KNOW}) ^ 0"
 # Counters of all codes begin at 0: of those that occurred in the time that is shown.
 OCCURRED = "and on (status) sum by (status) (increase(atalaia_requests_total[$__range] @ end())) > 0"
 BY_CODE = {"^2..$": GREEN, "^4..$": YELLOW, "^5..$": RED}
