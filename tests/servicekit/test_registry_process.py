@@ -19,6 +19,9 @@ async def until(condition: Callable[[], bool], seconds: float = 30) -> None:
             await asyncio.sleep(0.02)
 
 
+PATIENT = 120.0  # seconds: where all is busy the client takes longer to begin than a service waits at once
+
+
 def is_gone(pid: int) -> bool:
     """Whether there is no such process."""
     try:
@@ -53,7 +56,7 @@ async def test_answers_and_errors_come_through_and_the_process_ends(
         mlflow.log_artifact(str(tmp_path / "profile.json"))
     client.create_registered_model("m")
     client.create_model_version("m", "s", run.info.run_id)
-    asked = RegistryProcess(uri, idle_seconds=0.2)
+    asked = RegistryProcess(uri, idle_seconds=0.2, answer_seconds=PATIENT)
     try:
         assert await asked.profile("m", "1") == profile
         first = pid_of(asked)

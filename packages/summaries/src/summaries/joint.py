@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincc, gammaln
-from scipy.stats import skew
 
 MARGIN = 1.1  # on the skewness, which is an estimate
 
@@ -58,6 +57,9 @@ class JointLaw:
         windows, tests = sample.shape
         if windows < 3 or tests < 2:
             return cls.independent(tests)
+        # 45 MiB, and half of a predictor's start, that only who makes a profile needs
+        from scipy.stats import skew
+
         spread = sample.std(axis=0)
         spread[spread == 0] = np.inf  # a test that says the same of every window goes with none
         centred = (sample - sample.mean(axis=0)) / spread
