@@ -211,13 +211,14 @@ def test_no_panels_overlap(name: str) -> None:
 
 
 def test_one_model_is_chosen_on_each() -> None:
-    """Each dashboard has the variable, marks versions and trainings, and has an address of its own."""
+    """Each dashboard has the variable, marks versions and trainings where they were, and has an address of its own."""
     for board in BOARDS.values():
         assert "model" in {variable["name"] for variable in board["templating"]["list"]}
         assert {mark["name"] for mark in board["annotations"]["list"]} >= {
             "Versions (blue)",
             "Trainings (orange)",
         }
+        assert all(mark["useValueForTime"] for mark in board["annotations"]["list"])
     assert len({board["uid"] for board in BOARDS.values()}) == len(BOARDS) == 4
 
 

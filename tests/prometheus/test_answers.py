@@ -1,4 +1,4 @@
-"""What the first row of the dashboards says in given worlds, by promtool: what is wrong, since when, and what was done."""
+"""What the first row of the dashboards says in given worlds, by promtool: what is wrong, since when, what was done; and where marks stand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dashboards.answers import done_last, firing, wrong_now
+from dashboards.board import CHANGED, TRAINING
 from dashboards.promql import filled
 from real_prometheus import CONFIG, tool
 
@@ -148,12 +149,12 @@ def test_what_is_wrong_is_told_one_by_one(tmp_path: Path) -> None:
 
 
 def test_nothing_is_wrong_since_the_last_alert_ended(tmp_path: Path) -> None:
-    """As far as the time that is shown goes back, to a minute."""
+    """As far as the time that is shown goes back, to an interval of the rules."""
     world = KNOWN | {
-        f'ALERTS{{{down("p1")}, alertstate="firing"}}': "1x12 stale",
-        f"ALERTS_FOR_STATE{{{down('p1')}}}": "5x12 stale",
+        f'ALERTS{{{down("p1")}, alertstate="firing"}}': "1x13 stale",
+        f"ALERTS_FOR_STATE{{{down('p1')}}}": "5x13 stale",
     }
-    assert says(tmp_path, wrong_now(), world, {labels(alertname="none"): 180_000}) == ""
+    assert says(tmp_path, wrong_now(), world, {labels(alertname="none"): 195_000}) == ""
 
 
 @pytest.mark.parametrize(
@@ -177,6 +178,37 @@ def test_what_was_done(
 ) -> None:
     """The trainer's word, or without one what the predictors serve; nothing only where somebody would know."""
     assert says(tmp_path, done_last(), world, expected) == ""
+
+
+def test_marks_stand_where_it_was_done(tmp_path: Path) -> None:
+    """Their values are when: of each change of what serves, and of each step of each training but waiting for rows."""
+    done = 'atalaia_action_at_seconds{model="m", action="%s", version="%s", run="%s", job="trainer", instance="t"}'
+    world = KNOWN | serving("p1", "rolled_back", "1", 95) | {
+        done % ("waits for rows", "", ""): 40,
+        done % ("started", "", "r"): 50,
+        done % ("waits for shadow", "2", "r"): 60,
+        done % ("promoted", "2", "r"): 70.25,
+        done % ("kept", "2", ""): 80,
+        done % ("started", "", "s"): 90,
+        done % ("rolled_back", "2", ""): 95,
+    }  # fmt: skip
+    trained = {
+        labels(action="started", run="r"): 50_000,
+        labels(action="waits for shadow", version="2", run="r"): 60_000,
+        labels(action="started", run="s"): 90_000,
+    }
+    changed = {
+        labels(action="promoted", version="2"): 70_250,
+        labels(action="rolled back", version="2"): 95_000,
+    }
+    assert says(tmp_path, TRAINING, world, trained) == ""
+    assert says(tmp_path, CHANGED, world, changed) == ""
+
+
+def test_without_a_trainer_marks_say_what_serves(tmp_path: Path) -> None:
+    """Since its event, whenever a predictor began: two of them are one mark."""
+    world = {**serving("p1", "installed", "1", 70), **serving("p2", "installed", "1", 70)}
+    assert says(tmp_path, CHANGED, world, {labels(action="installed", version="1"): 70_000}) == ""
 
 
 def test_two_words_on_one_alert_are_two_rows(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from asked_panels import has_data, without_data
-from dashboards import answers
+from dashboards import answers, board
 from dashboards.asked import Asked, filled_in
 from dashboards.generate import generated
 from real_prometheus import CONFIG, Prometheus, running_prometheus
@@ -166,6 +166,26 @@ def test_the_first_row_says_since_when_and_what_was_done(watched: Watched) -> No
     told = ["started", "waits for shadow", "waits for approval", "approved", "promoted"]
     assert sorted(told, key=at.__getitem__) == told
     assert all(watched.start - 60 < at[action] < watched.end for action in told)
+
+
+def test_marks_stand_where_it_was_done(watched: Watched) -> None:
+    """What Grafana takes for a mark's time is when it was done: of the training in its order, of both versions that served."""
+    marks = {
+        expr: watched.range(filled_in(expr, {"model": "loans"}, watched.end - watched.start))
+        for expr in (board.TRAINING, board.CHANGED)
+    }
+    at = {
+        series["metric"]["action"]: float(series["values"][-1][1]) / 1000
+        for series in marks[board.TRAINING]
+        if series["metric"].get("run") == watched.run
+    }
+    told = ["started", "waits for shadow", "waits for approval", "approved"]
+    assert sorted(at, key=at.__getitem__) == told
+    came = {
+        series["metric"]["action"]: float(series["values"][-1][1]) / 1000 for series in marks[board.CHANGED]
+    }
+    assert came["installed"] < at["started"]
+    assert at["approved"] < came["promoted"] < watched.end
 
 
 @pytest.mark.parametrize("name", generated())

@@ -1,4 +1,4 @@
-"""What was done about a model is one list, newest first, from three topics in whatever order they are read."""
+"""What was done about a model is one list, newest first, from four topics in whatever order they are read."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from itertools import permutations
 from typing import Any
 
 from contracts.codec import encode
-from contracts.events import ChallengerReviewed, Event, ModelChanged, TrainingDecided
-from trainer.consumes import approvals, model_events, training_runs
+from contracts.events import ChallengerReviewed, Event, ModelChanged, PromotionReviewed, TrainingDecided
+from trainer.consumes import approvals, model_events, promotion_reviews, training_runs
 from trainer.domain.actions import KEPT, Action, Actions
 from trainer.domain.knowledge import Knowledge
 
@@ -28,6 +28,14 @@ def came(version: str, before: str | None, action: str) -> ModelChanged:
     return ModelChanged(
         model="m", version=version, previous_version=before, action=action, artifact_uri="", sha256="", effective_from=0,
         reason="",
+    )  # fmt: skip
+
+
+def looked(version: str, verdict: str) -> PromotionReviewed:
+    """A look at a promoted version."""
+    return PromotionReviewed(
+        model="m", version=version, previous_version="1", as_of=1, look=1, rows=9, metric="accuracy", metrics={}, gain=0.0,
+        low=-0.1, high=0.1, confidence=0.95, verdict=verdict, reason="",
     )  # fmt: skip
 
 
@@ -82,6 +90,15 @@ def test_what_people_do_themselves_is_theirs() -> None:
     ]
     take(knowledge, model_events, came("3", "1", "installed"), "atalaia", 3)
     assert knowledge.actions.newest[0] == Action(3_000, "installed", "3", "person", "")
+
+
+def test_a_review_that_ends_well_is_told_and_no_look_before_it() -> None:
+    """Undecided looks come at many boundaries; of one that ends badly the version that comes back tells."""
+    knowledge = Knowledge("m")
+    for second, verdict in enumerate(("undecided", "kept")):
+        take(knowledge, promotion_reviews, looked("2", verdict), "trainer", second)
+    take(knowledge, promotion_reviews, looked("3", "rolled_back"), "trainer", 2)
+    assert knowledge.actions.newest == [Action(1_000, "kept", "2", "", "")]
 
 
 def test_what_is_held_back_is_no_action() -> None:

@@ -52,9 +52,9 @@ BY_ITSELF = {
 }
 # What the rules record of each alert that fires; of the model that was picked, and of services, which name none.
 SINCE = "alert:atalaia_firing_since_seconds:min"
+UNTIL = "model:atalaia_firing_until_seconds:max"
 # While the rules are computed the Heartbeat is among them.
 COMPUTED = f'{SINCE}{{alertname="Heartbeat"}} and on () atalaia_drift_state{{{MODEL}}}'
-ACTIONS_AT = f"atalaia_action_at_seconds{{{MODEL}}}"
 # What the predictors say; after a rollback it is the version that serves again that they name.
 SERVES = reworded(
     f"atalaia_model_since_seconds{{{MODEL}}} * on (job, instance, model) group_right () atalaia_model_info{{{MODEL}}} ^ 0",
@@ -77,6 +77,7 @@ ACTIONS: Words = {
     "promoted": ("promoted", GREEN),
     "failed": ("training failed", RED),
     "installed": ("installed", BLUE),
+    "kept": ("reviewed, and kept", GREEN),
     "rolled_back": ("rolled back from this version", YELLOW),
     "serves again": ("serves again, by a rollback", YELLOW),
     "nothing yet": ("nothing yet", GREY),
@@ -109,7 +110,7 @@ def answers() -> list[Panel]:
             {
                 "alertname": Cell("wrong", NAMES, width=160, loud=True),
                 "about": Cell("about", width=165),
-                "Value": Cell("since", NO_TIME, width=150, unit="dateTimeAsIsoNoDateIfToday"),
+                "Value": Cell("since (drift: event time)", NO_TIME, width=185, unit="dateTimeAsIsoNoDateIfToday"),
                 "severity": Cell("urgency", URGENCY, width=85),
                 "answer": Cell("by itself", {name: (words, "") for name, words in said.items()}),
             },
@@ -117,8 +118,8 @@ def answers() -> list[Panel]:
         ),
         sentences(
             "Done, newest first",
-            "The ten newest: decisions of the trainer, words of people, versions that came to serve or were taken back, and what asked for "
-            "each. Times are the wall clock's; all reasons in full are on training-runs, approvals and model-events.",
+            "The ten newest: decisions of the trainer, words of people, versions that came to serve, were kept after their review or taken back, and what "
+            "asked for each. Times are the wall clock's; all reasons in full are on training-runs, approvals and model-events.",
             done_last(),
             {
                 "Value": Cell("at", NO_TIME, width=150, unit="dateTimeAsIsoNoDateIfToday"),
@@ -134,7 +135,7 @@ def answers() -> list[Panel]:
 def wrong_now() -> str:
     """A series for each alert that fires, or of what it is about one; its value is since when, in milliseconds. Oldest first."""
     # nothing, since the last one ended; 0 where the time that is shown had none
-    ended = f"max_over_time(timestamp({firing()})[$__range:1m])"
+    ended = f'max_over_time({UNTIL}{{{MODEL}}}[$__range]) or max_over_time({UNTIL}{{model=""}}[$__range])'
     quiet = f"1000 * max({ended}) and on () ({COMPUTED}) or 0 * max({COMPUTED})"
     return named(instead(f"sort(1000 * {firing()})", quiet, "alertname", "none"), "alertname", "not known")
 
@@ -142,8 +143,13 @@ def wrong_now() -> str:
 def done_last() -> str:
     """A series for each action; its value is when, in milliseconds. Without a trainer the predictors say what serves."""
     by = "max by (action, version, reason, run)"
-    done = f"1000 * ({by} ({ACTIONS_AT}) or {by} ({SERVES}) unless on () {ACTIONS_AT})"
+    done = f"1000 * ({by} ({actions_at()}) or {by} ({SERVES}) unless on () {actions_at()})"
     return or_none(done, "action", is_up("trainer"), "nothing yet", "not known")
+
+
+def actions_at(which: str = "") -> str:
+    """When each of the newest actions was, of all or of some."""
+    return f"atalaia_action_at_seconds{{{MODEL}{which}}}"
 
 
 def firing(which: str = 'severity!="notice"') -> str:

@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from dashboards.answers import QUESTION, answers
+from dashboards.answers import QUESTION, SERVES, actions_at, answers
 from dashboards.look import (
     ANY_IS_BAD,
     BLUE,
@@ -34,15 +34,17 @@ from dashboards.look import (
 
 OF_THE_MODEL = f"and on (job, instance) atalaia_model_info{{{MODEL}}}"
 TRAINED = f"and on (job, instance) atalaia_training_info{{{MODEL}}}"
-# That it serves now and did not in the hour before: a predictor that restarts takes up what it served, and is no mark.
-TAKEN_UP = (
-    f"max by (version, action) (atalaia_model_info{{{MODEL}}}) "
-    f"unless max by (version, action) (max_over_time(atalaia_model_info{{{MODEL}}}[1h] offset $__interval))"
+# Marks stand where it was done: the values are when, in milliseconds. Without a trainer the predictors say what serves.
+CHANGES = "installed|promoted|rolled_back"
+_CHANGED = actions_at(f', action=~"{CHANGES}"')
+_TRAINED = actions_at(f', action!~"waits for rows|kept|{CHANGES}"')
+CHANGED = reworded(
+    f"1000 * (max by (version, action) ({_CHANGED}) "
+    f"or max by (version, action) ({SERVES}) unless on () {actions_at()})",
+    "action",
+    {"rolled_back": "rolled back"},
 )
-DECIDED = (
-    'sum by (decision) (increase(atalaia_trainings_total{decision!="waiting"}[$__rate_interval]) '
-    f"{TRAINED}) > 0"
-)
+TRAINING = f"1000 * max by (action, version, run) ({_TRAINED})"
 # 1, or 2 of what went wrong: a tile of names is coloured by the value. The info metric itself counts workers.
 # "1 rolled_back" reads as if 1 had been taken back.
 BACK = {"rolled_back": "back by a rollback"}
@@ -91,14 +93,8 @@ def board(
     for name, query in asked.items():
         made = made.with_variable(_variable(name, query))
     for mark in (
-        _mark(
-            "Versions (blue)",
-            BLUE,
-            reworded(TAKEN_UP, "action", BACK),
-            "version {{version}}",
-            "serves: {{action}}",
-        ),
-        _mark("Trainings (orange)", ORANGE, DECIDED, "training {{decision}}", "a decision of the trainer"),
+        _mark("Versions (blue)", BLUE, CHANGED, "version {{version}}", "{{action}}"),
+        _mark("Trainings (orange)", ORANGE, TRAINING, "training: {{action}}", "version {{version}}"),
     ):
         made = made.annotation(mark)
     for row, panels in {f"{QUESTION} {MARKS}": answers(), **parts}.items():
@@ -165,6 +161,7 @@ def _mark(name: str, colour: str, expr: str, title: str, text: str) -> dashboard
         .icon_color(colour)
         .expr(expr)
         .step("15s")
+        .use_value_for_time(True)
         .title_format(title)
         .text_format(text)
         .target(target)

@@ -24,11 +24,14 @@ from dashboards.look import (
     lines,
     named,
     or_none,
+    reworded,
     rows,
     states,
     tile,
 )
 
+ALERT_STATES = DRIFT_STATES | {"2": ("alert", RED)}
+KINDS = {"virtual": "inputs", "real": "model errors"}
 LEAST_SHOWN = "1e-6"  # the axis is logarithmic, and has no 0
 
 
@@ -76,8 +79,8 @@ def data_quality() -> Dashboard:
             unit="none", steps=SAID_OR_BACK, name=True, span=4,
         ),
         tile(
-            "Last window",
-            "Event time at which it ends: in a replay that is long ago.",
+            "Last window (event time)",
+            "When it ends: in a replay that is long ago.",
             Query(f"1000 * max(atalaia_window_end_seconds{of})"),
             unit="dateTimeAsIso", steps=ONLY_SAID, empty="no window yet", span=4,
         ),
@@ -128,10 +131,10 @@ def data_quality() -> Dashboard:
     since_when: list[Panel] = [
         states(
             "Drift state",
-            "Virtual: inputs and outputs. Real: errors. Quality: worse than promised. An alert is open while its state is "
-            "drift or recovered.",
-            [Query(f"max by (kind) (atalaia_drift_state{of})", "{{kind}}")],
-            DRIFT_STATES,
+            "Of the alerts about inputs and outputs (virtual), about errors (real), and about quality that is worse than promised. One is "
+            "open while its state is alert or recovered.",
+            [Query(reworded(f"max by (kind) (atalaia_drift_state{of})", "kind", KINDS), "{{kind}}")],
+            ALERT_STATES,
         ),
         lines(
             "p-values of features",
@@ -201,7 +204,7 @@ def data_quality() -> Dashboard:
         {
             "Are inputs, errors and quality as they were when the model was made?": now,
             "How far from it, and in which feature?": which,
-            "Since when?": since_when,
+            "Since when? By the wall clock, as it was said": since_when,
             "How well does it do, and who says so?": how_well,
         },
         {"metric": f"label_values(atalaia_quality{of}, metric)"},

@@ -94,7 +94,7 @@ def is_up(*jobs: str) -> str:
     return f'up{{job=~"{"|".join(jobs)}"}} == 1'
 
 
-MARKS = "Blue marks: a version came to serve. Orange marks: a training started, or ended."
+MARKS = "Blue marks: another version serves. Orange marks: a training, from its start to its end."
 
 
 class Bound(NamedTuple):
@@ -291,6 +291,7 @@ def rows(
 ) -> table.Panel:
     """A row for each value of the label ``by``, a column for each of ``columns``, as of now; ``worst``: largest of it first."""
     panel = _table(title, description, span, height).min_width(60)
+    panel = panel.override_by_name(by, [DynamicConfigValue("custom.minWidth", 150)])
     renamed: dict[str, str] = {}
     for letter, (name, column) in zip("ABCDEFGH", columns.items(), strict=False):
         target = _target(Query(column.expr), letter).instant().format(PromQueryFormat.TABLE)
@@ -309,22 +310,6 @@ def rows(
                 "sortBy", options={"fields": {}, "sort": [{"field": worst or by, "desc": bool(worst)}]}
             ),
         ]
-    )
-
-
-def words_of(
-    title: str, description: str, expr: str, order: Sequence[str], *, span: int = 12, height: int = 8
-) -> table.Panel:
-    """The labels of an info metric's series, in an order, as of now."""
-    target = _target(Query(expr), "A").instant().format(PromQueryFormat.TABLE)
-    excluded = dict.fromkeys(("Time", "Value", "__name__", "instance", "job"), True)
-    places = {name: place for place, name in enumerate(order)}
-    return (
-        _table(title, description, span, height)
-        .with_target(target)
-        .transformations(
-            [DataTransformerConfig("organize", options={"excludeByName": excluded, "indexByName": places})]
-        )
     )
 
 

@@ -29,9 +29,8 @@ from dashboards.look import (
     rows,
     states,
     tile,
-    words_of,
 )
-from dashboards.pipeline import DECISIONS
+from dashboards.pipeline import DECISIONS, last_decision
 
 TRIED = {"0": ("tried", GREY), "1": ("chosen", ORANGE)}
 VERDICTS = {"^undecided$": GREY, "^kept$": GREEN, "^rolled back$": YELLOW}
@@ -127,12 +126,7 @@ def model_versions() -> Dashboard:
             ),
             "B",
         ),
-        words_of(
-            "The last decision",
-            "What was decided, what asked for it, and between which versions.",
-            f"max by (decision, trigger, champion, challenger) (atalaia_training_info{of})",
-            ("decision", "trigger", "champion", "challenger"),
-        ),
+        last_decision(),
         rows(
             "Figures of the last challenge",
             "Both versions, on the same unseen rows.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
+from dashboards.answers import REASONS
 from dashboards.board import OF_THE_MODEL, TRAINED, board, services, spool_rows
 from dashboards.look import (
     ANY_IS_BAD,
@@ -18,17 +19,25 @@ from dashboards.look import (
     YELLOW,
     YES_NO,
     Bound,
+    Cell,
     Panel,
     Query,
     is_up,
     lines,
+    sentences,
     states,
     tile,
-    words_of,
 )
 
 RATE = "[$__rate_interval]"
 DECISIONS = {"^started$": BLUE, "^waiting$": GREY, "^refused$": YELLOW, "^promoted$": GREEN, "^failed$": RED}
+DECIDED = {
+    "started": "training started",
+    "waiting": "waits: for rows, its shadow or a person",
+    "refused": "challenger refused",
+    "promoted": "promoted",
+    "failed": "training failed",
+}
 WINDOW = f"max(atalaia_window_end_seconds{{{MODEL}}} - atalaia_window_start_seconds{{{MODEL}}})"
 WATERMARK = "max(atalaia_watermark_seconds)"
 
@@ -41,6 +50,22 @@ def decided(service: str) -> str:
 def behind(first: str, second: str) -> str:
     """Windows by which one event time is behind another, never less than 0."""
     return f"clamp_min({first} - {second}, 0) / {WINDOW}"
+
+
+def last_decision() -> Panel:
+    """In words, and between which versions."""
+    return sentences(
+        "The last decision",
+        "What was decided, what asked for it, and between which versions; reasons are on training-runs.",
+        f"max by (decision, trigger, champion, challenger) (atalaia_training_info{{{MODEL}}})",
+        {
+            "decision": Cell("decision", {name: (words, DECISIONS[f"^{name}$"]) for name, words in DECIDED.items()}),
+            "trigger": Cell("because", {name: (words, "") for name, words in REASONS.items()}),
+            "champion": Cell("champion", width=90),
+            "challenger": Cell("challenger", width=90),
+        },
+        hidden=("Value",), by="decision", height=8,
+    )  # fmt: skip
 
 
 def pipeline() -> Dashboard:
@@ -186,12 +211,7 @@ def pipeline() -> Dashboard:
             [Query(f"round(sum by (decision) (increase(atalaia_trainings_total[1h]) {TRAINED}))", "{{decision}}")],
             unit="short", colours=DECISIONS, at_least=0, usual=2, decimals=0,
         ),
-        words_of(
-            "The last decision",
-            "What was decided, what asked for it, and between which versions; reasons are on training-runs.",
-            f"max by (decision, trigger, champion, challenger) (atalaia_training_info{of})",
-            ("decision", "trigger", "champion", "challenger"),
-        ),
+        last_decision(),
         lines(
             "How long a training took",
             "The last one, by step: rows laid down, the project's stages, registration, the challenge.",

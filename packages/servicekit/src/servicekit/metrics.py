@@ -447,12 +447,12 @@ ACTION_AT = _gauge(
     "atalaia_action_at_seconds", "wall-clock time of each of the ten newest actions on the model, the trainer's and people's", MODEL,
     Label("action", "what was done",
           "`started`, `waits for rows`, `waits for shadow`, `waits for approval`, `approved`, `rejected`, `refused`, `promoted`, "
-          "`failed`, `installed`, `rolled_back`"),
+          "`failed`, `installed`, `kept` (its review is over), `rolled_back`"),
     Label("version", "the version it is about: trained, installed, or taken back", "empty before it is trained"),
     Label("reason", "what asked for it",
           "`virtual`, `real`, `quality`, `schedule`, `manual`; `review` (it was worse than the one before), `person`; or empty"),
     Label("run", "the run's id on `training-runs`", "one a training; empty of what is none"),
-    by=[TRAINER], unit="seconds", field="decision, challenger_version, trigger, run_id; and `approvals`, `model-events`",
+    by=[TRAINER], unit="seconds", field="decision, challenger_version, trigger, run_id; and `approvals`, `model-events`, `promotion-reviews`",
 )  # fmt: skip
 ALERT_ACTION_AT = _gauge(
     "atalaia_alert_action_at_seconds", "wall-clock time of the newest action on each of the ten alerts that had one last", MODEL,

@@ -35,7 +35,8 @@ T = TypeVar("T")
 PASSED_OVER = {
     shadow_predictions.TOPIC
 }  # months of rows, of which only those of a shadow period matter: see follow()
-ACTED = {approvals.TOPIC, model_events.TOPIC, training_runs.TOPIC}  # where it stands what was done
+# where it stands what was done
+ACTED = {approvals.TOPIC, model_events.TOPIC, promotion_reviews.TOPIC, training_runs.TOPIC}
 Take = Callable[[bytes | None, Iterable[tuple[str, bytes]], Knowledge], None]
 TAKES: dict[str, Take] = {
     module.TOPIC: module.take

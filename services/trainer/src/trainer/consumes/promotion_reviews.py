@@ -1,10 +1,10 @@
-"""Topic ``promotion-reviews``: the looks at promoted versions, read back at a start."""
+"""Topic ``promotion-reviews``: the looks at promoted versions, the trainer's own as they come back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from contracts.codec import decode
+from contracts.codec import decode, published_at
 from contracts.events import PromotionReviewed
 
 from trainer.domain.knowledge import Knowledge
@@ -17,3 +17,4 @@ def take(value: bytes | None, headers: Iterable[tuple[str, bytes]], knowledge: K
     event = decode(PromotionReviewed, value, headers)
     if event.model == knowledge.model:
         knowledge.reviews.looked(event)
+        knowledge.actions.looked(event, published_at(headers))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple, TypeVar
 
-from contracts.events import ChallengerReviewed, ModelChanged, TrainingDecided
+from contracts.events import ChallengerReviewed, ModelChanged, PromotionReviewed, TrainingDecided
 
 from trainer.domain.history import PENDING, answered, for_rows
 
@@ -80,6 +80,11 @@ class Actions:
         elif not by_trainer:
             reason = "person" if event.previous_version else ""
             self._add(Action(at, event.action, event.version, reason, ""))
+
+    def looked(self, look: PromotionReviewed, at: int | None) -> None:
+        """A look at a promoted version that ends its review well; of one that ends it otherwise the version that comes back tells."""
+        if at is not None and look.verdict == "kept":
+            self._add(Action(at, "kept", look.version, "", ""))
 
     def _add(self, action: Action) -> None:
         _keep(self._newest, action[1:], action)
