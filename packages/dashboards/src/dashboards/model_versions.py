@@ -216,7 +216,7 @@ def model_versions() -> Dashboard:
         lines(
             "Promotions, refusals, failures",
             "Decisions of the trainer since it began, of each kind from its first on.",
-            [Query(f'sum by (decision) (atalaia_trainings_total{{decision!="waiting"}} {TRAINED}) > 0', "{{decision}}")],
+            [Query(f'sum by (decision) (atalaia_trainings_total{{decision!~"waiting|started"}} {TRAINED}) > 0', "{{decision}}")],
             unit="short", steps=True, at_least=0, usual=2, decimals=0, height=6, colours=DECISIONS,
         ),
         lines(
