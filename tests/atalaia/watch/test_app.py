@@ -47,8 +47,10 @@ async def test_silence_is_news(made: Any) -> None:
     made._clock = lambda: heard / 1000 + 3 * 3_600 + 1
     again = await page.get("/api/v1.0/view", headers={"If-None-Match": first.headers["ETag"]})
     assert again.status_code == 200
-    assert again.json()["models"] == [{"model": "m", "tone": "wait", "state": "No word"}]
-    assert again.json()["view"]["headline"]["state"] == "No word"
+    assert again.json()["models"] == [{"model": "m", "tone": "wait", "state": "No reports"}]
+    assert again.json()["view"]["headline"]["state"] == "No reports"
+    said = {fact["value"]: (fact["state"], fact["tone"]) for fact in again.json()["view"]["facts"]}
+    assert said["0 of 3 drifted"] == ("last known: they look as they should", "none")
 
 
 async def test_a_model_may_be_asked_for(drifting: Any) -> None:

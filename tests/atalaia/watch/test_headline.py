@@ -46,10 +46,15 @@ def test_a_model_of_which_nothing_is_heard_is_not_steady() -> None:
     steady = [told.installed(), told.window(1), told.window(2)]
     assert said(*steady, at=heard, clock=heard + 3 * told.HOUR).state == "Steady"
     head = said(*steady, at=heard, clock=heard + 4 * told.HOUR)
-    assert (head.tone, head.state) == ("wait", "No word")
-    assert head.now == "No window has been reported for 4 hours, though one is 60 minutes long."
-    assert head.more.startswith("This is how it was then. Nothing is wrong: what m version 1 sees")
-    assert head.since == "1970-02-11 16:00 UTC, by the broker's clock."
+    assert (head.tone, head.state) == ("wait", "No reports")
+    assert head.now == "No window has been reported for 4 hours; one is due every 60 minutes."
+    assert head.more.startswith(
+        "How m does now is not known. The last known (window to 1970-01-01 02:00): Nothing is wrong: what m version 1 sees"
+    )
+    assert head.since == "1970-02-11 16:00 UTC, when the last report came."
+    assert head.done == (
+        "About this silence nothing is done by itself.\nBefore it: Nothing was done: nothing was needed."
+    )
     assert head.need == (
         "Look whether requests come and the drift-monitor runs: docs/runbooks.md, WindowsUndecided."
     )
@@ -61,15 +66,15 @@ def test_an_alert_goes_before_the_silence_after_it() -> None:
     head = said(*DRIFTED, at=heard, clock=heard + 48 * told.HOUR)
     assert (head.tone, head.state, head.kind) == ("alarm", "Drift", "virtual")
     assert head.more.endswith(
-        "No window has been reported for 2 days, though one is 60 minutes long. This is how it was then."
+        "No window has been reported for 2 days; one is due every 60 minutes. What is said here is of before that."
     )
 
 
 def test_short_windows_are_given_ten_minutes() -> None:
     """A window is reported some time after its end, however short it is."""
     minute = told.window(1, window_start=0, window_end=60_000)
-    assert said(told.installed(), minute, at=1, clock=600_001).state != "No word"
-    assert said(told.installed(), minute, at=1, clock=600_002).state == "No word"
+    assert said(told.installed(), minute, at=1, clock=600_001).state != "No reports"
+    assert said(told.installed(), minute, at=1, clock=600_002).state == "No reports"
 
 
 def test_an_open_alert_names_what_drifted_since_when_and_that_nothing_was_done() -> None:

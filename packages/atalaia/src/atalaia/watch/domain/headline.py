@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from atalaia.drift.explain import when
 from atalaia.drift.history import Alert
 from atalaia.watch.domain.answers import GRAVEST, Headline, what
 from atalaia.watch.domain.chain import Chain, last_move
@@ -62,13 +63,15 @@ def _heard(memory: Memory, head: Headline, clock: int) -> Headline:
     silence = clock - memory.reported
     if silence <= max(SILENT_WINDOWS * size, LEAST_SILENCE):
         return head
-    told = f"No window has been reported for {lasting(silence)}, though one is {lasting(size)} long."
+    told = f"No window has been reported for {lasting(silence)}; one is due every {lasting(size)}."
     if head.tone not in ("good", "none"):
-        return replace(head, more=f"{head.more} {told} This is how it was then.".strip())
+        return replace(head, more=f"{head.more} {told} What is said here is of before that.".strip())
+    newest = f"window to {when(windows[-1].window_end)}"
     return replace(
-        head, tone="wait", state="No word", kind=SILENCE, now=told, began=None,
-        more=f"This is how it was then. {head.now} {head.more}".strip(),
-        since=f"{utc(memory.reported)}, by the broker's clock.",
+        head, tone="wait", state="No reports", kind=SILENCE, now=told, began=None,
+        more=f"How {memory.model} does now is not known. The last known ({newest}): {head.now} {head.more}".strip(),
+        since=f"{utc(memory.reported)}, when the last report came.",
+        done=f"About this silence nothing is done by itself.\nBefore it: {head.done}",
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import msgspec
 from atalaia.watch.domain.answers import Headline
 from atalaia.watch.domain.chain import Chain
 from atalaia.watch.domain.facts import Fact, facts
-from atalaia.watch.domain.headline import headline
+from atalaia.watch.domain.headline import SILENCE, headline
 from atalaia.watch.domain.marks import Mark, marks_of
 from atalaia.watch.domain.memory import Memory
 from atalaia.watch.domain.quality import (
@@ -73,7 +73,7 @@ def view(memory: Memory, clock: int = 0) -> View:
     return View(
         model=memory.model,
         headline=head,
-        facts=facts(memory, judged[-1] if judged else None, metrics),
+        facts=_as_of(head, facts(memory, judged[-1] if judged else None, metrics)),
         version=version,
         served_since=serving.effective_from if serving else None,
         shadow=shadow if shadow != version else None,
@@ -90,6 +90,16 @@ def view(memory: Memory, clock: int = 0) -> View:
         marks=marks_of(memory, head.began),
         trail=[_shortened(chain) for chain in chains[:MOST_CHAINS]],
     )
+
+
+def _as_of(head: Headline, found: list[Fact]) -> list[Fact]:
+    """While nothing is reported, how good a figure is is not known but of before: said so, and in no colour."""
+    if head.kind != SILENCE:
+        return found
+    return [
+        msgspec.structs.replace(fact, state=f"last known: {fact.state}", tone="none") if fact.state else fact
+        for fact in found
+    ]
 
 
 def _shortened(chain: Chain) -> Chain:
