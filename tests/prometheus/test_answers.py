@@ -97,6 +97,18 @@ def labels(**of: str) -> tuple[tuple[str, str], ...]:
             {labels(**WRONG, answer="started"): 100_000},
         ),
         (KNOWN | OPEN, {labels(**WRONG, answer=SILENT): 100_000}),
+        (
+            {key: at for key, at in (KNOWN | OPEN | ACTED).items() if "since" not in key},
+            {labels(**WRONG, answer="InputDrift"): 500_000},
+        ),
+        (
+            {
+                key: 0 if "drift_state" in key else at
+                for key, at in (KNOWN | OPEN | ACTED).items()
+                if "since" not in key and "open" not in key
+            },
+            {labels(alertname="none"): 0},
+        ),
         (KNOWN, {labels(alertname="none"): 0}),
         (
             {key: value for key, value in KNOWN.items() if "drift_state" not in key},
@@ -108,6 +120,8 @@ def labels(**of: str) -> tuple[tuple[str, str], ...]:
         "not acted on",
         "acted on",
         "the trainer is silent",
+        "since when is not said",
+        "just closed",
         "nothing",
         "the monitor is away",
         "no alerts are computed",

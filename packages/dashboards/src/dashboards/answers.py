@@ -99,6 +99,7 @@ def answers() -> list[Panel]:
     said = BY_ITSELF | {
         action: words.replace("won;", "a challenger won;") for action, (words, _) in ACTIONS.items()
     }
+    said["waits for approval"] = "nothing: `atalaia approve` or `refuse`"
     return [
         sentences(
             "Wrong now",

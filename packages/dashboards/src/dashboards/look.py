@@ -94,7 +94,7 @@ def is_up(*jobs: str) -> str:
     return f'up{{job=~"{"|".join(jobs)}"}} == 1'
 
 
-MARKS = "Blue marks: another version serves. Orange marks: a training, from its start to its end."
+MARKS = "Blue marks: another version serves. Orange marks: steps of a training."
 
 
 class Bound(NamedTuple):
@@ -291,7 +291,7 @@ def rows(
 ) -> table.Panel:
     """A row for each value of the label ``by``, a column for each of ``columns``, as of now; ``worst``: largest of it first."""
     panel = _table(title, description, span, height).min_width(60)
-    panel = panel.override_by_name(by, [DynamicConfigValue("custom.minWidth", 150)])
+    panel = panel.override_by_name(by, [DynamicConfigValue("custom.width", 150)])
     renamed: dict[str, str] = {}
     for letter, (name, column) in zip("ABCDEFGH", columns.items(), strict=False):
         target = _target(Query(column.expr), letter).instant().format(PromQueryFormat.TABLE)

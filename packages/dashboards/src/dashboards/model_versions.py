@@ -92,13 +92,13 @@ def model_versions() -> Dashboard:
         ),
         tile(
             "Gain when tried",
-            "Of the last challenge that ended, not of one that waits: in the project's metric, on rows that neither had seen: above 0 it was better.",
+            "Of the newest challenge, be it of one that waits: in the project's metric, on rows that neither had seen: above 0 it was better.",
             Query(f"max by (challenger) (atalaia_challenge_gain{of})", "version {{challenger}}"),
             unit="none", steps=[(-1e9, BLUE)], decimals=4, with_name=True, empty="no challenge yet", span=3,
         ),
         tile(
             "p when tried",
-            "Of the paired test of the last challenge that ended. ATALAIA_PROMOTE_P_VALUE (0.05 by default) is the most that a promotion may have.",
+            "Of the paired test of the newest challenge. ATALAIA_PROMOTE_P_VALUE (0.05 by default) is the most that a promotion may have.",
             Query(f"max by (challenger) (atalaia_challenge_p_value{of})", "version {{challenger}}"),
             unit="none", steps=ONLY_SAID, decimals=4, with_name=True, empty="no challenge yet", span=3,
         ),
