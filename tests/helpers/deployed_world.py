@@ -19,6 +19,7 @@ import msgspec
 from contracts.events import (
     ConceptTested,
     LabelsReported,
+    ModelChanged,
     PromotionReviewed,
     QualityReported,
     TrainingDecided,
@@ -69,6 +70,7 @@ def happen() -> None:
     history = History()
     history.record(msgspec.structs.replace(waiting, waits_for="shadow"), int(time.time() * 1000))
     actions = Actions(MODEL)
+    actions.changed(example("model-events", ModelChanged), int(time.time() * 1000), by_trainer=False)
     actions.decided(waiting, int(time.time() * 1000))
     show_actions(actions)
     show_pending(history, 120, 500)
