@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dashboards.answers import done_last, firing, wrong_now
+from dashboards.answers import began, done_last, firing, wrong_now
 from dashboards.board import CHANGED, TRAINING
 from dashboards.promql import filled
 from real_prometheus import CONFIG, tool
@@ -35,7 +35,13 @@ ACTED: World = {
     'atalaia_action_at_seconds{model="m", action="started", reason="virtual", run="r", job="trainer", instance="t"}': 90,
     'atalaia_alert_action_at_seconds{model="m", alert_id="a1", action="promoted", job="trainer", instance="t"}': 80,
 }
-WRONG = {"alertname": "InputDrift", "severity": "ticket", "about": "m inputs", "model": "m"}
+WRONG = {
+    "alertname": "InputDrift",
+    "severity": "ticket",
+    "about": "m inputs",
+    "model": "m",
+    "kind": "virtual",
+}
 
 
 def down(instance: str) -> str:
@@ -88,15 +94,15 @@ def labels(**of: str) -> tuple[tuple[str, str], ...]:
 @pytest.mark.parametrize(
     ("world", "expected"),
     [
-        (KNOWN | OPEN | ACTED, {labels(**WRONG, answer="InputDrift"): 100_000}),
+        (KNOWN | OPEN | ACTED, {labels(**WRONG, answer="InputDrift"): 500_000}),
         (
             KNOWN
             | OPEN
             | ACTED
             | {key.replace("a1", "a2").replace("promoted", "started"): at for key, at in ACTED.items()},
-            {labels(**WRONG, answer="started"): 100_000},
+            {labels(**WRONG, answer="started"): 500_000},
         ),
-        (KNOWN | OPEN, {labels(**WRONG, answer=SILENT): 100_000}),
+        (KNOWN | OPEN, {labels(**WRONG, answer=SILENT): 500_000}),
         (
             {key: at for key, at in (KNOWN | OPEN | ACTED).items() if "since" not in key},
             {labels(**WRONG, answer="InputDrift"): 500_000},
@@ -130,8 +136,18 @@ def labels(**of: str) -> tuple[tuple[str, str], ...]:
 def test_drift_and_what_was_done_about_it(
     tmp_path: Path, world: World, expected: Mapping[tuple[tuple[str, str], ...], float]
 ) -> None:
-    """Since when the world has changed, and the newest action on this alert, not on another; nothing only where it is known."""
+    """Since when it is known, and the newest action on this alert, not on another; nothing only where it is known."""
     assert says(tmp_path, wrong_now(), world, expected) == ""
+
+
+def test_since_when_the_world_has_changed_stands_beside_it(tmp_path: Path) -> None:
+    """By event time, in the same row: the labels are those of what is wrong, whatever was done."""
+    acted = {key.replace("a1", "a2").replace("promoted", "started"): at for key, at in ACTED.items()}
+    for world, answer in ((KNOWN | OPEN | ACTED, "InputDrift"), (KNOWN | OPEN | acted, "started")):
+        assert says(tmp_path, wrong_now(), world, {labels(**WRONG, answer=answer): 500_000}) == ""
+        assert says(tmp_path, began(), world, {labels(**WRONG, answer=answer): 100_000}) == ""
+    unsaid = {key: at for key, at in (KNOWN | OPEN | ACTED).items() if "since" not in key}
+    assert says(tmp_path, began(), unsaid, {}) == ""
 
 
 def test_what_is_wrong_is_told_one_by_one(tmp_path: Path) -> None:
@@ -231,14 +247,14 @@ def test_two_words_on_one_alert_are_two_rows(tmp_path: Path) -> None:
         'atalaia_alert_action_at_seconds{model="m", alert_id="a2", action="%s", job="trainer", instance="%s"}'
     )
     world = KNOWN | OPEN | ACTED | {theirs % ("started", "t1"): 90, theirs % ("promoted", "t2"): 95}
-    expected = {labels(**WRONG, answer=action): 100_000 for action in ("promoted", "started")}
+    expected = {labels(**WRONG, answer=action): 500_000 for action in ("promoted", "started")}
     assert says(tmp_path, wrong_now(), world, expected) == ""
 
 
 def test_another_models_trainings_say_nothing_of_this_one(tmp_path: Path) -> None:
     """Whether the trainer speaks is asked of each model."""
     other = {key.replace('model="m"', 'model="m2"'): at for key, at in ACTED.items()}
-    assert says(tmp_path, wrong_now(), KNOWN | OPEN | other, {labels(**WRONG, answer=SILENT): 100_000}) == ""
+    assert says(tmp_path, wrong_now(), KNOWN | OPEN | other, {labels(**WRONG, answer=SILENT): 500_000}) == ""
 
 
 def test_what_promtool_refuses_is_found_out(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from dashboards.look import (
 )
 
 QUESTION = "What is wrong now, since when, and what was done?"
-URGENCY: Words = {"page": ("at once", RED), "ticket": ("by day", RED)}
+URGENCY: Words = {"page": ("at once", RED), "ticket": ("can wait", YELLOW)}
 NO_TIME: Words = {"0": ("–", ""), "-1": ("–", "")}
 OF_DRIFT = ("InputDrift", "ErrorDrift", "QualityFallen")
 # An alert that nobody has acted on yet has its name in the cell, for which these words stand.
@@ -51,6 +51,7 @@ BY_ITSELF = {
     "VersionNotServed": "the version before it serves on",
 }
 # What the rules record of each alert that fires; of the model that was picked, and of services, which name none.
+BEGAN = "alert:atalaia_firing_began_seconds:max"
 SINCE = "alert:atalaia_firing_since_seconds:min"
 UNTIL = "model:atalaia_firing_until_seconds:max"
 # While the rules are computed the Heartbeat is among them.
@@ -69,8 +70,8 @@ NAMES: Words = {
 ACTIONS: Words = {
     "started": ("training started", BLUE),
     "waits for rows": ("too few labelled rows yet", GREY),
-    "waits for shadow": ("won; shadow period began", ORANGE),
-    "waits for approval": ("won; a person was asked", YELLOW),
+    "waits for shadow": ("winner shadows live traffic", ORANGE),
+    "waits for approval": ("winner waits for a person", YELLOW),
     "approved": ("challenger approved", GREEN),
     "rejected": ("challenger rejected", YELLOW),
     "refused": ("challenger refused", YELLOW),
@@ -96,26 +97,25 @@ REASONS = {
 
 def answers() -> list[Panel]:
     """Two tables side by side."""
-    said = BY_ITSELF | {
-        action: words.replace("won;", "a challenger won;") for action, (words, _) in ACTIONS.items()
-    }
-    said["waits for approval"] = "nothing: `atalaia approve` or `refuse`"
+    said = BY_ITSELF | {action: words for action, (words, _) in ACTIONS.items()}
+    said["waits for approval"] = "a person must: `atalaia approve`, `refuse`"
     return [
         sentences(
             "Wrong now",
-            "Alerts that fire, of the services and of this model; docs/runbooks.md has a section for each. since: of drift and of quality where "
-            "the change began, by event time; of others when the condition first held, as far back as Prometheus has run; of nothing when the "
-            "last alert ended. by itself: what Atalaia does meanwhile, of drift and quality the newest action on it. at once: somebody gets up "
-            "for it; by day: somebody sees to it in working hours. Grey: Prometheus computes no alerts, or the drift-monitor says nothing.",
+            "Alerts that fire, of the services and of this model; docs/runbooks.md has a section for each. since: when the "
+            "condition first held, by the wall clock, as far back as Prometheus has run; of nothing when the last alert ended. event time: of drift "
+            "and quality, since when rows are different. by itself: what Atalaia does meanwhile, of drift and quality the newest action on it. at "
+            "once: somebody gets up for it; can wait: for working hours. Grey: Prometheus computes no alerts, or the drift-monitor says nothing.",
             wrong_now(),
             {
                 "alertname": Cell("wrong", NAMES, width=160, loud=True),
-                "about": Cell("about", width=165),
-                "Value": Cell("since (drift: event time)", NO_TIME, width=185, unit="dateTimeAsIsoNoDateIfToday"),
-                "severity": Cell("urgency", URGENCY, width=85),
+                "about": Cell("about", width=150),
+                "Value #A": Cell("since", NO_TIME, width=150, unit="dateTimeAsIsoNoDateIfToday"),
+                "Value #B": Cell("event time", width=155, unit="dateTimeAsIso"),
+                "severity": Cell("urgency", URGENCY, width=75),
                 "answer": Cell("by itself", {name: (words, "") for name, words in said.items()}),
             },
-            hidden=("model",), by="urgency", span=14, height=7,
+            beside=began(), hidden=("model", "kind"), by="urgency", span=15, height=9,
         ),
         sentences(
             "Done, newest first",
@@ -125,10 +125,10 @@ def answers() -> list[Panel]:
             {
                 "Value": Cell("at", NO_TIME, width=150, unit="dateTimeAsIsoNoDateIfToday"),
                 "action": Cell("done", ACTIONS),
-                "version": Cell("version", width=75),
-                "reason": Cell("because", {name: (words, "") for name, words in REASONS.items()}, width=150),
+                "version": Cell("version", width=65),
+                "reason": Cell("because", {name: (words, "") for name, words in REASONS.items()}, width=125),
             },
-            hidden=("run",), by="at", down=True, span=10, height=7,
+            hidden=("run",), by="at", down=True, span=9, height=9,
         ),
     ]  # fmt: skip
 
@@ -139,6 +139,11 @@ def wrong_now() -> str:
     ended = f'max_over_time({UNTIL}{{{MODEL}}}[$__range]) or max_over_time({UNTIL}{{model=""}}[$__range])'
     quiet = f"1000 * max({ended}) and on () ({COMPUTED}) or 0 * max({COMPUTED})"
     return named(instead(f"sort(1000 * {firing()})", quiet, "alertname", "none"), "alertname", "not known")
+
+
+def began() -> str:
+    """Of those of them that say so since when the world has changed, by event time, in milliseconds."""
+    return f'1000 * {BEGAN}{{severity!="notice", {MODEL}}}'
 
 
 def done_last() -> str:

@@ -102,7 +102,7 @@ def data_quality() -> Dashboard:
             "the dashed line nothing is drift, however sure.",
             [
                 Query(f"max by (feature) (atalaia_feature_effect{of})", "{{feature}}"),
-                Query(f"max(atalaia_window_min_effect{of})", "least that counts", RED, dashed=True),
+                Query(f"max(atalaia_window_min_effect{of})", "least that counts, if sure", RED, dashed=True),
             ],
             unit="none", steps=True, at_least=0, usual=0.2,
         ),

@@ -94,7 +94,7 @@ def is_up(*jobs: str) -> str:
     return f'up{{job=~"{"|".join(jobs)}"}} == 1'
 
 
-MARKS = "Blue marks: another version serves. Orange marks: steps of a training."
+MARKS = "Blue marks: a version came or went. Orange marks: steps of a training."
 
 
 class Bound(NamedTuple):
@@ -332,6 +332,7 @@ def sentences(
     expr: str,
     cells: Mapping[str, Cell],
     *,
+    beside: str = "",
     by: str,
     down: bool = False,
     hidden: Sequence[str] = (),
@@ -340,6 +341,7 @@ def sentences(
 ) -> table.Panel:
     """A row for each series, as of now, its labels but the ``hidden`` and its value (``Value``) as cells in order.
 
+    ``beside``: an expression that has another value of the same labels; then the two are ``Value #A`` and ``Value #B``.
     Sorted by the cell ``by``; those that have the same stay as Prometheus has them.
     """
     panel = (
@@ -348,10 +350,13 @@ def sentences(
         .no_value("–")
         .with_target(_target(Query(expr), "A").instant().format(PromQueryFormat.TABLE))
     )
+    if beside:
+        panel = panel.with_target(_target(Query(beside), "B").instant().format(PromQueryFormat.TABLE))
     for cell in cells.values():
         panel = panel.override_by_name(cell.name, _worded(cell))
     return panel.transformations(
         [
+            *([DataTransformerConfig("merge", options={})] if beside else []),
             DataTransformerConfig(
                 "organize",
                 options={

@@ -72,13 +72,13 @@ def model_versions() -> Dashboard:
             unit="none", steps=SAID_OR_BACK, name=True, span=4,
         ),
         tile(
-            "Since",
+            "Serves since",
             "When model-events said that it serves, after a rollback anew; of a version that no event names, when it was taken up.",
             Query(f"1000 * max(atalaia_model_since_seconds{of})"),
             unit="dateTimeAsIso", steps=ONLY_SAID, empty="none", span=4,
         ),
         tile(
-            "Review",
+            "Review once promoted",
             "What looks at the promoted version say of it: undecided yet, kept, or rolled back, worse than the one before it.",
             Query(REVIEW, "{{version}} {{verdict}}"),
             unit="none", steps=SAID_OR_BACK, name=True, span=3,

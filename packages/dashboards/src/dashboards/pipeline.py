@@ -33,7 +33,7 @@ RATE = "[$__rate_interval]"
 DECISIONS = {"^started$": BLUE, "^waiting$": GREY, "^refused$": YELLOW, "^promoted$": GREEN, "^failed$": RED}
 DECIDED = {
     "started": "training started",
-    "waiting": "waits: for rows, its shadow or a person",
+    "waiting": "waits",
     "refused": "challenger refused",
     "promoted": "promoted",
     "failed": "training failed",
