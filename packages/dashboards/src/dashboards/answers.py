@@ -70,8 +70,8 @@ NAMES: Words = {
 ACTIONS: Words = {
     "started": ("training started", BLUE),
     "waits for rows": ("too few labelled rows yet", GREY),
-    "waits for shadow": ("winner shadows live traffic", ORANGE),
-    "waits for approval": ("winner waits for a person", YELLOW),
+    "waits for shadow": ("winner shadows traffic", ORANGE),
+    "waits for approval": ("a person is asked", YELLOW),
     "approved": ("challenger approved", GREEN),
     "rejected": ("challenger rejected", YELLOW),
     "refused": ("challenger refused", YELLOW),
@@ -79,8 +79,8 @@ ACTIONS: Words = {
     "failed": ("training failed", RED),
     "installed": ("installed", BLUE),
     "kept": ("reviewed, and kept", GREEN),
-    "rolled_back": ("rolled back from this version", YELLOW),
-    "serves again": ("serves again, by a rollback", YELLOW),
+    "rolled_back": ("this one was rolled back", YELLOW),
+    "serves again": ("serves again (rollback)", YELLOW),
     "nothing yet": ("nothing yet", GREY),
     "not known": ("not known", GREY),
 }
@@ -98,22 +98,22 @@ REASONS = {
 def answers() -> list[Panel]:
     """Two tables side by side."""
     said = BY_ITSELF | {action: words for action, (words, _) in ACTIONS.items()}
-    said["waits for approval"] = "a person must: `atalaia approve`, `refuse`"
+    said["waits for approval"] = "you: `atalaia approve` or `refuse`"
     return [
         sentences(
             "Wrong now",
             "Alerts that fire, of the services and of this model; docs/runbooks.md has a section for each. since: when the "
             "condition first held, by the wall clock, as far back as Prometheus has run; of nothing when the last alert ended. event time: of drift "
-            "and quality, since when rows are different. by itself: what Atalaia does meanwhile, of drift and quality the newest action on it. at "
+            "and quality, since when rows are different. what happens now: what Atalaia does by itself, of drift and quality the newest action on it. at "
             "once: somebody gets up for it; can wait: for working hours. Grey: Prometheus computes no alerts, or the drift-monitor says nothing.",
             wrong_now(),
             {
                 "alertname": Cell("wrong", NAMES, width=160, loud=True),
                 "about": Cell("about", width=150),
                 "Value #A": Cell("since", NO_TIME, width=150, unit="dateTimeAsIsoNoDateIfToday"),
-                "Value #B": Cell("event time", width=155, unit="dateTimeAsIso"),
+                "Value #B": Cell("event time", width=160, unit="dateTimeAsIso"),
                 "severity": Cell("urgency", URGENCY, width=75),
-                "answer": Cell("by itself", {name: (words, "") for name, words in said.items()}),
+                "answer": Cell("what happens now", {name: (words, "") for name, words in said.items()}),
             },
             beside=began(), hidden=("model", "kind"), by="urgency", span=15, height=9,
         ),
@@ -123,9 +123,9 @@ def answers() -> list[Panel]:
             "asked for each. Times are the wall clock's; all reasons in full are on training-runs, approvals and model-events.",
             done_last(),
             {
-                "Value": Cell("at", NO_TIME, width=150, unit="dateTimeAsIsoNoDateIfToday"),
+                "Value": Cell("at", NO_TIME, width=155, unit="dateTimeAsIsoNoDateIfToday"),
                 "action": Cell("done", ACTIONS),
-                "version": Cell("version", width=65),
+                "version": Cell("version", width=70),
                 "reason": Cell("because", {name: (words, "") for name, words in REASONS.items()}, width=125),
             },
             hidden=("run",), by="at", down=True, span=9, height=9,

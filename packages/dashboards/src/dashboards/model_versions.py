@@ -78,8 +78,8 @@ def model_versions() -> Dashboard:
             unit="dateTimeAsIso", steps=ONLY_SAID, empty="none", span=4,
         ),
         tile(
-            "Review once promoted",
-            "What looks at the promoted version say of it: undecided yet, kept, or rolled back, worse than the one before it.",
+            "Its review",
+            "What looks at the version that serves, once it was promoted, say of it: undecided yet, kept, or rolled back, worse than the one before it.",
             Query(REVIEW, "{{version}} {{verdict}}"),
             unit="none", steps=SAID_OR_BACK, name=True, span=3,
         ),
