@@ -13,19 +13,11 @@ from dashboards import answers, look
 from dashboards.asked import asked
 from dashboards.generate import generated, main
 from dashboards.promql import unknown
+from prometheus_rules import RECORDED, rules
 from servicekit.metrics import ALL
 
 ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "grafana"
-
-
-def rules(name: str) -> list[dict[str, Any]]:
-    """All rules of a file of Prometheus'."""
-    groups = yaml.safe_load((ROOT / "prometheus" / "rules" / f"{name}.yml").read_text())["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-RECORDED = frozenset(rule["record"] for rule in rules("recording"))
 BOARDS = {name: json.loads(text) for name, text in generated().items()}
 NAMES = ("GREEN", "YELLOW", "RED", "BLUE", "ORANGE", "PURPLE", "GREY")
 COLOURS = {getattr(look, name) for name in NAMES}

@@ -67,6 +67,15 @@ def times_of(found: list[dict[str, Any]]) -> dict[str, set[float]]:
     return times
 
 
+def done_when(found: list[dict[str, Any]], **of: str) -> dict[str, float]:
+    """Of each action the time, in seconds, that its series had last as a value; ``of``: labels that it has."""
+    return {
+        series["metric"]["action"]: float(series["values"][-1][1]) / 1000
+        for series in found
+        if of.items() <= series["metric"].items()
+    }
+
+
 def approve(trainer: str) -> str | None:
     """Say yes to the run that waits for a person, if one does; its id."""
     with urllib.request.urlopen(f"http://{trainer}/api/v1.0/status", timeout=10) as answer:
@@ -168,8 +177,7 @@ def test_the_first_row_says_since_when_and_what_was_done(watched: Watched) -> No
         assert max(began[alert]) < watched.start - 86_400  # the demo's rows are of another year
     assert {"started", "waits for shadow"} <= {series["metric"].get("answer") for series in wrong}
     done = watched.range(filled_in(answers.done_last(), variables, seconds))
-    of_run = [series for series in done if series["metric"].get("run") == watched.run]
-    at = {series["metric"]["action"]: float(series["values"][-1][1]) / 1000 for series in of_run}
+    at = done_when(done, run=watched.run)
     told = ["started", "waits for shadow", "waits for approval", "approved", "promoted"]
     assert sorted(told, key=at.__getitem__) == told
     assert all(watched.start - 60 < at[action] < watched.end for action in told)
@@ -177,20 +185,14 @@ def test_the_first_row_says_since_when_and_what_was_done(watched: Watched) -> No
 
 def test_marks_stand_where_it_was_done(watched: Watched) -> None:
     """What Grafana takes for a mark's time is when it was done: of the training in its order, of both versions that served."""
-    marks = {
-        expr: watched.range(filled_in(expr, {"model": "loans"}, watched.end - watched.start))
+    trained, changed = (
+        watched.range(filled_in(expr, {"model": "loans"}, watched.end - watched.start))
         for expr in (board.TRAINING, board.CHANGED)
-    }
-    at = {
-        series["metric"]["action"]: float(series["values"][-1][1]) / 1000
-        for series in marks[board.TRAINING]
-        if series["metric"].get("run") == watched.run
-    }
+    )
+    at = done_when(trained, run=watched.run)
     told = ["started", "waits for shadow", "waits for approval", "approved"]
     assert sorted(at, key=at.__getitem__) == told
-    came = {
-        series["metric"]["action"]: float(series["values"][-1][1]) / 1000 for series in marks[board.CHANGED]
-    }
+    came = done_when(changed)
     assert came["installed"] < at["started"]
     assert at["approved"] < came["promoted"] < watched.end
 

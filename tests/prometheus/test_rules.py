@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 from dashboards.promql import unknown
+from prometheus_rules import FOLDER, RECORDED, rules
 from servicekit.config import Settings
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "prometheus"
 SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if (path / "src").is_dir())
 
 
-def rules(name: str) -> list[dict[str, Any]]:
-    """All rules of a file."""
-    groups = yaml.safe_load((FOLDER / "rules" / name).read_text(encoding="utf-8"))["groups"]
-    return [rule for group in groups for rule in group["rules"]]
-
-
-ALERTS, RECORDS = rules("alerts.yml"), rules("recording.yml")
-RECORDED = frozenset(rule["record"] for rule in RECORDS)
+ALERTS, RECORDS = rules("alerts"), rules("recording")
 
 
 def test_rules_ask_for_what_is_exposed() -> None:

@@ -50,7 +50,9 @@ BY_ITSELF = {
     "WorseVersionServes": "looked at again, unless rollback is off",
     "VersionNotServed": "the version before it serves on",
 }
-# What the rules record of each alert that fires; of the model that was picked, and of services, which name none.
+# Of the model that was picked, and of services, which name none; a pattern would take a dot in its name for any character.
+OF_EITHER = (MODEL, 'model=""')
+# What the rules record of each alert that fires.
 BEGAN = "alert:atalaia_firing_began_seconds:max"
 SINCE = "alert:atalaia_firing_since_seconds:min"
 UNTIL = "model:atalaia_firing_until_seconds:max"
@@ -84,14 +86,14 @@ ACTIONS: Words = {
     "nothing yet": ("nothing yet", GREY),
     "not known": ("not known", GREY),
 }
-REASONS = {
-    "virtual": "inputs drifted",
-    "real": "model errors rose",
-    "quality": "quality fell",
-    "schedule": "schedule",
-    "manual": "a person asked",
-    "review": "its review: worse",
-    "person": "a person",
+REASONS: Words = {
+    "virtual": ("inputs drifted", ""),
+    "real": ("model errors rose", ""),
+    "quality": ("quality fell", ""),
+    "schedule": ("schedule", ""),
+    "manual": ("a person asked", ""),
+    "review": ("its review: worse", ""),
+    "person": ("a person", ""),
 }
 
 
@@ -126,7 +128,7 @@ def answers() -> list[Panel]:
                 "Value": Cell("at", NO_TIME, width=155, unit="dateTimeAsIsoNoDateIfToday"),
                 "action": Cell("done", ACTIONS),
                 "version": Cell("version", width=70),
-                "reason": Cell("because", {name: (words, "") for name, words in REASONS.items()}, width=125),
+                "reason": Cell("because", REASONS, width=125),
             },
             hidden=("run",), by="at", down=True, span=9, height=9,
         ),
@@ -136,7 +138,7 @@ def answers() -> list[Panel]:
 def wrong_now() -> str:
     """A series for each alert that fires, or of what it is about one; its value is since when, in milliseconds. Oldest first."""
     # nothing, since the last one ended; 0 where the time that is shown had none
-    ended = f'max_over_time({UNTIL}{{{MODEL}}}[$__range]) or max_over_time({UNTIL}{{model=""}}[$__range])'
+    ended = " or ".join(f"max_over_time({UNTIL}{{{of}}}[$__range])" for of in OF_EITHER)
     quiet = f"1000 * max({ended}) and on () ({COMPUTED}) or 0 * max({COMPUTED})"
     return named(instead(f"sort(1000 * {firing()})", quiet, "alertname", "none"), "alertname", "not known")
 
@@ -148,9 +150,13 @@ def began() -> str:
 
 def done_last() -> str:
     """A series for each action; its value is when, in milliseconds. Without a trainer the predictors say what serves."""
-    by = "max by (action, version, reason, run)"
-    done = f"1000 * ({by} ({actions_at()}) or {by} ({SERVES}) unless on () {actions_at()})"
-    return or_none(done, "action", is_up("trainer"), "nothing yet", "not known")
+    return or_none(
+        done_at("max by (action, version, reason, run)"),
+        "action",
+        is_up("trainer"),
+        "nothing yet",
+        "not known",
+    )
 
 
 def actions_at(which: str = "") -> str:
@@ -158,7 +164,11 @@ def actions_at(which: str = "") -> str:
     return f"atalaia_action_at_seconds{{{MODEL}{which}}}"
 
 
+def done_at(by: str, which: str = "") -> str:
+    """The same in milliseconds, by labels; without a trainer what the predictors say of the version that serves."""
+    return f"1000 * ({by} ({actions_at(which)}) or {by} ({SERVES}) unless on () {actions_at()})"
+
+
 def firing(which: str = 'severity!="notice"') -> str:
     """Alerts that fire, of the services and of the model; what is only to know is not wrong."""
-    # a pattern would take a dot in the model's name for any character
-    return f'({SINCE}{{{which}, {MODEL}}} or {SINCE}{{{which}, model=""}})'
+    return f"({' or '.join(f'{SINCE}{{{which}, {of}}}' for of in OF_EITHER)})"

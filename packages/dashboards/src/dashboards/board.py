@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from dashboards.answers import QUESTION, SERVES, actions_at, answers
+from dashboards.answers import QUESTION, actions_at, answers, done_at
 from dashboards.look import (
     ANY_IS_BAD,
     BLUE,
@@ -36,15 +36,10 @@ OF_THE_MODEL = f"and on (job, instance) atalaia_model_info{{{MODEL}}}"
 TRAINED = f"and on (job, instance) atalaia_training_info{{{MODEL}}}"
 # Marks stand where it was done: the values are when, in milliseconds. Without a trainer the predictors say what serves.
 CHANGES = "installed|promoted|rolled_back"
-_CHANGED = actions_at(f', action=~"{CHANGES}"')
-_TRAINED = actions_at(f', action!~"waits for rows|kept|{CHANGES}"')
-CHANGED = reworded(
-    f"1000 * (max by (version, action) ({_CHANGED}) "
-    f"or max by (version, action) ({SERVES}) unless on () {actions_at()})",
-    "action",
-    {"rolled_back": "rolled back"},
-)
-TRAINING = f"1000 * max by (action, version, run) ({_TRAINED})"
+ROLLED_BACK = {"rolled_back": "rolled back"}
+CHANGED = reworded(done_at("max by (version, action)", f', action=~"{CHANGES}"'), "action", ROLLED_BACK)
+STEPS = actions_at(f', action!~"waits for rows|kept|{CHANGES}"')
+TRAINING = f"1000 * max by (action, version, run) ({STEPS})"
 # 1, or 2 of what went wrong: a tile of names is coloured by the value. The info metric itself counts workers.
 # "1 rolled_back" reads as if 1 had been taken back.
 BACK = {"rolled_back": "back by a rollback"}

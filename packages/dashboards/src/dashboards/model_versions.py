@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import OF_THE_MODEL, TRAINED, VERSION, board, version
+from dashboards.board import OF_THE_MODEL, ROLLED_BACK, TRAINED, VERSION, board, version
 from dashboards.look import (
     ANY_WAITS,
     BLUE,
@@ -34,7 +34,6 @@ from dashboards.pipeline import DECISIONS, last_decision
 
 TRIED = {"0": ("tried", GREY), "1": ("chosen", ORANGE)}
 VERDICTS = {"^undecided$": GREY, "^kept$": GREEN, "^rolled back$": YELLOW}
-ROLLED_BACK = {"rolled_back": "rolled back"}
 REVIEW = named(
     reworded(
         reworded(

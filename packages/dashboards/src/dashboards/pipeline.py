@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.answers import REASONS
+from dashboards.answers import ACTIONS, REASONS
 from dashboards.board import OF_THE_MODEL, TRAINED, board, services, spool_rows
 from dashboards.look import (
     ANY_IS_BAD,
@@ -22,6 +22,7 @@ from dashboards.look import (
     Cell,
     Panel,
     Query,
+    Words,
     is_up,
     lines,
     sentences,
@@ -31,12 +32,8 @@ from dashboards.look import (
 
 RATE = "[$__rate_interval]"
 DECISIONS = {"^started$": BLUE, "^waiting$": GREY, "^refused$": YELLOW, "^promoted$": GREEN, "^failed$": RED}
-DECIDED = {
-    "started": "training started",
-    "waiting": "waits",
-    "refused": "challenger refused",
-    "promoted": "promoted",
-    "failed": "training failed",
+DECIDED: Words = {name: ACTIONS[name] for name in ("started", "refused", "promoted", "failed")} | {
+    "waiting": ("waits", GREY)
 }
 WINDOW = f"max(atalaia_window_end_seconds{{{MODEL}}} - atalaia_window_start_seconds{{{MODEL}}})"
 WATERMARK = "max(atalaia_watermark_seconds)"
@@ -59,8 +56,8 @@ def last_decision() -> Panel:
         "What was decided, what asked for it, and between which versions; reasons are on training-runs.",
         f"max by (decision, trigger, champion, challenger) (atalaia_training_info{{{MODEL}}})",
         {
-            "decision": Cell("decision", {name: (words, DECISIONS[f"^{name}$"]) for name, words in DECIDED.items()}),
-            "trigger": Cell("because", {name: (words, "") for name, words in REASONS.items()}),
+            "decision": Cell("decision", DECIDED),
+            "trigger": Cell("because", REASONS),
             "champion": Cell("champion", width=90),
             "challenger": Cell("challenger", width=90),
         },
