@@ -69,8 +69,8 @@ class _Flight:
 class PredictionLog:
     """Keeps each record in Kafka or in ``spool``; ``run`` has to be running beside it.
 
-    ``max_bytes``: what the spool may hold. ``patience``, seconds: how long Kafka may take. ``accept``: a record counts
-    as safe once it is handed to the producer: up to 16 MB of answers are lost if the process is killed then.
+    ``max_bytes``: what the spool may hold. ``patience``, seconds of ``clock``: how long Kafka may take. ``accept``: a
+    record counts as safe once it is handed to the producer: up to 16 MB of answers are lost if the process is killed then.
     """
 
     def __init__(
@@ -82,7 +82,9 @@ class PredictionLog:
         max_bytes: int,
         patience: float,
         accept: bool = False,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self._clock = clock
         self._producer, self._connect, self._disk = producer, connect, Disk(spool, max_bytes)
         self._max_bytes, self._patience, self._accept = max_bytes, patience, accept
         self._flights: dict[int, _Flight] = {}
@@ -127,7 +129,7 @@ class PredictionLog:
         if self._spooling:
             await self._hold([record])
             return
-        flight = _Flight(record, time.perf_counter(), asyncio.get_running_loop().create_future())
+        flight = _Flight(record, self._clock(), asyncio.get_running_loop().create_future())
         self._flown += 1
         self._flights[self._flown] = flight
         self._flying_bytes += record.size
@@ -205,7 +207,7 @@ class PredictionLog:
                 await self._divert(f"{type(error).__name__}: {error}")
             return
         if self._landed(number, flight):
-            metrics.PUBLISH_SECONDS.observe(time.perf_counter() - flight.started)
+            metrics.PUBLISH_SECONDS.observe(self._clock() - flight.started)
             _published("sent", flight.record)
             if not flight.safe.done():
                 flight.safe.set_result(None)
@@ -219,7 +221,7 @@ class PredictionLog:
 
     def _late(self) -> bool:
         oldest = next(iter(self._flights.values()), None)
-        return oldest is not None and time.perf_counter() - oldest.started > self._patience
+        return oldest is not None and self._clock() - oldest.started > self._patience
 
     # -- to the spool --------------------------------------------------------------------------------
     @property
