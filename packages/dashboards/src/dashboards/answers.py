@@ -1,6 +1,8 @@
-"""The first row of each dashboard: what is wrong now, since when, what happens by itself; and what was done last, and when."""
+"""The first row of each dashboard: what is wrong now, since when and what was done last, at a glance; below it in full."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 from dashboards.look import (
     BLUE,
@@ -12,43 +14,57 @@ from dashboards.look import (
     YELLOW,
     Cell,
     Panel,
+    Query,
     Words,
+    headline,
     instead,
     is_up,
     named,
     or_none,
     reworded,
     sentences,
+    tile,
 )
 
 QUESTION = "What is wrong now, since when, and what was done?"
 URGENCY: Words = {"page": ("at once", RED), "ticket": ("can wait", YELLOW)}
 NO_TIME: Words = {"0": ("–", ""), "-1": ("–", "")}
-OF_DRIFT = ("InputDrift", "ErrorDrift", "QualityFallen")
-# An alert that nobody has acted on yet has its name in the cell, for which these words stand.
-BY_ITSELF = {
-    "ServiceDown": "Kubernetes restarts it; else start it",
-    "ServiceMissing": "nothing: somebody must act",
-    "NoModelServes": "asked for again; requests get 503",
-    "RequestsFail": "nothing: somebody must act",
-    "RequestsSlow": "nothing: somebody must act",
-    "SpoolHolds": "rows wait on disk until Kafka is back",
-    "SpoolFull": "when it is full, requests get 503",
-    "PredictionsLost": "nothing: somebody must act",
-    "RecordsUnreadable": "put on the dead-letter topic",
-    "ConsumerLags": "windows wait; nothing is lost",
-    "ProfileMissing": "asked for again; records are held",
-    "WindowsUndecided": "decided later, oldest first",
-    "FeedbackBehind": "reported later; trainings wait for it",
-    "TrainerBehind": "considered later; trainings wait",
-    **dict.fromkeys(OF_DRIFT, "the trainer is asked; nothing done yet"),
-    "AlertUnanswered": "trained again when more rows are there",
-    "LabelsMissing": "nothing; trainings wait for labels",
-    "TrainingFails": "for alerts again; the old version serves",
-    "ApprovalWaits": "nothing: a person says yes or no",
-    "ChallengerNotLoaded": "asked for again where it was unreachable",
-    "WorseVersionServes": "looked at again, unless rollback is off",
-    "VersionNotServed": "the version before it serves on",
+
+
+class Alert(NamedTuple):
+    """In words: what is wrong, and what happens by itself while nobody acts."""
+
+    says: str
+    by_itself: str
+
+
+# Of drift what was done about it stands in its place, once something was.
+UNTOUCHED = "the trainer is asked; nothing done yet"
+ALERTS = {
+    "ServiceDown": Alert("a service is down", "Kubernetes restarts it; else start it"),
+    "ServiceMissing": Alert("a service is missing", "nothing: somebody must act"),
+    "NoModelServes": Alert("no model serves", "asked for again; requests get 503"),
+    "RequestsFail": Alert("requests fail", "nothing: somebody must act"),
+    "RequestsSlow": Alert("requests are slow", "nothing: somebody must act"),
+    "SpoolHolds": Alert("Kafka takes no predictions", "rows wait on disk until Kafka is back"),
+    "SpoolFull": Alert("the spool fills up", "when it is full, requests get 503"),
+    "PredictionsLost": Alert("predictions are lost", "nothing: somebody must act"),
+    "RecordsUnreadable": Alert("records cannot be read", "put on the dead-letter topic"),
+    "ConsumerLags": Alert("records wait to be read", "windows wait; nothing is lost"),
+    "ProfileMissing": Alert("a profile is missing", "asked for again; records are held"),
+    "WindowsUndecided": Alert("windows are undecided", "decided later, oldest first"),
+    "FeedbackBehind": Alert("feedback is behind", "reported later; trainings wait for it"),
+    "TrainerBehind": Alert("the trainer is behind", "considered later; trainings wait"),
+    "InputDrift": Alert("inputs drifted", UNTOUCHED),
+    "ErrorDrift": Alert("model errors rose", UNTOUCHED),
+    "QualityFallen": Alert("quality fell", UNTOUCHED),
+    "AlertUnanswered": Alert("an alert is unanswered", "trained again when more rows are there"),
+    "LabelsMissing": Alert("labels are missing", "nothing; trainings wait for labels"),
+    "TrainingFails": Alert("trainings fail", "for alerts again; the old version serves"),
+    "ApprovalWaits": Alert("a person is waited for", "nothing: a person says yes or no"),
+    "ChallengerNotLoaded": Alert("a challenger is not loaded", "asked for again where it was unreachable"),
+    "WorseVersionServes": Alert("a worse version serves", "looked at again, unless rollback is off"),
+    "VersionNotServed": Alert("the new version is not served", "the version before it serves on"),
 }
 # Of the model that was picked, and of services, which name none; a pattern would take a dot in its name for any character.
 OF_EITHER = (MODEL, 'model=""')
@@ -65,22 +81,23 @@ SERVES = reworded(
     {"rolled_back": "serves again"},
 )
 NAMES: Words = {
-    **{name: (name, RED) for name in BY_ITSELF},
+    **{name: (name, RED) for name in ALERTS},
     "none": ("nothing", GREEN),
     "not known": ("not known", GREY),
 }
+WRONG: Words = NAMES | {name: (alert.says, RED) for name, alert in ALERTS.items()}
 ACTIONS: Words = {
     "started": ("training started", BLUE),
     "waits for rows": ("too few labelled rows yet", GREY),
-    "waits for shadow": ("winner shadows traffic", ORANGE),
-    "waits for approval": ("a person is asked", YELLOW),
+    "waits for shadow": ("retrained, shadows traffic", ORANGE),
+    "waits for approval": ("retrained, awaits approval", YELLOW),
     "approved": ("challenger approved", GREEN),
     "rejected": ("challenger rejected", YELLOW),
     "refused": ("challenger refused", YELLOW),
     "promoted": ("promoted", GREEN),
     "failed": ("training failed", RED),
     "installed": ("installed", BLUE),
-    "kept": ("reviewed, and kept", GREEN),
+    "kept": ("promoted and kept", GREEN),
     "rolled_back": ("this one was rolled back", YELLOW),
     "serves again": ("serves again (rollback)", YELLOW),
     "nothing yet": ("nothing yet", GREY),
@@ -98,10 +115,35 @@ REASONS: Words = {
 
 
 def answers() -> list[Panel]:
-    """Two tables side by side."""
-    said = BY_ITSELF | {action: words for action, (words, _) in ACTIONS.items()}
+    """In large letters, and below in two tables side by side in full."""
+    said = {name: alert.by_itself for name, alert in ALERTS.items()}
+    said |= {action: words for action, (words, _) in ACTIONS.items()}
     said["waits for approval"] = "you: `atalaia approve` or `refuse`"
     return [
+        headline(
+            "What is wrong",
+            "Each alert that fires, of the services and of this model; below with its name, when, and what happens now.",
+            wrong_now(),
+            {"alertname": Cell("wrong", WRONG, loud=True)},
+            hidden=("about", "severity", "answer", "kind", "model", "Value"), span=9,
+        ),
+        tile(
+            "Since",
+            "When the first of these alerts began, by the wall clock; where nothing is wrong, when the last one ended.",
+            Query(since_when()),
+            unit="dateTimeAsIsoNoDateIfToday", steps=[(1, BLUE)], words=NO_TIME, span=4,
+        ),
+        headline(
+            "What was done last",
+            "The newest of the actions below, of which version and when, by the wall clock.",
+            reworded(done_last(newest=True), "version", {"(.+)": "version $1"}),
+            {
+                "action": Cell("done", ACTIONS),
+                "version": Cell("version"),
+                "Value": Cell("at", NO_TIME, unit="dateTimeAsIsoNoDateIfToday"),
+            },
+            hidden=("reason", "run"), span=11,
+        ),
         sentences(
             "Wrong now",
             "Alerts that fire, of the services and of this model; docs/runbooks.md has a section for each. since: when the "
@@ -117,7 +159,7 @@ def answers() -> list[Panel]:
                 "severity": Cell("urgency", URGENCY, width=75),
                 "answer": Cell("what happens now", {name: (words, "") for name, words in said.items()}),
             },
-            beside=began(), hidden=("model", "kind"), by="urgency", span=15, height=9,
+            beside=began(), hidden=("model", "kind"), by="urgency", span=15, height=8,
         ),
         sentences(
             "Done, newest first",
@@ -130,17 +172,27 @@ def answers() -> list[Panel]:
                 "version": Cell("version", width=70),
                 "reason": Cell("because", REASONS, width=125),
             },
-            hidden=("run",), by="at", down=True, span=9, height=9,
+            hidden=("run",), by="at", down=True, span=9, height=8,
         ),
     ]  # fmt: skip
 
 
 def wrong_now() -> str:
     """A series for each alert that fires, or of what it is about one; its value is since when, in milliseconds. Oldest first."""
-    # nothing, since the last one ended; 0 where the time that is shown had none
+    return named(
+        instead(f"sort(1000 * {firing()})", nothing_since(), "alertname", "none"), "alertname", "not known"
+    )
+
+
+def since_when() -> str:
+    """The first of these times; none where nobody knows whether something is wrong."""
+    return f"1000 * min({firing()}) or on () ({nothing_since()})"
+
+
+def nothing_since() -> str:
+    """When the last alert ended, in milliseconds; 0 where the time that is shown had none."""
     ended = " or ".join(f"max_over_time({UNTIL}{{{of}}}[$__range])" for of in OF_EITHER)
-    quiet = f"1000 * max({ended}) and on () ({COMPUTED}) or 0 * max({COMPUTED})"
-    return named(instead(f"sort(1000 * {firing()})", quiet, "alertname", "none"), "alertname", "not known")
+    return f"1000 * max({ended}) and on () ({COMPUTED}) or 0 * max({COMPUTED})"
 
 
 def began() -> str:
@@ -148,10 +200,11 @@ def began() -> str:
     return f'1000 * {BEGAN}{{severity!="notice", {MODEL}}}'
 
 
-def done_last() -> str:
-    """A series for each action; its value is when, in milliseconds. Without a trainer the predictors say what serves."""
+def done_last(newest: bool = False) -> str:
+    """A series for each action, or for the newest; its value is when, in milliseconds. Without a trainer the predictors say what serves."""
+    done = done_at("max by (action, version, reason, run)")
     return or_none(
-        done_at("max by (action, version, reason, run)"),
+        f"topk(1, {done})" if newest else done,
         "action",
         is_up("trainer"),
         "nothing yet",

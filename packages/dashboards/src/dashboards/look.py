@@ -132,7 +132,8 @@ def tile(
     ``with_name``: the number and what it is of.
     """
     text = models.BigValueTextMode
-    judged = words or any(colour in (GREEN, YELLOW, RED) for _, colour in steps)
+    painted = [*steps, *(words or {}).values()]
+    judged = any(colour in (GREEN, YELLOW, RED) for _, colour in painted)
     panel = (
         stat.Panel()
         .title(title)
@@ -357,16 +358,61 @@ def sentences(
     return panel.transformations(
         [
             *([DataTransformerConfig("merge", options={})] if beside else []),
-            DataTransformerConfig(
-                "organize",
-                options={
-                    "excludeByName": dict.fromkeys(("Time", *hidden), True),
-                    "renameByName": {label: cell.name for label, cell in cells.items()},
-                    "indexByName": {label: place for place, label in enumerate(cells)},
-                },
-            ),
+            _organized(cells, hidden),
             DataTransformerConfig("sortBy", options={"fields": {}, "sort": [{"field": by, "desc": down}]}),
         ]
+    )
+
+
+def headline(
+    title: str,
+    description: str,
+    expr: str,
+    cells: Mapping[str, Cell],
+    *,
+    hidden: Sequence[str] = (),
+    span: int,
+) -> stat.Panel:
+    """A sentence as large as a tile: of each series the ``cells`` side by side, written and coloured as a table's.
+
+    What has no words of its own is blue.
+    """
+    panel = (
+        stat.Panel()
+        .title(title)
+        .description(description)
+        .datasource(SOURCE)
+        .span(span)
+        .height(3)
+        .unit("none")
+        .no_value("–")
+        .thresholds(_thresholds([]))
+        .color_mode(
+            models.BigValueColorMode.BACKGROUND
+            if any(cell.loud for cell in cells.values())
+            else models.BigValueColorMode.VALUE
+        )
+        .graph_mode(models.BigValueGraphMode.NONE)
+        .text_mode(models.BigValueTextMode.VALUE)
+        .reduce_options(common.ReduceDataOptions().values(True).fields("/.*/"))
+        .with_target(_target(Query(expr), "A").instant().format(PromQueryFormat.TABLE))
+        .transformations([_organized(cells, hidden)])
+    )
+    for cell in cells.values():
+        panel = panel.override_by_name(
+            cell.name, [*_written_out(cell), *([] if _judges(cell) else _painted(BLUE))]
+        )
+    return panel
+
+
+def _organized(cells: Mapping[str, Cell], hidden: Sequence[str]) -> DataTransformerConfig:
+    return DataTransformerConfig(
+        "organize",
+        options={
+            "excludeByName": dict.fromkeys(("Time", *hidden), True),
+            "renameByName": {label: cell.name for label, cell in cells.items()},
+            "indexByName": {label: place for place, label in enumerate(cells)},
+        },
     )
 
 
@@ -418,12 +464,10 @@ def _written(column: Column) -> list[DynamicConfigValue]:
 
 
 def _worded(cell: Cell) -> list[DynamicConfigValue]:
-    written = [DynamicConfigValue("unit", cell.unit)]
+    written = _written_out(cell)
     if cell.width is not None:
         written.append(DynamicConfigValue("custom.width", cell.width))
-    if cell.words:
-        written.append(DynamicConfigValue("mappings", _mappings(cell.words)))
-    if any(colour for _, colour in (cell.words or {}).values()):
+    if _judges(cell):
         written.append(DynamicConfigValue("thresholds", _thresholds([]).build()))
         written.append(
             DynamicConfigValue(
@@ -431,6 +475,17 @@ def _worded(cell: Cell) -> list[DynamicConfigValue]:
             )
         )
     return written
+
+
+def _written_out(cell: Cell) -> list[DynamicConfigValue]:
+    written = [DynamicConfigValue("unit", cell.unit)]
+    if cell.words:
+        written.append(DynamicConfigValue("mappings", _mappings(cell.words)))
+    return written
+
+
+def _judges(cell: Cell) -> bool:
+    return any(colour for _, colour in (cell.words or {}).values())
 
 
 def _painted(colour: str, dashed: bool = False) -> list[DynamicConfigValue]:
