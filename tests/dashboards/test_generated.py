@@ -154,10 +154,11 @@ def test_each_begins_with_what_is_wrong_and_what_was_done(name: str) -> None:
     first, *rest = BOARDS[name]["panels"]
     assert first["type"] == "row"
     assert first["title"] == f"{answers.QUESTION} {look.MARKS}"
-    assert [(panel["type"], panel["title"]) for panel in rest[:5]] == [
+    assert [(panel["type"], panel["title"]) for panel in rest[:6]] == [
         ("stat", "What is wrong"),
         ("stat", "Since"),
         ("stat", "What was done last"),
+        ("stat", "Serves now"),
         ("table", "Wrong now"),
         ("table", "Done, newest first"),
     ]
@@ -166,7 +167,7 @@ def test_each_begins_with_what_is_wrong_and_what_was_done(name: str) -> None:
 @pytest.mark.parametrize("name", BOARDS)
 def test_the_next_row_answers_one_question(name: str) -> None:
     """Each dashboard has its own question, and one row of numbers below it that fills the width."""
-    own, *rest = BOARDS[name]["panels"][6:]
+    own, *rest = BOARDS[name]["panels"][7:]
     assert own["type"] == "row"
     assert own["title"].endswith("?")
     below = next(n for n, panel in enumerate(rest) if panel["type"] == "row")

@@ -176,7 +176,7 @@ def test_what_is_wrong_is_told_one_by_one(tmp_path: Path) -> None:
             labels(**row, about="predictor p2"): 400_000,
         },
     ) == ""  # fmt: skip
-    assert says(tmp_path, since_when(), world, {labels(): 300_000}) == ""
+    assert says(tmp_path, since_when(), world, {labels(said="wrong since"): 300_000}) == ""
 
 
 def test_nothing_is_wrong_since_the_last_alert_ended(tmp_path: Path) -> None:
@@ -186,13 +186,13 @@ def test_nothing_is_wrong_since_the_last_alert_ended(tmp_path: Path) -> None:
         f"ALERTS_FOR_STATE{{{down('p1')}}}": "5x13 stale",
     }
     assert says(tmp_path, wrong_now(), world, {labels(alertname="none"): 195_000}) == ""
-    assert says(tmp_path, since_when(), world, {labels(): 195_000}) == ""
+    assert says(tmp_path, since_when(), world, {labels(said="all well since"): 195_000}) == ""
 
 
 def test_since_when_is_not_said_where_nobody_knows(tmp_path: Path) -> None:
     """No time where no alerts are computed, and 0 where nothing was wrong in the time that is shown."""
     assert says(tmp_path, since_when(), {}, {}) == ""
-    assert says(tmp_path, since_when(), KNOWN, {labels(): 0}) == ""
+    assert says(tmp_path, since_when(), KNOWN, {labels(said="all well since"): 0}) == ""
 
 
 @pytest.mark.parametrize(
@@ -220,13 +220,14 @@ def test_what_was_done(
 
 
 def test_the_newest_is_one(tmp_path: Path) -> None:
-    """Of all that the trainer says the last by the clock, whatever it is about."""
+    """Of all that the trainer says the last by the clock, whatever it is about; that a review kept it is no deed."""
     done = 'atalaia_action_at_seconds{model="m", action="%s", version="%s", run="%s", job="trainer", instance="t"}'
     world = KNOWN | {
         done % ("started", "", "r"): 50,
         done % ("promoted", "2", "r"): 70.25,
         done % ("approved", "2", "r"): 70,
-        done.replace('"m"', '"m2"') % ("kept", "2", ""): 80,
+        done % ("kept", "2", ""): 80,
+        done.replace('"m"', '"m2"') % ("promoted", "2", "s"): 90,
     }
     newest = {labels(action="promoted", version="2", run="r"): 70_250}
     assert says(tmp_path, done_last(newest=True), world, newest) == ""

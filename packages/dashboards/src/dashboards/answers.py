@@ -11,6 +11,7 @@ from dashboards.look import (
     MODEL,
     ORANGE,
     RED,
+    SAID_OR_BACK,
     YELLOW,
     Cell,
     Panel,
@@ -27,7 +28,7 @@ from dashboards.look import (
 )
 
 QUESTION = "What is wrong now, since when, and what was done?"
-URGENCY: Words = {"page": ("at once", RED), "ticket": ("can wait", YELLOW)}
+URGENCY: Words = {"page": ("at once", RED), "ticket": ("office hours", YELLOW)}
 NO_TIME: Words = {"0": ("–", ""), "-1": ("–", "")}
 
 
@@ -80,24 +81,33 @@ SERVES = reworded(
     "action",
     {"rolled_back": "serves again"},
 )
+# 1, or 2 of what went wrong: a tile of names is coloured by the value. The info metric itself counts workers.
+# "1 rolled_back" reads as if 1 had been taken back.
+BACK = {"rolled_back": "back by a rollback"}
+VERSION = reworded(
+    f'2 * max by (version, action) (atalaia_model_info{{{MODEL}, action="rolled_back"}} ^ 0) '
+    f"or max by (version, action) (atalaia_model_info{{{MODEL}}} ^ 0)",
+    "action",
+    BACK,
+)
 NAMES: Words = {
     **{name: (name, RED) for name in ALERTS},
     "none": ("nothing", GREEN),
     "not known": ("not known", GREY),
 }
-WRONG: Words = NAMES | {name: (alert.says, RED) for name, alert in ALERTS.items()}
+WRONG: Words = {**NAMES, **{name: (alert.says, RED) for name, alert in ALERTS.items()}}
 ACTIONS: Words = {
     "started": ("training started", BLUE),
     "waits for rows": ("too few labelled rows yet", GREY),
-    "waits for shadow": ("retrained, shadows traffic", ORANGE),
-    "waits for approval": ("retrained, awaits approval", YELLOW),
+    "waits for shadow": ("shadows traffic", ORANGE),
+    "waits for approval": ("awaits approval", YELLOW),
     "approved": ("challenger approved", GREEN),
     "rejected": ("challenger rejected", YELLOW),
     "refused": ("challenger refused", YELLOW),
     "promoted": ("promoted", GREEN),
     "failed": ("training failed", RED),
     "installed": ("installed", BLUE),
-    "kept": ("promoted and kept", GREEN),
+    "kept": ("kept after its review", GREEN),
     "rolled_back": ("this one was rolled back", YELLOW),
     "serves again": ("serves again (rollback)", YELLOW),
     "nothing yet": ("nothing yet", GREY),
@@ -118,45 +128,53 @@ def answers() -> list[Panel]:
     """In large letters, and below in two tables side by side in full."""
     said = {name: alert.by_itself for name, alert in ALERTS.items()}
     said |= {action: words for action, (words, _) in ACTIONS.items()}
-    said["waits for approval"] = "you: `atalaia approve` or `refuse`"
+    said["waits for approval"] = "you: atalaia approve, or refuse"
     return [
         headline(
             "What is wrong",
             "Each alert that fires, of the services and of this model; below with its name, when, and what happens now.",
             wrong_now(),
             {"alertname": Cell("wrong", WRONG, loud=True)},
-            hidden=("about", "severity", "answer", "kind", "model", "Value"), span=9,
+            hidden=("about", "severity", "answer", "kind", "model", "Value"), span=8,
         ),
         tile(
             "Since",
             "When the first of these alerts began, by the wall clock; where nothing is wrong, when the last one ended.",
-            Query(since_when()),
-            unit="dateTimeAsIsoNoDateIfToday", steps=[(1, BLUE)], words=NO_TIME, span=4,
+            Query(since_when(), "{{said}}"),
+            unit="dateTimeAsIsoNoDateIfToday", steps=[(1, BLUE)], words=NO_TIME, with_name=True, span=4,
         ),
         headline(
             "What was done last",
-            "The newest of the actions below, of which version and when, by the wall clock.",
+            "The newest of the actions below, but for reviews that keep a version: of which version and when, by the wall clock.",
             reworded(done_last(newest=True), "version", {"(.+)": "version $1"}),
             {
                 "action": Cell("done", ACTIONS),
                 "version": Cell("version"),
                 "Value": Cell("at", NO_TIME, unit="dateTimeAsIsoNoDateIfToday"),
             },
-            hidden=("reason", "run"), span=11,
+            hidden=("reason", "run"), span=9,
+        ),
+        tile(
+            "Serves now",
+            "The version that answers, by its number in the registry; yellow where its successor was rolled back.",
+            Query(
+                named(reworded(f"max by (version) ({VERSION})", "version", {"(.+)": "version $1"}), "version"), "{{version}}"
+            ),
+            unit="none", steps=SAID_OR_BACK, name=True, span=3,
         ),
         sentences(
             "Wrong now",
             "Alerts that fire, of the services and of this model; docs/runbooks.md has a section for each. since: when the "
             "condition first held, by the wall clock, as far back as Prometheus has run; of nothing when the last alert ended. event time: of drift "
             "and quality, since when rows are different. what happens now: what Atalaia does by itself, of drift and quality the newest action on it. at "
-            "once: somebody gets up for it; can wait: for working hours. Grey: Prometheus computes no alerts, or the drift-monitor says nothing.",
+            "once: somebody gets up for it; office hours: it may wait for them. Grey: Prometheus computes no alerts, or the drift-monitor says nothing.",
             wrong_now(),
             {
                 "alertname": Cell("wrong", NAMES, width=160, loud=True),
                 "about": Cell("about", width=150),
                 "Value #A": Cell("since", NO_TIME, width=150, unit="dateTimeAsIsoNoDateIfToday"),
                 "Value #B": Cell("event time", width=160, unit="dateTimeAsIso"),
-                "severity": Cell("urgency", URGENCY, width=75),
+                "severity": Cell("urgency", URGENCY, width=100),
                 "answer": Cell("what happens now", {name: (words, "") for name, words in said.items()}),
             },
             beside=began(), hidden=("model", "kind"), by="urgency", span=15, height=8,
@@ -185,8 +203,12 @@ def wrong_now() -> str:
 
 
 def since_when() -> str:
-    """The first of these times; none where nobody knows whether something is wrong."""
-    return f"1000 * min({firing()}) or on () ({nothing_since()})"
+    """The first of these times, or when the last one ended: ``said`` which; none where nobody knows whether something is wrong."""
+    wrong, quiet = (
+        f'label_replace({expr}, "said", "{said}", "", "")'
+        for expr, said in ((f"1000 * min({firing()})", "wrong since"), (nothing_since(), "all well since"))
+    )
+    return f"{wrong} or on () {quiet}"
 
 
 def nothing_since() -> str:
@@ -201,8 +223,11 @@ def began() -> str:
 
 
 def done_last(newest: bool = False) -> str:
-    """A series for each action, or for the newest; its value is when, in milliseconds. Without a trainer the predictors say what serves."""
-    done = done_at("max by (action, version, reason, run)")
+    """A series for each action, or for the newest; its value is when, in milliseconds. Without a trainer the predictors say what serves.
+
+    The newest is none that changes nothing: a review that keeps a version would hide when that was promoted.
+    """
+    done = done_at("max by (action, version, reason, run)", ', action!="kept"' if newest else "")
     return or_none(
         f"topk(1, {done})" if newest else done,
         "action",

@@ -20,14 +20,12 @@ from dashboards.look import (
     GREEN,
     MARKS,
     MODEL,
-    ONLY_SAID,
     ORANGE,
     RED,
     SOURCE,
     YELLOW,
     Panel,
     Query,
-    named,
     reworded,
     tile,
 )
@@ -40,15 +38,6 @@ ROLLED_BACK = {"rolled_back": "rolled back"}
 CHANGED = reworded(done_at("max by (version, action)", f', action=~"{CHANGES}"'), "action", ROLLED_BACK)
 STEPS = actions_at(f', action!~"waits for rows|kept|{CHANGES}"')
 TRAINING = f"1000 * max by (action, version, run) ({STEPS})"
-# 1, or 2 of what went wrong: a tile of names is coloured by the value. The info metric itself counts workers.
-# "1 rolled_back" reads as if 1 had been taken back.
-BACK = {"rolled_back": "back by a rollback"}
-VERSION = reworded(
-    f'2 * max by (version, action) (atalaia_model_info{{{MODEL}, action="rolled_back"}} ^ 0) '
-    f"or max by (version, action) (atalaia_model_info{{{MODEL}}} ^ 0)",
-    "action",
-    BACK,
-)
 JOBS = ("predictor", "drift-monitor", "feedback", "trainer")
 
 
@@ -111,16 +100,6 @@ def services(span: int) -> Panel:
         "Green: all instances answer Prometheus. Yellow: some. Red: none, or none is found.",
         Query(f'avg by (job) (up{{job=~"{"|".join(JOBS)}"}}) or on (job) ({missing})', "{{job}}"),
         unit="none", steps=[(0, RED), (1e-9, YELLOW), (1, GREEN)], name=True, span=span,
-    )  # fmt: skip
-
-
-def version(span: int) -> Panel:
-    """Which one serves."""
-    return tile(
-        "Version",
-        "The one that serves, by its number in the registry.",
-        Query(named(f"max by (version) (atalaia_model_info{{{MODEL}}})", "version"), "{{version}}"),
-        unit="none", steps=ONLY_SAID, name=True, span=span,
     )  # fmt: skip
 
 

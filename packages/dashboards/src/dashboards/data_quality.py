@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import VERSION, board
+from dashboards.board import board
 from dashboards.look import (
     ANY_IS_BAD,
     BLUE,
@@ -15,14 +15,12 @@ from dashboards.look import (
     PURPLE,
     QUALITY_STATES,
     RED,
-    SAID_OR_BACK,
     YELLOW,
     YES_NO,
     Column,
     Panel,
     Query,
     lines,
-    named,
     or_none,
     reworded,
     rows,
@@ -51,13 +49,13 @@ def data_quality() -> Dashboard:
             "State of the virtual alert: do the inputs and predictions of the last window look as they did when the "
             "model was made?",
             Query(state("virtual")), unit="none", steps=[], words=DRIFT_STATES, empty="no window yet",
-            span=3,
+            span=4,
         ),
         tile(
             "Model errors",
             "State of the real alert: do the errors of labelled rows say that the same inputs mean something else?",
             Query(state("real")), unit="none", steps=[], words=DRIFT_STATES, empty="no labels yet",
-            span=3,
+            span=4,
         ),
         tile(
             "Quality",
@@ -70,19 +68,13 @@ def data_quality() -> Dashboard:
             "Features that drifted",
             "Features, columns of the model's outputs included, that drifted in the last window.",
             Query(or_none(drifted, "feature", f"atalaia_feature_drifted{of}", unknown="none tested"), "{{feature}}"),
-            unit="none", steps=ANY_IS_BAD, name=True, span=6,
-        ),
-        tile(
-            "Version",
-            "The one that serves, by its number in the registry, and how it came to; yellow where its successor was rolled back.",
-            Query(named(VERSION, "version"), "{{version}}, {{action}}"),
-            unit="none", steps=SAID_OR_BACK, name=True, span=4,
+            unit="none", steps=ANY_IS_BAD, name=True, span=7,
         ),
         tile(
             "Last window (event time)",
             "When it ends: in a replay that is long ago.",
             Query(f"1000 * max(atalaia_window_end_seconds{of})"),
-            unit="dateTimeAsIso", steps=ONLY_SAID, empty="no window yet", span=4,
+            unit="dateTimeAsIso", steps=ONLY_SAID, empty="no window yet", span=5,
         ),
     ]  # fmt: skip
     which: list[Panel] = [
@@ -107,7 +99,7 @@ def data_quality() -> Dashboard:
             unit="none", steps=True, at_least=0, usual=0.2,
         ),
         states(
-            "Features that drifted",
+            "Drifted? (green: no)",
             "By feature, window after window.",
             [Query(f"max by (feature) (atalaia_feature_drifted{of})", "{{feature}}")],
             YES_NO, height=12,
@@ -147,7 +139,7 @@ def data_quality() -> Dashboard:
             unit="sci", log=True, steps=True, at_most=1,
         ),
         lines(
-            "p-value of the window",
+            "p-value of the inputs",
             "The least of all features, scales and questions, corrected. Below alpha the window alarms, where "
             "an effect is large enough. Shown from 1e-6 on.",
             [

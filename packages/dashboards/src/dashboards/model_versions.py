@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
-from dashboards.board import OF_THE_MODEL, ROLLED_BACK, TRAINED, VERSION, board, version
+from dashboards.answers import VERSION
+from dashboards.board import OF_THE_MODEL, ROLLED_BACK, TRAINED, board
 from dashboards.look import (
     ANY_WAITS,
     BLUE,
@@ -62,25 +63,24 @@ def model_versions() -> Dashboard:
         {"shadow": "in shadow", "approval": "for approval"},
     )
     now: list[Panel] = [
-        version(span=3),
         tile(
             "It came to serve",
             "installed: the first one. promoted: it won against the one before. back by a rollback: the one "
             "after it was taken back.",
             Query(named(f"max by (action) ({VERSION})", "action"), "{{action}}"),
-            unit="none", steps=SAID_OR_BACK, name=True, span=4,
+            unit="none", steps=SAID_OR_BACK, name=True, span=5,
         ),
         tile(
             "Serves since",
             "When model-events said that it serves, after a rollback anew; of a version that no event names, when it was taken up.",
             Query(f"1000 * max(atalaia_model_since_seconds{of})"),
-            unit="dateTimeAsIso", steps=ONLY_SAID, empty="none", span=4,
+            unit="dateTimeAsIso", steps=ONLY_SAID, empty="none", span=5,
         ),
         tile(
             "Its review",
             "What looks at the version that serves, once it was promoted, say of it: undecided yet, kept, or rolled back, worse than the one before it.",
             Query(REVIEW, "{{version}} {{verdict}}"),
-            unit="none", steps=SAID_OR_BACK, name=True, span=3,
+            unit="none", steps=SAID_OR_BACK, name=True, span=4,
         ),
         tile(
             "Challenger that waits",
@@ -104,7 +104,7 @@ def model_versions() -> Dashboard:
     ]  # fmt: skip
     against: list[Panel] = [
         lines(
-            "Champion against challenger",
+            "Champion against challenger, when tried",
             "The chosen metric of both in the last challenge, on the same unseen rows. Log loss, MAE and RMSE shall be low, "
             "the others high.",
             [

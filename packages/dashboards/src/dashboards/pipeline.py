@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from dashboards.answers import ACTIONS, REASONS
-from dashboards.board import OF_THE_MODEL, TRAINED, board, services, spool_rows, version
+from dashboards.board import OF_THE_MODEL, TRAINED, board, services, spool_rows
 from dashboards.look import (
     ANY_IS_BAD,
     BLUE,
@@ -71,14 +71,13 @@ def pipeline() -> Dashboard:
     lag = "max by (job, topic) (atalaia_consumer_lag_records)"
     now: list[Panel] = [
         services(span=6),
-        version(span=2),
         tile(
             "Records behind",
             "Records on predictions and ground-truth that the monitor or feedback has not taken in yet.",
             Query(f"sum({lag})"),
             unit="short", steps=[(0, GREEN), (1_000, YELLOW), (100_000, RED)], decimals=0, span=3,
         ),
-        spool_rows(span=2),
+        spool_rows(span=3),
         tile(
             "Undecided",
             "Windows of event time between the watermark and the last decided one: usually less than one and its grace. From "
@@ -91,7 +90,7 @@ def pipeline() -> Dashboard:
             "Labelled share of the newest windows that have had time for their labels: as long as earlier windows took until half "
             "of their rows were labelled. None before a window was, for as long as labels may come.",
             Query(f"max(atalaia_label_coverage{of})"),
-            unit="percentunit", steps=ONLY_SAID, decimals=0, empty="no labels", span=2,
+            unit="percentunit", steps=ONLY_SAID, decimals=0, empty="no labels", span=3,
         ),
         tile(
             "Unreadable",
@@ -131,7 +130,7 @@ def pipeline() -> Dashboard:
             unit="short", at_least=0, usual=10,
         ),
         states(
-            "Waiting for a profile",
+            "Waits for its profile? (green: no)",
             "By service and version: while this says yes, the version's records wait.",
             [Query(f"max by (job, version) (atalaia_profile_held{of})", "{{job}}: version {{version}}")],
             YES_NO,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard
 
 from dashboards.answers import firing
-from dashboards.board import OF_THE_MODEL, board, services, spool_rows, version
+from dashboards.board import OF_THE_MODEL, board, services, spool_rows
 from dashboards.look import (
     BLUE,
     GREEN,
@@ -24,7 +24,7 @@ from dashboards.look import (
 )
 
 RATE = "[$__rate_interval]"
-FIRES = {"1": ("to know", YELLOW), "2": ("somebody is needed", RED)}
+FIRES = {"1": ("to know", YELLOW), "2": ("somebody must act", RED)}
 TO_KNOW = firing('severity="notice", alertname!="Heartbeat"')
 FIRED = f"2 * max by (alertname) ({firing()}) ^ 0 or max by (alertname) ({TO_KNOW}) ^ 0"
 # Counters of all codes begin at 0: of those that occurred in the time that is shown.
@@ -54,13 +54,12 @@ def share(status: str) -> str:
 def service() -> Dashboard:
     """The dashboard."""
     now: list[Panel] = [
-        services(span=6),
-        version(span=3),
+        services(span=7),
         tile(
             "Requests",
             "Requests answered in a second, by all predictors that serve the model.",
             Query(f"sum({per_second('atalaia_requests_total', 'status')})"),
-            unit="reqps", steps=ONLY_SAID, decimals=1, empty="no requests", span=3,
+            unit="reqps", steps=ONLY_SAID, decimals=1, empty="no requests", span=4,
         ),
         tile(
             "Answered",
@@ -74,7 +73,7 @@ def service() -> Dashboard:
             Query(quantile("0.99", "atalaia_request_seconds")),
             unit="s", steps=[(0, GREEN), (0.25, YELLOW), (0.5, RED)], decimals=0, empty="no requests", span=4,
         ),
-        spool_rows(span=4),
+        spool_rows(span=5),
     ]  # fmt: skip
     requests: list[Panel] = [
         lines(
