@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dashboards.answers import began, done_last, firing, since_when, wrong_now
+from dashboards.answers import began, done_last, firing, serves_now, since_when, wrong_in_short, wrong_now
 from dashboards.board import CHANGED, TRAINING
 from dashboards.promql import filled
 from real_prometheus import CONFIG, tool
@@ -177,6 +177,7 @@ def test_what_is_wrong_is_told_one_by_one(tmp_path: Path) -> None:
         },
     ) == ""  # fmt: skip
     assert says(tmp_path, since_when(), world, {labels(said="wrong since"): 300_000}) == ""
+    assert says(tmp_path, wrong_in_short(), world, {labels(alertname="ServiceDown"): 300_000}) == ""
 
 
 def test_nothing_is_wrong_since_the_last_alert_ended(tmp_path: Path) -> None:
@@ -220,17 +221,53 @@ def test_what_was_done(
 
 
 def test_the_newest_is_one(tmp_path: Path) -> None:
-    """Of all that the trainer says the last by the clock, whatever it is about; that a review kept it is no deed."""
+    """Of all that the trainer says the last by the clock, whatever it is about; to wait for rows or to keep a version is no deed."""
     done = 'atalaia_action_at_seconds{model="m", action="%s", version="%s", run="%s", job="trainer", instance="t"}'
     world = KNOWN | {
         done % ("started", "", "r"): 50,
         done % ("promoted", "2", "r"): 70.25,
         done % ("approved", "2", "r"): 70,
         done % ("kept", "2", ""): 80,
+        done % ("waits for rows", "", ""): 85,
         done.replace('"m"', '"m2"') % ("promoted", "2", "s"): 90,
     }
     newest = {labels(action="promoted", version="2", run="r"): 70_250}
     assert says(tmp_path, done_last(newest=True), world, newest) == ""
+
+
+def test_where_nothing_was_done_that_is_known_what_serves_is_told(tmp_path: Path) -> None:
+    """A trainer that knows only of a review leaves it to the predictors."""
+    kept = 'atalaia_action_at_seconds{model="m", action="kept", version="2", job="trainer", instance="t"}'
+    world = KNOWN | serving("p1", "promoted", "2", 70) | {kept: 80}
+    told = {labels(action="promoted", version="2"): 70_000}
+    assert says(tmp_path, done_last(newest=True), world, told) == ""
+    assert says(tmp_path, done_last(), world, {labels(action="kept", version="2"): 80_000}) == ""
+
+
+@pytest.mark.parametrize(
+    ("world", "expected"),
+    [
+        (
+            {**serving("p1", "promoted", "2", 70), **serving("p2", "promoted", "2", 71)},
+            {labels(version="version 2"): 1},
+        ),
+        (
+            {
+                **serving("p1", "rolled_back", "1", 80),
+                **serving("p2", "promoted", "2", 70),
+                **serving("p3", "installed", "1", 60),
+            },
+            {labels(version="version 1"): 2, labels(version="version 2"): 1},
+        ),
+        ({}, {labels(version="none"): -1}),
+    ],
+    ids=["one", "while some have not taken it up", "nobody says"],
+)
+def test_which_version_serves(
+    tmp_path: Path, world: World, expected: Mapping[tuple[tuple[str, str], ...], float]
+) -> None:
+    """Each version once, however many serve it; 2 where it serves again after a rollback."""
+    assert says(tmp_path, serves_now(), world, expected) == ""
 
 
 def test_marks_stand_where_it_was_done(tmp_path: Path) -> None:
@@ -272,6 +309,7 @@ def test_two_words_on_one_alert_are_two_rows(tmp_path: Path) -> None:
     world = KNOWN | OPEN | ACTED | {theirs % ("started", "t1"): 90, theirs % ("promoted", "t2"): 95}
     expected = {labels(**WRONG, answer=action): 500_000 for action in ("promoted", "started")}
     assert says(tmp_path, wrong_now(), world, expected) == ""
+    assert says(tmp_path, wrong_in_short(), world, {labels(alertname="InputDrift"): 500_000}) == ""
 
 
 def test_another_models_trainings_say_nothing_of_this_one(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dashboards.look import (
     GREEN,
     GREY,
     MODEL,
+    NUMBERED,
     ORANGE,
     RED,
     SAID_OR_BACK,
@@ -28,7 +29,7 @@ from dashboards.look import (
 )
 
 QUESTION = "What is wrong now, since when, and what was done?"
-URGENCY: Words = {"page": ("at once", RED), "ticket": ("office hours", YELLOW)}
+URGENCY: Words = {"page": ("at once", RED), "ticket": ("within the day", YELLOW)}
 NO_TIME: Words = {"0": ("–", ""), "-1": ("–", "")}
 
 
@@ -39,7 +40,7 @@ class Alert(NamedTuple):
     by_itself: str
 
 
-# Of drift what was done about it stands in its place, once something was.
+# What happens now is told by a label: an alert's name while nobody has acted on it, then the action. Of drift this is until then.
 UNTOUCHED = "the trainer is asked; nothing done yet"
 ALERTS = {
     "ServiceDown": Alert("a service is down", "Kubernetes restarts it; else start it"),
@@ -82,14 +83,12 @@ SERVES = reworded(
     {"rolled_back": "serves again"},
 )
 # 1, or 2 of what went wrong: a tile of names is coloured by the value. The info metric itself counts workers.
-# "1 rolled_back" reads as if 1 had been taken back.
-BACK = {"rolled_back": "back by a rollback"}
-VERSION = reworded(
+VERSION = (
     f'2 * max by (version, action) (atalaia_model_info{{{MODEL}, action="rolled_back"}} ^ 0) '
-    f"or max by (version, action) (atalaia_model_info{{{MODEL}}} ^ 0)",
-    "action",
-    BACK,
+    f"or max by (version, action) (atalaia_model_info{{{MODEL}}} ^ 0)"
 )
+# What changes nothing: a training that waits is told of again and again, a review that keeps a version hides when it was promoted.
+NO_DEEDS = "waits for rows|kept"
 NAMES: Words = {
     **{name: (name, RED) for name in ALERTS},
     "none": ("nothing", GREEN),
@@ -108,7 +107,7 @@ ACTIONS: Words = {
     "failed": ("training failed", RED),
     "installed": ("installed", BLUE),
     "kept": ("kept after its review", GREEN),
-    "rolled_back": ("this one was rolled back", YELLOW),
+    "rolled_back": ("rolled back", YELLOW),
     "serves again": ("serves again (rollback)", YELLOW),
     "nothing yet": ("nothing yet", GREY),
     "not known": ("not known", GREY),
@@ -132,34 +131,34 @@ def answers() -> list[Panel]:
     return [
         headline(
             "What is wrong",
-            "Each alert that fires, of the services and of this model; below with its name, when, and what happens now.",
-            wrong_now(),
+            "Each alert that fires, of the services and of this model; below with its name, of whom, since when, and what happens now.",
+            wrong_in_short(),
             {"alertname": Cell("wrong", WRONG, loud=True)},
-            hidden=("about", "severity", "answer", "kind", "model", "Value"), span=8,
+            span=8,
         ),
         tile(
             "Since",
-            "When the first of these alerts began, by the wall clock; where nothing is wrong, when the last one ended.",
+            "When the first of these alerts began, by the wall clock; where nothing is wrong, when the last one ended in "
+            "the time that is shown.",
             Query(since_when(), "{{said}}"),
-            unit="dateTimeAsIsoNoDateIfToday", steps=[(1, BLUE)], words=NO_TIME, with_name=True, span=4,
+            unit="dateTimeAsIsoNoDateIfToday", steps=[(1, BLUE)], words={"0": ("earlier", GREY)}, with_name=True, span=4,
         ),
         headline(
             "What was done last",
-            "The newest of the actions below, but for reviews that keep a version: of which version and when, by the wall clock.",
-            reworded(done_last(newest=True), "version", {"(.+)": "version $1"}),
+            "The newest of the actions below that changed something, of which version and when, by the wall clock: neither a wait for rows nor a "
+            "review that keeps a version.",
+            reworded(done_last(newest=True), "version", NUMBERED),
             {
                 "action": Cell("done", ACTIONS),
                 "version": Cell("version"),
                 "Value": Cell("at", NO_TIME, unit="dateTimeAsIsoNoDateIfToday"),
             },
-            hidden=("reason", "run"), span=9,
+            span=9,
         ),
         tile(
             "Serves now",
             "The version that answers, by its number in the registry; yellow where its successor was rolled back.",
-            Query(
-                named(reworded(f"max by (version) ({VERSION})", "version", {"(.+)": "version $1"}), "version"), "{{version}}"
-            ),
+            Query(serves_now(), "{{version}}"),
             unit="none", steps=SAID_OR_BACK, name=True, span=3,
         ),
         sentences(
@@ -167,14 +166,14 @@ def answers() -> list[Panel]:
             "Alerts that fire, of the services and of this model; docs/runbooks.md has a section for each. since: when the "
             "condition first held, by the wall clock, as far back as Prometheus has run; of nothing when the last alert ended. event time: of drift "
             "and quality, since when rows are different. what happens now: what Atalaia does by itself, of drift and quality the newest action on it. at "
-            "once: somebody gets up for it; office hours: it may wait for them. Grey: Prometheus computes no alerts, or the drift-monitor says nothing.",
+            "once: somebody gets up for it; within the day: it may wait for the morning. Grey: Prometheus computes no alerts, or the drift-monitor says nothing.",
             wrong_now(),
             {
                 "alertname": Cell("wrong", NAMES, width=160, loud=True),
                 "about": Cell("about", width=150),
                 "Value #A": Cell("since", NO_TIME, width=150, unit="dateTimeAsIsoNoDateIfToday"),
                 "Value #B": Cell("event time", width=160, unit="dateTimeAsIso"),
-                "severity": Cell("urgency", URGENCY, width=100),
+                "severity": Cell("urgency", URGENCY, width=110),
                 "answer": Cell("what happens now", {name: (words, "") for name, words in said.items()}),
             },
             beside=began(), hidden=("model", "kind"), by="urgency", span=15, height=8,
@@ -202,6 +201,15 @@ def wrong_now() -> str:
     )
 
 
+def wrong_in_short() -> str:
+    """The same once for each kind of alert, however many instances it fires for."""
+    return named(
+        instead(f"sort(1000 * min by (alertname) ({firing()}))", nothing_since(), "alertname", "none"),
+        "alertname",
+        "not known",
+    )
+
+
 def since_when() -> str:
     """The first of these times, or when the last one ended: ``said`` which; none where nobody knows whether something is wrong."""
     wrong, quiet = (
@@ -225,9 +233,10 @@ def began() -> str:
 def done_last(newest: bool = False) -> str:
     """A series for each action, or for the newest; its value is when, in milliseconds. Without a trainer the predictors say what serves.
 
-    The newest is none that changes nothing: a review that keeps a version would hide when that was promoted.
+    The newest is one that changed something; where the trainer knows of none, what serves.
     """
-    done = done_at("max by (action, version, reason, run)", ', action!="kept"' if newest else "")
+    each = "max by (action, version, reason, run)"
+    done = done_at(each, f', action!~"{NO_DEEDS}"', silent=False) if newest else done_at(each)
     return or_none(
         f"topk(1, {done})" if newest else done,
         "action",
@@ -237,14 +246,23 @@ def done_last(newest: bool = False) -> str:
     )
 
 
+def serves_now() -> str:
+    """A series for each version that answers, one but for moments; its value is 2 where its successor was rolled back, and else 1."""
+    return named(reworded(f"max by (version) ({VERSION})", "version", NUMBERED), "version")
+
+
 def actions_at(which: str = "") -> str:
     """When each of the newest actions was, of all or of some."""
     return f"atalaia_action_at_seconds{{{MODEL}{which}}}"
 
 
-def done_at(by: str, which: str = "") -> str:
-    """The same in milliseconds, by labels; without a trainer what the predictors say of the version that serves."""
-    return f"1000 * ({by} ({actions_at(which)}) or {by} ({SERVES}) unless on () {actions_at()})"
+def done_at(by: str, which: str = "", *, silent: bool = True) -> str:
+    """The same in milliseconds, by labels; without a trainer what the predictors say of the version that serves.
+
+    They are ``silent`` once the trainer says anything, or else once it says any of ``which``.
+    """
+    unless = actions_at() if silent else actions_at(which)
+    return f"1000 * ({by} ({actions_at(which)}) or {by} ({SERVES}) unless on () {unless})"
 
 
 def firing(which: str = 'severity!="notice"') -> str:

@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableSort,
 )
 
-from dashboards.answers import QUESTION, actions_at, answers, done_at
+from dashboards.answers import NO_DEEDS, QUESTION, actions_at, answers, done_at
 from dashboards.look import (
     ANY_IS_BAD,
     BLUE,
@@ -36,7 +36,7 @@ TRAINED = f"and on (job, instance) atalaia_training_info{{{MODEL}}}"
 CHANGES = "installed|promoted|rolled_back"
 ROLLED_BACK = {"rolled_back": "rolled back"}
 CHANGED = reworded(done_at("max by (version, action)", f', action=~"{CHANGES}"'), "action", ROLLED_BACK)
-STEPS = actions_at(f', action!~"waits for rows|kept|{CHANGES}"')
+STEPS = actions_at(f', action!~"{NO_DEEDS}|{CHANGES}"')
 TRAINING = f"1000 * max by (action, version, run) ({STEPS})"
 JOBS = ("predictor", "drift-monitor", "feedback", "trainer")
 

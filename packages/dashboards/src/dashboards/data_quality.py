@@ -99,8 +99,8 @@ def data_quality() -> Dashboard:
             unit="none", steps=True, at_least=0, usual=0.2,
         ),
         states(
-            "Drifted? (green: no)",
-            "By feature, window after window.",
+            "Drift by feature",
+            "Window after window: red while a feature drifts, green while it does not.",
             [Query(f"max by (feature) (atalaia_feature_drifted{of})", "{{feature}}")],
             YES_NO, height=12,
         ),

@@ -46,6 +46,7 @@ QUALITY_STATES = {
     "2": ("fallen", RED),
     "3": ("recovered", BLUE),
 }
+NUMBERED = {"(.+)": "version $1"}
 YES_NO = {"0": ("no", GREEN), "1": ("yes", RED)}
 SERVES = {"1": ("serves", BLUE), "2": ("serves again after a rollback", YELLOW)}
 Steps = Sequence[tuple[float, str]]  # below the first is grey, and so is what has no value
@@ -135,17 +136,10 @@ def tile(
     painted = [*steps, *(words or {}).values()]
     judged = any(colour in (GREEN, YELLOW, RED) for _, colour in painted)
     panel = (
-        stat.Panel()
-        .title(title)
-        .description(description)
-        .datasource(SOURCE)
-        .span(span)
-        .height(3)
+        _stat(title, description, span, loud=judged)
         .unit(unit)
         .no_value(empty)
         .thresholds(_thresholds(steps))
-        .color_mode(models.BigValueColorMode.BACKGROUND if judged else models.BigValueColorMode.VALUE)
-        .graph_mode(models.BigValueGraphMode.NONE)
         .text_mode(text.NAME if name else text.VALUE_AND_NAME if with_name else text.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .with_target(_target(query, "A").instant())
@@ -153,6 +147,7 @@ def tile(
     if words:
         panel = panel.mappings(_mappings(words))
     if with_name:
+        panel = panel.wide_layout(False)  # beside a time with its date there is no room
         panel = panel.text(common.VizTextDisplayOptions().title_size(14).value_size(22))
     return panel if decimals is None else panel.decimals(decimals)
 
@@ -315,7 +310,7 @@ def rows(
 
 
 class Cell(NamedTuple):
-    """How a label, or the value, is written in a table of sentences.
+    """How a label, or the value, is written in a table of sentences, or in a headline, where ``width`` is not asked.
 
     The colours of ``words`` are the text's, or where it is ``loud`` the background's; of words without a colour the usual ones.
     """
@@ -370,33 +365,22 @@ def headline(
     expr: str,
     cells: Mapping[str, Cell],
     *,
-    hidden: Sequence[str] = (),
     span: int,
 ) -> stat.Panel:
-    """A sentence as large as a tile: of each series the ``cells`` side by side, written and coloured as a table's.
-
-    What has no words of its own is blue.
-    """
+    """A sentence as large as a tile: of each series the ``cells`` side by side, as words; where one has no colour it is blue."""
     panel = (
-        stat.Panel()
-        .title(title)
-        .description(description)
-        .datasource(SOURCE)
-        .span(span)
-        .height(3)
+        _stat(title, description, span, loud=any(cell.loud for cell in cells.values()))
         .unit("none")
         .no_value("–")
         .thresholds(_thresholds([]))
-        .color_mode(
-            models.BigValueColorMode.BACKGROUND
-            if any(cell.loud for cell in cells.values())
-            else models.BigValueColorMode.VALUE
-        )
-        .graph_mode(models.BigValueGraphMode.NONE)
         .text_mode(models.BigValueTextMode.VALUE)
-        .reduce_options(common.ReduceDataOptions().values(True).fields("/.*/"))
+        .reduce_options(
+            common.ReduceDataOptions()
+            .values(True)
+            .fields(f"/^({'|'.join(cell.name for cell in cells.values())})$/")
+        )
         .with_target(_target(Query(expr), "A").instant().format(PromQueryFormat.TABLE))
-        .transformations([_organized(cells, hidden)])
+        .transformations([_organized(cells)])
     )
     for cell in cells.values():
         panel = panel.override_by_name(
@@ -405,7 +389,7 @@ def headline(
     return panel
 
 
-def _organized(cells: Mapping[str, Cell], hidden: Sequence[str]) -> DataTransformerConfig:
+def _organized(cells: Mapping[str, Cell], hidden: Sequence[str] = ()) -> DataTransformerConfig:
     return DataTransformerConfig(
         "organize",
         options={
@@ -413,6 +397,20 @@ def _organized(cells: Mapping[str, Cell], hidden: Sequence[str]) -> DataTransfor
             "renameByName": {label: cell.name for label, cell in cells.items()},
             "indexByName": {label: place for place, label in enumerate(cells)},
         },
+    )
+
+
+def _stat(title: str, description: str, span: int, *, loud: bool) -> stat.Panel:
+    mode = models.BigValueColorMode
+    return (
+        stat.Panel()
+        .title(title)
+        .description(description)
+        .datasource(SOURCE)
+        .span(span)
+        .height(3)
+        .color_mode(mode.BACKGROUND if loud else mode.VALUE)
+        .graph_mode(models.BigValueGraphMode.NONE)
     )
 
 

@@ -12,6 +12,7 @@ from dashboards.look import (
     GREEN,
     GREY,
     MODEL,
+    NUMBERED,
     ONLY_SAID,
     ORANGE,
     RED,
@@ -33,6 +34,7 @@ from dashboards.look import (
 )
 from dashboards.pipeline import DECISIONS, last_decision
 
+BACK = {"rolled_back": "back by a rollback"}  # of the version that serves again: it was not itself taken back
 TRIED = {"0": ("tried", GREY), "1": ("chosen", ORANGE)}
 VERDICTS = {"^undecided$": GREY, "^kept$": GREEN, "^rolled back$": YELLOW}
 REVIEW = named(
@@ -44,7 +46,7 @@ REVIEW = named(
             ROLLED_BACK,
         ),
         "version",
-        {"(.+)": "version $1"},
+        NUMBERED,
     ),
     "verdict",
     "none yet",
@@ -67,7 +69,7 @@ def model_versions() -> Dashboard:
             "It came to serve",
             "installed: the first one. promoted: it won against the one before. back by a rollback: the one "
             "after it was taken back.",
-            Query(named(f"max by (action) ({VERSION})", "action"), "{{action}}"),
+            Query(named(reworded(f"max by (action) ({VERSION})", "action", BACK), "action"), "{{action}}"),
             unit="none", steps=SAID_OR_BACK, name=True, span=5,
         ),
         tile(

@@ -130,8 +130,8 @@ def pipeline() -> Dashboard:
             unit="short", at_least=0, usual=10,
         ),
         states(
-            "Waits for its profile? (green: no)",
-            "By service and version: while this says yes, the version's records wait.",
+            "Waits for its profile",
+            "By service and version: red while the version's records wait for it, green while none do.",
             [Query(f"max by (job, version) (atalaia_profile_held{of})", "{{job}}: version {{version}}")],
             YES_NO,
         ),
