@@ -196,18 +196,12 @@ def answers() -> list[Panel]:
 
 def wrong_now() -> str:
     """A series for each alert that fires, or of what it is about one; its value is since when, in milliseconds. Oldest first."""
-    return named(
-        instead(f"sort(1000 * {firing()})", nothing_since(), "alertname", "none"), "alertname", "not known"
-    )
+    return _or_nothing(firing())
 
 
 def wrong_in_short() -> str:
     """The same once for each kind of alert, however many instances it fires for."""
-    return named(
-        instead(f"sort(1000 * min by (alertname) ({firing()}))", nothing_since(), "alertname", "none"),
-        "alertname",
-        "not known",
-    )
+    return _or_nothing(f"min by (alertname) ({firing()})")
 
 
 def since_when() -> str:
@@ -268,3 +262,10 @@ def done_at(by: str, which: str = "", *, silent: bool = True) -> str:
 def firing(which: str = 'severity!="notice"') -> str:
     """Alerts that fire, of the services and of the model; what is only to know is not wrong."""
     return f"({' or '.join(f'{SINCE}{{{which}, {of}}}' for of in OF_EITHER)})"
+
+
+def _or_nothing(alerts: str) -> str:
+    """What fires, or since when nothing does, or that it is not known."""
+    return named(
+        instead(f"sort(1000 * {alerts})", nothing_since(), "alertname", "none"), "alertname", "not known"
+    )
