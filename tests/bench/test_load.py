@@ -92,7 +92,7 @@ def asked(kind: str, status: int, size: int, weight: int = 1, padding: int = 0) 
 def test_each_kind_is_sent_in_its_share_and_its_answers_are_counted(tmp_path: Path, server: Server) -> None:
     """Four in five are of the heavier kind, and the server has had exactly what is counted."""
     requests = [asked("all right", 200, 50, weight=4), asked("bad", 422, 70)]
-    result = found(start(tmp_path / "s", port=server.port, requests=requests, connections=5, seconds=0.5))
+    result = found(start(tmp_path / "s", port=server.port, requests=requests, connections=5, seconds=1.5))
     sent = result["sent"]
     assert server.got == {"a": sent["all right"], "b": sent["bad"]}
     assert result["answered"] == {"all right": {"200": sent["all right"]}, "bad": {"422": sent["bad"]}}
@@ -105,7 +105,7 @@ def test_the_rate_and_the_latency_are_those_of_the_server(tmp_path: Path) -> Non
     server = Server(delay=0.02)
     requests = [asked("a", 200, 10)]
     result = found(
-        start(tmp_path / "s", port=server.port, requests=requests, connections=4, seconds=1.0, warm_up=0.2)
+        start(tmp_path / "s", port=server.port, requests=requests, connections=4, seconds=3.0, warm_up=0.2)
     )
     assert 20 <= result["p50"] <= result["p99"]
     assert result["rate"] <= 200
@@ -134,7 +134,7 @@ def test_large_requests_and_answers_pass_whole(tmp_path: Path, server: Server) -
 def test_a_closed_connection_is_no_answer_and_is_opened_again(tmp_path: Path, server: Server) -> None:
     """What the server hung up on has status 0; the others are answered all the same."""
     requests = [asked("a", 200, 10, weight=4), asked("b", 0, 0)]
-    result = found(start(tmp_path / "s", port=server.port, requests=requests, connections=3, seconds=0.5))
+    result = found(start(tmp_path / "s", port=server.port, requests=requests, connections=3, seconds=1.5))
     assert result["answered"] == {"a": {"200": result["sent"]["a"]}, "b": {"0": result["sent"]["b"]}}
     assert result["sent"]["b"] > 5
 

@@ -282,7 +282,11 @@ def histories(most: int, size: int) -> st.SearchStrategy[list[Step]]:
 
 
 quick = settings(deadline=None, max_examples=150)
-few = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(
+    deadline=None,
+    max_examples=15,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 rngs = st.randoms(use_true_random=False)
 
 

@@ -58,7 +58,11 @@ changes = st.dictionaries(tables, st.dictionaries(keys, st.none() | st.binary(ma
 cuts = st.lists(st.tuples(tables, keys, keys).filter(lambda cut: cut[1] < cut[2]), max_size=3)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.lists(st.tuples(changes, cuts), max_size=6), keys, keys)
 def test_the_one_on_disk_does_what_the_one_in_memory_does(
     rocks: Rocks, writes: list[tuple[Changes, list[Cut]]], start: bytes, stop: bytes
