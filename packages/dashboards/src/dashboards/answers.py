@@ -147,7 +147,7 @@ def answers() -> list[Panel]:
             "What was done last",
             "The newest of the actions below that changed something, of which version and when, by the wall clock: neither a wait for rows nor a "
             "review that keeps a version.",
-            reworded(done_last(newest=True), "version", NUMBERED),
+            done_last(newest=True),
             {
                 "action": Cell("done", ACTIONS),
                 "version": Cell("version"),
@@ -227,12 +227,12 @@ def began() -> str:
 def done_last(newest: bool = False) -> str:
     """A series for each action, or for the newest; its value is when, in milliseconds. Without a trainer the predictors say what serves.
 
-    The newest is one that changed something; where the trainer knows of none, what serves.
+    The newest is one that changed something, of ``version 2`` in words; where the trainer knows of none, what serves.
     """
     each = "max by (action, version, reason, run)"
     done = done_at(each, f', action!~"{NO_DEEDS}"', silent=False) if newest else done_at(each)
     return or_none(
-        f"topk(1, {done})" if newest else done,
+        reworded(f"topk(1, {done})", "version", NUMBERED) if newest else done,
         "action",
         is_up("trainer"),
         "nothing yet",
