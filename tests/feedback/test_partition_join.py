@@ -20,7 +20,8 @@ from feedback.domain.rows import Joined
 from feedback.domain.store import END, TABLES, MemoryStore, Store, StoreLost, Table
 from feedback.domain.truth import Known, take
 from feedback.rocks import Rocks
-from hypothesis import HealthCheck, given, settings
+from health_checks import WITH_FIXTURE
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 HORIZON = 10
@@ -282,11 +283,7 @@ def histories(most: int, size: int) -> st.SearchStrategy[list[Step]]:
 
 
 quick = settings(deadline=None, max_examples=150)
-few = settings(
-    deadline=None,
-    max_examples=15,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+few = settings(deadline=None, max_examples=15, suppress_health_check=WITH_FIXTURE)
 rngs = st.randoms(use_true_random=False)
 
 

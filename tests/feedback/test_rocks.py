@@ -14,10 +14,13 @@ from contracts.events import GroundTruthReceived, PredictionsMade
 from feedback.domain.partition_join import PartitionJoin
 from feedback.domain.store import END, TABLES, Changes, Cut, MemoryStore, Overlay, StoreLost, Table
 from feedback.rocks import Rocks
-from hypothesis import HealthCheck, given, settings
+from health_checks import WITH_FIXTURE
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 MEMORY = 2**24
+HERE = Path(__file__).parent
+IMPORTS = [str(HERE), str(HERE.parent / "helpers")]  # of a process that is given this module
 HORIZON = 1_000_000
 
 
@@ -58,11 +61,7 @@ changes = st.dictionaries(tables, st.dictionaries(keys, st.none() | st.binary(ma
 cuts = st.lists(st.tuples(tables, keys, keys).filter(lambda cut: cut[1] < cut[2]), max_size=3)
 
 
-@settings(
-    max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=30, deadline=None, suppress_health_check=WITH_FIXTURE)
 @given(st.lists(st.tuples(changes, cuts), max_size=6), keys, keys)
 def test_the_one_on_disk_does_what_the_one_in_memory_does(
     rocks: Rocks, writes: list[tuple[Changes, list[Cut]]], start: bytes, stop: bytes
@@ -111,7 +110,7 @@ def test_an_overlay_says_what_its_store_will(
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 from test_rocks import HORIZON, MEMORY, PartitionJoin, Rocks, labels, made
 join = PartitionJoin(Rocks(Path(sys.argv[1]), MEMORY).open(0), HORIZON)
 join.predict([(n, made(n), 10_000) for n in range(50)])
@@ -125,7 +124,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_a_killed_process_loses_what_it_had_not_committed_and_nothing_else(tmp_path: Path) -> None:
     """After SIGKILL, without any sync, the last commit is there exactly, and the process's lock is not."""
-    command = [sys.executable, "-c", _KILLED, str(tmp_path), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", _KILLED, str(tmp_path), *IMPORTS]
     killed = subprocess.run(command, check=False, capture_output=True, timeout=120)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     rocks = Rocks(tmp_path, MEMORY)
@@ -252,7 +251,7 @@ def test_a_dropped_partition_begins_empty(rocks: Rocks, tmp_path: Path) -> None:
 _PENDING = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 from test_rocks import HORIZON, MEMORY, PartitionJoin, Rocks, labels, made
 join = PartitionJoin(Rocks(Path(sys.argv[1]), MEMORY).open(0), HORIZON)
 def resident():
@@ -268,7 +267,7 @@ for batches in (2_000, 6_000):
 
 def test_memory_does_not_grow_with_what_is_pending(tmp_path: Path) -> None:
     """400,000 more pending rows, 50 MB of them, add less than 15 MB to a process that was given 16 MiB."""
-    command = [sys.executable, "-c", _PENDING, str(tmp_path), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", _PENDING, str(tmp_path), *IMPORTS]
     said = subprocess.run(command, check=True, capture_output=True, timeout=280).stdout.split()
     pending, resident = [int(n) for n in said[::2]], [int(n) for n in said[1::2]]
     assert pending == [198_000, 594_000]

@@ -18,7 +18,8 @@ from aiokafka.errors import (
 from contracts import codec
 from contracts.codec import decode
 from contracts.events import PredictionsMade
-from hypothesis import HealthCheck, given, settings
+from health_checks import WITH_FIXTURE
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from predictor.adopted import replay_orphans
 from predictor.produces.predictions import NotPublished, PredictionLog
@@ -164,11 +165,7 @@ values = (
 )
 
 
-@settings(
-    max_examples=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=50, deadline=None, suppress_health_check=WITH_FIXTURE)
 @given(st.lists(st.tuples(values | st.text(), st.text(), st.floats(0, 1)), min_size=1, max_size=5))
 def test_the_record_is_the_event(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, str, float]]
@@ -550,11 +547,7 @@ async def test_the_gauges_are_of_all_spools_of_a_process(tmp_path: Path) -> None
     assert shown() == before
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=WITH_FIXTURE)
 @given(steps=st.lists(st.sampled_from(["publish", "down", "back", "fail", "wait"]), max_size=25))
 def test_whatever_kafka_does_each_answered_record_comes_in_order(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]
